@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MVTec-AD-like trees in and out.
+
+```
+train/good/*.png   test/good/*.png   test/TYPE/*.png   ground_truth/TYPE/STEM_mask.png
+```
+A validation split lies in `validation/good`, `validation/TYPE` and `validation_ground_truth/TYPE`: apart from
+`ground_truth/`, since readers of the layout expect one mask there for each defective image of `test/`.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..errors import UserError
+from ..files import make_folder
+from ..progress import say, track
+from . import png
+from .dataset import Dataset, Sample
+from .labels import LabelRules, group_of, unique_ids
+from .sources import IMAGE_SUFFIXES, decode_image, files_below
+from .whole_folder import whole_folder
+from .writer import DatasetWriter
+
+_FOLDERS = {"train": ("train", ""), "val": ("validation", "validation_ground_truth"), "test": ("test", "ground_truth")}
+
+
+@dataclass(frozen=True)
+class _Item:
+    image: Path
+    mask: Path | None
+    split: str
+    type_name: str
+    name: str
+
+
+def import_mvtec(
+    src: str | Path,
+    out: str | Path,
+    *,
+    defects: Sequence[str] | None = None,
+    impurities: Sequence[str] | None = None,
+    aliases: Mapping[str, str] | None = None,
+    ignore: Iterable[str] = (),
+    val_fraction: float = 0.0,
+    group_by: str | None = None,
+    name: str | None = None,
+    pixel_size_um: float | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Make a data set of an MVTec-AD-like tree. The folders' names are the labels; each connected part of a mask
+    (8 neighbours) is an instance; any value but 0 in a mask is defect.
+
+    Args:
+        val_fraction: the share of each test folder that becomes the split val, chosen by a hash of the file's path;
+            for trees without a validation folder.
+        others: as for `import_labelme`.
+
+    Raises:
+        UserError: anything wrong with the input, in one line.
+    """
+    src, out = Path(src), Path(out)
+    if not src.is_dir():
+        raise UserError(f"no such folder: {src}")
+    if not 0 <= val_fraction < 1:
+        raise UserError(f"expected the validation share from 0 to below 1, found {val_fraction}")
+    rules = LabelRules.of(defects, impurities, aliases, ignore)
+    items = _plan(src, val_fraction, rules)
+    classes = rules.classes(item.type_name for item in items if item.mask)
+    class_ids = {info.name: info.id for info in classes}
+    ids = unique_ids([item.name for item in items])
+    recipe = {"import": "mvtec", "labels": rules.as_dict(), "val_fraction": val_fraction, "group_by": group_by}
+    with DatasetWriter(out, name or src.resolve().name, "sequential-patchcore import mvtec", classes,
+                       pixel_size_um, recipe, overwrite) as writer:
+        writer.keep_only(ids)
+        pairs = list(zip(items, ids, strict=True))
+        for item, sample_id in track(pairs, "import", len(pairs)) if progress else pairs:
+            class_id = class_ids[rules.class_of(item.type_name)] if item.mask else 0
+            _import_item(writer, item, sample_id, group_of(item.name, group_by, sample_id), class_id)
+    return out
+
+
+def export_mvtec(dataset: Dataset, out: str | Path, *, progress: bool = True) -> Path:
+    """Write a data set as an MVTec-AD-like tree, whole or not at all.
+
+    An image without visible defects is `good`, with one class of defects it goes to that class's folder, with
+    several to `combined`. Masks hold the defects only (255); impurities are nominal. Training images with defects are
+    left out, since the layout has no place for them. Instances that touch, classes in `combined`, impurities and
+    regions do not survive the way.
+
+    Raises:
+        UserError: `out` is not empty or cannot be written; a broken sample.
+    """
+    left_out = 0
+    samples = dataset.samples
+    with whole_folder(out) as folder:
+        for sample in track(samples, "export", len(samples)) if progress else samples:
+            type_name = _type_of(dataset, sample)
+            images, masks = _FOLDERS[sample.split]
+            if type_name != "good" and not masks:
+                left_out += 1
+            else:
+                copy = make_folder(folder / images / type_name) / f"{sample.id}.png"
+                copy.write_bytes(png.read_bytes(dataset.image_path(sample)))
+                if type_name != "good":
+                    mask = np.isin(dataset.mask(sample), dataset.defect_ids).astype(np.uint8) * 255
+                    file = make_folder(folder / masks / type_name) / f"{sample.id}_mask.png"
+                    file.write_bytes(png.encode_image(mask))
+    if left_out:
+        say(f"{left_out} training images with defects were left out: an MVTec tree has no place for them")
+    return Path(out)
+
+
+def _plan(src: Path, val_fraction: float, rules: LabelRules) -> list[_Item]:
+    items = []
+    for split, (images, masks) in _FOLDERS.items():
+        for image in files_below(src / images, IMAGE_SUFFIXES):
+            name = image.relative_to(src).as_posix()
+            parts = name.split("/")
+            if len(parts) != 3:
+                raise UserError(f"{image}: expected {images}/TYPE/FILE below {src}")
+            type_name = parts[1]
+            if type_name != "good" and rules.class_of(type_name) is None:
+                continue
+            if type_name != "good" and not masks:
+                raise UserError(f"{image}: {images}/ holds only the folder good; defects belong below test/")
+            mask = None if type_name == "good" else _mask_of(image, src / masks / type_name)
+            items.append(_Item(image, mask, split, type_name, name))
+    if not any(item.split == "train" for item in items) and not any(item.split == "test" for item in items):
+        raise UserError(f"{src} is no MVTec-AD-like tree: expected images in train/good or test/TYPE below it")
+    return _draw_validation(items, val_fraction)
+
+
+def _draw_validation(items: list[_Item], fraction: float) -> list[_Item]:
+    """Move a share of every test folder to val: those whose path has the smallest SHA-256."""
+    chosen: set[str] = set()
+    for type_name in {item.type_name for item in items if item.split == "test"}:
+        names = [item.name for item in items if item.split == "test" and item.type_name == type_name]
+        names.sort(key=lambda text: hashlib.sha256(text.encode()).digest())
+        chosen.update(names[: round(fraction * len(names))])
+    return [
+        _Item(item.image, item.mask, "val" if item.name in chosen else item.split, item.type_name, item.name)
+        for item in items
+    ]
+
+
+def _mask_of(image: Path, folder: Path) -> Path:
+    for stem in (f"{image.stem}_mask", image.stem):
+        for suffix in IMAGE_SUFFIXES:
+            if (folder / (stem + suffix)).is_file():
+                return folder / (stem + suffix)
+    raise UserError(f"{image} has no mask; expected {folder / image.stem}_mask.png")
+
+
+def _import_item(writer: DatasetWriter, item: _Item, sample_id: str, group: str, class_id: int) -> None:
+    data = png.read_bytes(item.image)
+    source = {"image": item.name, "image_sha256": hashlib.sha256(data).hexdigest()}
+    mask_data = png.read_bytes(item.mask) if item.mask else b""
+    if item.mask:
+        source["mask_sha256"] = hashlib.sha256(mask_data).hexdigest()
+    parameters = {"source": source}
+    if writer.is_done(sample_id, item.split, group, parameters):
+        return
+    image, _ = decode_image(data, item.image)
+    defect = np.zeros(image.shape[:2], np.uint8)
+    if item.mask:
+        truth, _ = decode_image(mask_data, item.mask)
+        truth = truth if truth.ndim == 2 else truth.max(axis=2)
+        if truth.shape != defect.shape:
+            raise UserError(f"{item.mask} is {truth.shape[1]} x {truth.shape[0]} pixels, its image "
+                            f"{defect.shape[1]} x {defect.shape[0]}")
+        defect = (truth > 0).astype(np.uint8)
+    count, parts = cv2.connectedComponents(defect, connectivity=8)
+    if count > 65536:
+        raise UserError(f"{item.mask}: found {count - 1} separate parts, an image holds 65535 instances")
+    writer.add(
+        sample_id, image, defect * np.uint8(class_id), parts.astype(np.uint16),
+        dict.fromkeys(range(1, count), class_id), item.split, group, parameters=parameters,
+    )
+
+
+def _type_of(dataset: Dataset, sample: Sample) -> str:
+    defects = {info.name for info in dataset.classes if info.kind == "defect"}
+    visible = {instance.class_name for instance in sample.instances if instance.pixels} & defects
+    if len(visible) > 1:
+        return "combined"
+    return next(iter(visible), "good").replace("/", "_").replace("\\", "_")

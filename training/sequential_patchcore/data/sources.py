@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures as people have them: JPEG, PNG, BMP, TIFF; grey, RGB, palette or with alpha; 8 or 16 bit; turned or not."""
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ..errors import UserError
+from . import png
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+_EXIF_ORIENTATION = 0x0112
+_TIFF_BITS = 258
+# Pillow mode -> mode that is stored. Alpha is dropped, a palette is expanded.
+_MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB", "RGBX": "RGB",
+          "CMYK": "RGB", "YCbCr": "RGB", "I;16": "I;16", "I;16B": "I;16", "I;16L": "I;16"}
+
+
+def files_below(root: Path, suffixes: tuple[str, ...], leave_out: Path | None = None) -> Iterator[Path]:
+    """Files with one of the suffixes below `root`, sorted; hidden ones and the folder `leave_out` are skipped."""
+    left_out = None if leave_out is None else leave_out.resolve()
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and Path(folder, name).resolve() != left_out
+        )
+        for name in sorted(names):
+            if name.lower().endswith(suffixes) and not name.startswith("."):
+                yield Path(folder, name)
+
+
+def decode_image(data: bytes, name: str | Path) -> tuple[np.ndarray, int]:
+    """Decode a picture and turn it upright by its EXIF orientation, as viewers and LabelMe do.
+
+    Returns:
+        uint8 or uint16, (H, W) grey or (H, W, 3) RGB; and the orientation that was applied (1 = none).
+
+    Raises:
+        UserError: no picture, a broken or truncated one, or more than 16 bits.
+    """
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        png.verify(data, Path(name))
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+            if _is_deep(image):
+                pixels = _decode_deep(data, name)
+            else:
+                pixels = _decode_with_pillow(image, name)
+    except Image.UnidentifiedImageError:
+        pixels, orientation = _decode_deep(data, name), 1
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{name}: broken or truncated picture ({error}); restore it") from error
+    if orientation not in range(1, 9):
+        orientation = 1
+    return turn_upright(pixels, orientation), orientation
+
+
+def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Undo an EXIF orientation 1..8 (TIFF 6.0, tag 274)."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether Pillow might reduce the depth of this file: it reads 16-bit RGB as 8-bit."""
+    if image.format == "TIFF":
+        return any(bits != 8 for bits in image.tag_v2.get(_TIFF_BITS, (1,)))
+    return image.format == "PNG"
+
+
+def _decode_with_pillow(image: Image.Image, name: str | Path) -> np.ndarray:
+    if image.mode not in _MODES:
+        raise UserError(f"{name}: expected grey or RGB with 8 or 16 bits, found mode {image.mode}")
+    mode = _MODES[image.mode]
+    return np.array(image if mode == image.mode else image.convert(mode))
+
+
+def _decode_deep(data: bytes, name: str | Path) -> np.ndarray:
+    """By OpenCV, which keeps 16 bits in every channel."""
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    except cv2.error as error:
+        raise UserError(f"{name}: the picture cannot be decoded ({error.err})") from error
+    if pixels is None:
+        raise UserError(f"{name}: expected a picture (PNG, JPEG, BMP or TIFF), it cannot be decoded")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise UserError(f"{name}: expected 8 or 16 bits a channel, found {pixels.dtype}")
+    if pixels.ndim == 2:
+        return pixels
+    channels = pixels.shape[2]
+    if channels == 2:
+        return np.ascontiguousarray(pixels[..., 0])
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB if channels == 4 else cv2.COLOR_BGR2RGB)
