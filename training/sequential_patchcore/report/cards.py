@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One image in the report: its small pictures, what came of it with each model, and its place in the order."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import sqrt
+
+from ..metrics import ImageCounts
+
+# Worst first: the order of the filter buttons too.
+OUTCOMES = {
+    "missed": "defect missed",
+    "alarm": "false alarm",
+    "found": "all defects found",
+    "passed": "correctly passed",
+}
+
+_REPORT_BYTES = 24e6  # for all small pictures together, so that the page opens in seconds and can be mailed
+_BYTES_PER_PIXEL = 0.45  # brushed metal as JPEG at _QUALITY, and a third more as base64; measured
+_SIDES = (160, 760)
+QUALITY = 82
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What one model made of the image; the pictures are JPEG files in memory."""
+
+    counts: ImageCounts
+    outcome: str
+    overlay: bytes
+    anomaly_map: bytes
+
+
+@dataclass(frozen=True)
+class Card:
+    """One image, and a tile per model in the order of the comparison."""
+
+    id: str
+    group: str
+    width: int
+    height: int
+    content: dict[str, int]  # class name to number of instances
+    photograph: bytes
+    truth: bytes
+    tiles: tuple[Tile, ...]
+    defect_ids: tuple[int, ...]
+
+    @property
+    def outcomes(self) -> list[str]:
+        """The distinct outcomes over the models, worst first."""
+        return [name for name in OUTCOMES if any(tile.outcome == name for tile in self.tiles)]
+
+    @property
+    def badness(self) -> tuple[int, int]:
+        """Missed defects, then wrong pixels, over all models."""
+        missed = sum(tile.counts.missed(self.defect_ids) for tile in self.tiles)
+        return missed, sum(tile.counts.fp + tile.counts.fn for tile in self.tiles)
+
+
+def outcome(counts: ImageCounts, defect_ids: Iterable[int]) -> str:
+    """A key of OUTCOMES. On images with a defect false alarms beside it do not change the outcome."""
+    if counts.has_defect:
+        return "missed" if counts.missed(defect_ids) or not counts.tp else "found"
+    return "alarm" if counts.fp else "passed"
+
+
+def worst_first(cards: Iterable[Card]) -> list[Card]:
+    return sorted(cards, key=lambda card: (*(-n for n in card.badness), card.id))
+
+
+def picture_side(images: int, models: int, aspect: float) -> int:
+    """The longer side of the report's pictures, such that all of them fit into the page's budget.
+
+    `aspect` is the shorter side of the images over the longer.
+    """
+    pictures = max(1, images * (2 + 2 * models))
+    side = sqrt(_REPORT_BYTES / pictures / _BYTES_PER_PIXEL / aspect)
+    return int(min(max(side, _SIDES[0]), _SIDES[1]))

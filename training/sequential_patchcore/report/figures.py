@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures of a results folder: the dict that becomes metrics.json in, matplotlib figures out.
+
+`write` saves each as PNG and SVG. Without pyplot, so that no window system and no global state is involved.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..files import atomic_path
+from . import palette
+
+_STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#555555",
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.7,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "svg.hashsalt": "sequential-patchcore",  # else the ids in an SVG differ from run to run
+}
+_DPI = 160
+
+
+def coverage_sweep(metrics: dict) -> Figure | None:
+    """Defect-wise recall against the coverage that counts as detection, per class and mean: appendix C, figure 5.
+
+    The axis is linear, so that the step from "one pixel" to 1 % is not drawn wider than it is.
+    """
+    models = metrics["models"]
+    names = [n for n in _class_names(metrics) if any(m["classes"][n]["instances"] for m in models.values())]
+    if not names:
+        return None
+    columns = min(len(models), 3)
+    rows = -(-len(models) // columns)
+    figure = Figure(figsize=(max(2.9 * columns + 1.9, 6.4), 2.9 * rows + 0.5), layout="constrained")
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axis, (model, values) in zip(axes, models.items(), strict=False):
+        sweep = values["coverage_sweep"]
+        for position, name in enumerate(_class_names(metrics)):
+            of = sweep["classes"][name]
+            if of["instances"]:
+                axis.plot(
+                    sweep["percent"], _percent(of["recall"]), color=_hex(palette.class_colour(position)), lw=1.4,
+                    ls="-" if of["kind"] == "defect" else (0, (4, 2)), marker="o", ms=2.6,
+                    label=name.replace("_", " ") + ("" if of["kind"] == "defect" else " (impurity)"),
+                )
+        if sweep["mean_over_defect_classes"][0] is not None:
+            axis.plot(
+                sweep["percent"], _percent(sweep["mean_over_defect_classes"]), color="black", lw=2.4,
+                label="mean over defects",
+            )
+        axis.set(title=model, xlim=(-2, 102), ylim=(-3, 103), xticks=range(0, 101, 25))
+    for axis in axes[len(models) :]:
+        axis.set_visible(False)
+    for axis in axes[: len(models)]:
+        axis.tick_params(labelbottom=True)
+    figure.supxlabel("coverage that counts as detection [%]  (0: at least one pixel)", fontsize=9)
+    figure.supylabel("defect-wise recall [%]", fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
+    return figure
+
+
+def precision_recall(metrics: dict) -> Figure | None:
+    """Pixel precision against recall for every threshold; a dot marks the calibrated one."""
+    curves = {name: of["precision_recall_curve"] for name, of in metrics["models"].items()}
+    if not any(curve["recall"] for curve in curves.values()):
+        return None
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axis = figure.subplots()
+    for position, (name, curve) in enumerate(curves.items()):
+        pixel, colour = metrics["models"][name]["pixel"], _hex(palette.model_colour(position))
+        label = f"{name}  (AP {_number(pixel['average_precision'])})"
+        axis.plot(_percent(curve["recall"]), _percent(curve["precision"]), color=colour, lw=1.6, label=label)
+        if pixel["precision"] is not None and pixel["recall"] is not None:
+            point = {"marker": "o", "ms": 7, "mec": "white", "mew": 1.2, "clip_on": False, "zorder": 5}
+            axis.plot(100 * pixel["recall"], 100 * pixel["precision"], color=colour, **point)
+    axis.set(xlim=(0, 100), ylim=(0, 100), xlabel="recall [%]", ylabel="precision [%]")
+    axis.set_title("Dot: the calibrated threshold", fontsize=9, color="#555555")
+    axis.legend(loc="best")
+    return figure
+
+
+def class_recall(metrics: dict) -> Figure | None:
+    """Pixel recall and defect-wise recall of every class, a bar a model."""
+    models, names = metrics["models"], _class_names(metrics)
+    names = [n for n in names if any(m["classes"][n]["pixels"] for m in models.values())]
+    if not names:
+        return None
+    thick = 0.8 / len(models)
+    height = len(names) * (0.30 + 0.17 * len(models)) + 1.1
+    figure = Figure(figsize=(8.2, height), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    kinds = next(iter(models.values()))["classes"]
+    for axis, key, title in (
+        (left, "pixel_recall", "Pixel recall [%]"), (right, "defect_wise_recall", "Defect-wise recall [%]")
+    ):
+        for position, (model, values) in enumerate(models.items()):
+            for row, name in enumerate(names):
+                _bar(axis, row - 0.4 + (position + 0.5) * thick, thick, values["classes"][name][key], position)
+            axis.barh([0], [0], color=_hex(palette.model_colour(position)), label=model)
+        axis.set(title=title, xlim=(0, 112), xticks=range(0, 101, 25))
+        axis.set_yticks(range(len(names)), [
+            n.replace("_", " ") + ("" if kinds[n]["kind"] == "defect" else "\n(impurity)") for n in names
+        ])
+        axis.grid(axis="y", visible=False)
+        axis.tick_params(axis="y", length=0)
+    left.set_ylim(len(names) - 0.5, -0.5)
+    if len(models) > 1:
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(models), 4))
+    return figure
+
+
+def replacements(metrics: dict) -> Figure | None:
+    """How many vectors of the coreset each epoch of training replaced; None where no model brings the numbers."""
+    series = {name: replaced_per_epoch(of["info"]) for name, of in metrics["models"].items()}
+    if not any(series.values()):
+        return None
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axis = figure.subplots()
+    for position, (name, counts) in enumerate(series.items()):
+        if counts:
+            style = {"color": _hex(palette.model_colour(position)), "lw": 1.6, "ms": 4, "label": name}
+            axis.plot(range(1, len(counts) + 1), counts, marker="o", **style)
+    longest = max(len(counts) for counts in series.values())
+    axis.set(xlabel="epoch", ylabel="replacements", xticks=range(1, longest + 1), xlim=(0.8, longest + 0.2))
+    axis.set_ylim(bottom=0)
+    axis.legend()
+    return figure
+
+
+def replaced_per_epoch(info: Mapping) -> list[int]:
+    """The replacement counts in a model's info: `epochs` holds numbers, or mappings with "replacements"."""
+    found = []
+    for entry in info.get("epochs") or ():
+        value = entry.get("replacements") if isinstance(entry, Mapping) else entry
+        if isinstance(value, int) and not isinstance(value, bool):
+            found.append(value)
+    return found
+
+
+FIGURES: dict[str, Callable[[dict], Figure | None]] = {
+    "class_recall": class_recall,
+    "coverage_sweep": coverage_sweep,
+    "precision_recall": precision_recall,
+    "replacements": replacements,
+}
+
+
+def write(metrics: dict, folder: Path) -> dict[str, Path]:
+    """Save every figure that has something to show as PNG and SVG; name to the path of the SVG."""
+    written = {}
+    for name, draw in FIGURES.items():
+        with matplotlib.rc_context(_STYLE):
+            figure = draw(metrics)
+            if figure is None:
+                continue
+            for suffix in (".png", ".svg"):
+                dated = {"Date": None} if suffix == ".svg" else None  # the same bytes tomorrow
+                with atomic_path(folder / f"{name}{suffix}") as beside:
+                    figure.savefig(beside, dpi=_DPI, metadata=dated)
+        written[name] = folder / f"{name}.svg"
+    return written
+
+
+def _bar(axis: Axes, y: float, thick: float, share: float | None, model: int) -> None:
+    if share is None:
+        axis.text(1, y, "no instances", va="center", fontsize=6.5, color="#888888")
+        return
+    axis.barh([y], [100 * share], height=0.9 * thick, color=_hex(palette.model_colour(model)))
+    axis.text(100 * share + 1, y, f"{100 * share:.1f}", va="center", fontsize=7, color="#333333")
+
+
+def _class_names(metrics: dict) -> list[str]:
+    return [c["name"] for c in metrics["dataset"]["classes"]]
+
+
+def _percent(shares: list) -> list[float]:
+    return [100 * share for share in shares]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _hex(colour: palette.RGB) -> str:
+    return palette.css(colour)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of one image: arrays in, RGB pictures out.
+
+All pictures are uint8 (h, w, 3) RGB. `side` is the length of the longer side in pixels; images are never enlarged.
+When a picture is smaller than its image, a label that covers any part of a picture's pixel stays visible: a defect of
+one pixel must not vanish from a thumbnail.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ..errors import UserError
+from ..metrics import ClassLike
+from . import palette
+
+_TINT = 0.62  # of the colour laid over the photograph; the rest shows the surface
+_TRUTH_TINT = 0.45
+_OUTSIDE = 0.4  # brightness left outside the inspected region
+_BAR_TICKS = 5
+
+
+def picture_size(height: int, width: int, side: int | None) -> tuple[int, int]:
+    """(h, w) of the picture of an image of (height, width)."""
+    scale = 1.0 if side is None else min(1.0, side / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def photograph(image: np.ndarray, side: int | None = None) -> np.ndarray:
+    """The (H, W, 3) float32 RGB image of range [0, 1] as a picture."""
+    return _to_bytes(_shrunk(image, picture_size(*image.shape[:2], side)))
+
+
+def truth(
+    image: np.ndarray, mask: np.ndarray, region: np.ndarray, classes: Sequence[ClassLike], side: int | None = None
+) -> np.ndarray:
+    """The labels: each class tinted and outlined in its colour, on the (H, W, 3) image, all in grey.
+
+    `mask` is (H, W) uint8 of class ids, `region` (H, W) bool; what lies outside the region is dark.
+    """
+    size = picture_size(*mask.shape, side)
+    canvas = _grey_base(image, region, size)
+    for position, of in enumerate(classes):
+        inside = _any_of(mask == of.id, size)
+        if inside.any():
+            _tint(canvas, inside, palette.class_colour(position), _TRUTH_TINT)
+            _tint(canvas, _outline(inside), palette.class_colour(position), 1.0)
+    return canvas
+
+
+def overlay(
+    image: np.ndarray,
+    predicted: np.ndarray,
+    mask: np.ndarray,
+    region: np.ndarray,
+    classes: Sequence[ClassLike],
+    side: int | None = None,
+) -> np.ndarray:
+    """True positives green, false positives red, false negatives blue, impurities outlined.
+
+    `predicted` and `region` are (H, W) bool, `mask` is (H, W) uint8. Nothing is drawn outside the region. Where a
+    pixel of the picture covers several kinds, it takes the one that covers most of it.
+    """
+    size = picture_size(*mask.shape, side)
+    canvas = _grey_base(image, region, size)
+    positive = np.isin(mask, [c.id for c in classes if c.kind == "defect"]) & region
+    predicted = predicted & region
+    kinds = (positive & predicted, predicted & ~positive, positive & ~predicted)
+    shares = np.stack([_shrunk(kind.astype(np.float32), size) for kind in kinds])
+    largest = np.where(shares.max(0) > 0, shares.argmax(0), -1)
+    for kind, colour in enumerate((palette.TRUE_POSITIVE, palette.FALSE_POSITIVE, palette.FALSE_NEGATIVE)):
+        _tint(canvas, largest == kind, colour, _TINT)
+    impurity = np.isin(mask, [c.id for c in classes if c.kind == "impurity"]) & region
+    if impurity.any():
+        _tint(canvas, _outline(_any_of(impurity, size)), palette.IMPURITY_OUTLINE, 1.0)
+    return canvas
+
+
+def scale_top(threshold: float) -> float:
+    """The score at the bright end of a model's colour scale: twice its threshold, so that the threshold is its middle.
+
+    One scale for all images of a model, known before the first: pictures compare, and no map needs to be kept.
+    """
+    return 2 * threshold if threshold > 0 else 1.0
+
+
+def anomaly_map(scores: np.ndarray, threshold: float, region: np.ndarray, side: int | None = None) -> np.ndarray:
+    """The (H, W) float32 scores in colour, from 0 to `scale_top`, with a white line where they cross the threshold.
+
+    Scores above the scale take its brightest colour.
+    """
+    size = picture_size(*scores.shape, side)
+    small = _shrunk(scores, size)
+    levels = np.clip(small * (255 / scale_top(threshold)), 0, 255).astype(np.uint8)
+    canvas = colour_table()[levels]
+    above = _any_of((scores >= np.float32(threshold)) & region, size)
+    _tint(canvas, _outline(above), (255, 255, 255), 0.9)
+    _tint(canvas, ~_any_of(region, size), (0, 0, 0), 1 - _OUTSIDE)
+    return canvas
+
+
+def with_colour_bar(picture: np.ndarray, threshold: float) -> np.ndarray:
+    """The anomaly map with a bar on its right: raw score units, the threshold marked."""
+    height = max(picture.shape[0], 120)
+    text, bar = _text_size(height), max(8, height // 32)
+    gap, room = bar, round(4.6 * text)
+    canvas = np.full((height, picture.shape[1] + 2 * gap + bar + room, 3), 255, np.uint8)
+    canvas[: picture.shape[0], : picture.shape[1]] = picture
+    left, top, bottom = picture.shape[1] + gap, text, height - 1 - text
+    levels = np.linspace(255, 0, bottom - top).round().astype(np.uint8)
+    canvas[top:bottom, left : left + bar] = colour_table()[levels][:, None]
+    page = Image.fromarray(canvas)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(text)
+    for step in range(_BAR_TICKS):
+        share = step / (_BAR_TICKS - 1)
+        y = bottom - share * (bottom - top)
+        label = f"{share * scale_top(threshold):.3g}"
+        if step == _BAR_TICKS - 1:
+            label = f"≥ {label}"
+        if 2 * step == _BAR_TICKS - 1:
+            label += " = t"
+        draw.line([(left + bar, y), (left + bar + gap / 2, y)], fill=(60, 60, 60), width=max(1, text // 12))
+        draw.text((left + bar + 0.8 * gap, y), label, fill=(30, 30, 30), font=font, anchor="lm")
+    return np.asarray(page)
+
+
+@lru_cache(maxsize=1)
+def colour_table() -> np.ndarray:
+    """(256, 3) uint8: the colours of the anomaly map from low to high."""
+    return (matplotlib.colormaps[palette.COLOUR_MAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+
+
+def jpeg(picture: np.ndarray, quality: int) -> bytes:
+    """The picture as JPEG, colours at full resolution, since overlays have thin coloured lines."""
+    flags = [
+        cv2.IMWRITE_JPEG_QUALITY, quality,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+        cv2.IMWRITE_JPEG_OPTIMIZE, 1,
+    ]
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), flags)
+    if not done:
+        raise UserError(f"cannot encode a picture of {picture.shape[1]} x {picture.shape[0]} pixels as JPEG")
+    return data.tobytes()
+
+
+def _to_bytes(image: np.ndarray) -> np.ndarray:
+    return (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
+
+
+def _shrunk(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if array.shape[:2] == size:
+        return array
+    return cv2.resize(np.ascontiguousarray(array), size[::-1], interpolation=cv2.INTER_AREA)
+
+
+def _any_of(inside: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return _shrunk(inside.astype(np.float32), size) > 0
+
+
+def _grey_base(image: np.ndarray, region: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    grey = cv2.cvtColor(_shrunk(image, size), cv2.COLOR_RGB2GRAY)
+    grey = np.where(_any_of(region, size), grey, _OUTSIDE * grey)
+    return np.repeat(_to_bytes(grey)[..., None], 3, 2)
+
+
+def _tint(canvas: np.ndarray, where: np.ndarray, colour: palette.RGB, share: float) -> None:
+    mixed = canvas[where] * (1 - share) + np.array(colour) * share
+    canvas[where] = mixed.round().astype(np.uint8)
+
+
+def _outline(inside: np.ndarray) -> np.ndarray:
+    """The ring just outside of (h, w) bool, so that what it encloses stays visible; wider in large pictures."""
+    width = max(1, round(max(inside.shape) / 700))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
+    return cv2.dilate(inside.astype(np.uint8), kernel).astype(bool) & ~inside
+
+
+def _text_size(height: int) -> int:
+    return int(np.clip(height // 28, 11, 48))

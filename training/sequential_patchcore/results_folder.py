@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The results folder of an evaluation as one thing: either the earlier result, or the whole new one with its record."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import UserError
+from .files import make_folder, write_text
+
+FORMAT_VERSION = 1
+RECORD = "metrics.json"
+
+
+def read_record(out: Path) -> dict | None:
+    """The metrics.json of an earlier run, or None where there is none of ours."""
+    try:
+        record = json.loads((out / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("format_version") == FORMAT_VERSION else None
+
+
+@contextmanager
+def staging_folder(out: Path) -> Iterator[Path]:
+    """A folder inside `out`, so that renaming from it never crosses a file system; gone afterwards."""
+    staging = make_folder(out) / ".evaluate.part"
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        yield make_folder(staging)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def publish(staging: Path, out: Path, metrics: dict) -> None:
+    """Move the files of `staging` to `out`, remove those of an earlier run that are no more, write the record."""
+    earlier = read_record(out) or {}
+    files = sorted(str(path.relative_to(staging)) for path in staging.rglob("*") if path.is_file())
+    metrics["files"] = files
+    try:
+        (out / RECORD).unlink(missing_ok=True)
+        for name in files:
+            make_folder((out / name).parent)
+            (staging / name).replace(out / name)
+        for name in set(earlier.get("files", ())) - set(files):
+            if re.fullmatch(r"(overlays/)?[^/]+", name):
+                (out / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write into {out}: {error.strerror or error}") from error
+    write_text(out / RECORD, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
+
+
+def file_names(ids: Sequence[str]) -> list[str]:
+    """A file name for each sample: its id where that is one, and distinct in any case."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for text in ids:
+        name, number = slug(text), 2
+        while name in taken:
+            name, number = f"{slug(text)}-{number}", number + 1
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def slug(text: str) -> str:
+    """The text with what a file name cannot hold on every system replaced by underscores."""
+    return re.sub(r"[^\w.+()-]+", "_", text).strip(".") or "_"
