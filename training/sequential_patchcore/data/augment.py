@@ -84,8 +84,8 @@ def mask_border(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut away a border of a rendered surface that fills the frame: the abrupt change to a black background.
 
-    One side, or two that meet in a corner; each cut is a straight line at a slight angle, its edge antialiased over
-    one pixel. Outside the returned region the image is exactly black.
+    One side, or two that meet in a corner; each cut is a straight line at a slight angle,
+    its edge antialiased over one pixel. Outside the returned region the image is exactly black.
 
     Args:
         image: float32 (H, W, 3), RGB in [0, 1].
@@ -101,10 +101,9 @@ def mask_border(
     first = int(rng.integers(4))
     second = (first + rng.choice((1, 3))) % 4
     corner = rng.random() < CORNER_SHARE
+    angle = np.deg2rad(BORDER_ANGLE_DEG) * np.clip(rng.standard_normal(), -3, 3)  # the part's: a corner stays square
     for side in (first, second) if corner else (first,):
-        extent = width if side % 2 == 0 else height
-        depth = rng.uniform(*BORDER_DEPTH) * extent
-        angle = np.deg2rad(BORDER_ANGLE_DEG) * np.clip(rng.standard_normal(), -3, 3)
+        depth = rng.uniform(*BORDER_DEPTH) * (width if side % 2 == 0 else height)
         np.minimum(coverage, _half_plane(side, depth, angle, (height, width)), out=coverage)
     return image * coverage[..., None], region & (coverage > 0)
 
@@ -113,12 +112,12 @@ def _half_plane(side: int, depth: float, angle: float, size: tuple[int, int]) ->
     """float32 (H, W): the share of each pixel on the inner side of a line `depth` pixels from a side, in its middle."""
     height, width = size
     normal = np.deg2rad(90 * side) + angle  # of the line, towards the inside: right, down, left, up
-    nx, ny = np.cos(normal), np.sin(normal)
+    nx, ny = float(np.cos(normal)), float(np.sin(normal))
     cx, cy = [(depth, height / 2), (width / 2, depth), (width - depth, height / 2), (width / 2, height - depth)][side]
-    along_x = (np.arange(width, dtype=np.float32) + 0.5 - cx) * nx
-    along_y = (np.arange(height, dtype=np.float32) + 0.5 - cy) * ny
-    distance = (along_x[None, :] + along_y[:, None]).astype(np.float32)
-    return np.clip(distance + 0.5, 0, 1)
+    along_x = (np.arange(width, dtype=np.float32) + 0.5 - np.float32(cx)) * nx
+    along_y = (np.arange(height, dtype=np.float32) + 0.5 - np.float32(cy)) * ny
+    coverage = along_x[None, :] + (along_y[:, None] + np.float32(0.5))
+    return np.clip(coverage, 0, 1, out=coverage)
 
 
 def _flip(image: np.ndarray, region: np.ndarray, left_right: bool, up_down: bool) -> tuple[np.ndarray, np.ndarray]:

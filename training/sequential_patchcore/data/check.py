@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
+from ..progress import track
 from . import png
 from .dataset import Dataset, read_header, record_files
 from .format import Header, Sample, canonical_json, parse_json, parse_sample, read_text
@@ -15,12 +16,13 @@ from .format import Header, Sample, canonical_json, parse_json, parse_sample, re
 _FILES = {"image": "images", "mask": "masks", "instances": "instances", "region": "regions"}
 
 
-def check_dataset(path: str | Path, full: bool = True) -> list[str]:
+def check_dataset(path: str | Path, full: bool = True, *, progress: bool = False) -> list[str]:
     """Problems of a data set folder, one line each; an empty list means that it follows the format.
 
     Args:
         path: the folder.
         full: also decode every picture and compare checksums, masks, instances and pixel counts.
+        progress: show a progress bar.
     """
     path = Path(path)
     try:
@@ -32,7 +34,7 @@ def check_dataset(path: str | Path, full: bool = True) -> list[str]:
     if not samples and not problems:
         problems.append(f"{path}: no finished sample")
     dataset = Dataset(path, header.name, header.generator, header.classes, header.pixel_size_um, tuple(samples), "")
-    for sample in samples:
+    for sample in track(samples, "check", len(samples)) if progress else samples:
         problems.extend(_check_files(dataset, sample, full))
     return problems
 

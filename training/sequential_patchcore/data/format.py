@@ -84,7 +84,10 @@ def parse_json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(f"{where}: broken JSON ({error.msg} at column {error.colno})") from error
+        place = f"line {error.lineno}, column {error.colno}" if "\n" in text else f"column {error.colno}"
+        raise UserError(f"{where}: broken JSON ({error.msg} at {place})") from error
+    except RecursionError as error:
+        raise UserError(f"{where}: broken JSON (nested too deep)") from error
 
 
 def read_text(path: Path) -> str:
@@ -127,7 +130,7 @@ def parse_header(value: Any, where: str) -> Header:
     if pixel_size_um is not None and not (_is_number(pixel_size_um) and pixel_size_um > 0):
         raise UserError(f"{where}: expected pixel_size_um as a positive number or null, found {pixel_size_um!r}")
     return Header(
-        name=str(value.get("name") or Path(where).parent.name),
+        name=str(value.get("name") or Path(where).resolve().parent.name),
         generator=str(generator),
         classes=parse_classes(value.get("classes"), where),
         pixel_size_um=None if pixel_size_um is None else float(pixel_size_um),

@@ -153,13 +153,17 @@ def _draw(
 def _from_table(src: Path, table: Path) -> list[_Item]:
     """The rows of a CSV with the columns split, image, label."""
     rows = csv.DictReader(io.StringIO(read_text(table), newline=""))
-    columns = [column.strip() for column in rows.fieldnames or []]
+    try:
+        columns = [column.strip() for column in rows.fieldnames or []]
+        rows.fieldnames = columns
+        lines = [(rows.line_num, row) for row in rows]
+    except csv.Error as error:
+        raise UserError(f"{table}: broken table ({error})") from error
     if not {"split", "image", "label"} <= set(columns):
         raise UserError(f"{table}: expected the columns split, image, label, found {', '.join(columns) or 'none'}")
-    rows.fieldnames = columns
     items, seen = [], set()
-    for row in rows:
-        where = f"{table}, line {rows.line_num}"
+    for number, row in lines:
+        where = f"{table}, line {number}"
         split, image, label = ((row[column] or "").strip().replace("\\", "/") for column in ("split", "image", "label"))
         if split not in SPLITS:
             raise UserError(f"{where}: expected the split train, val or test, found {split!r}")

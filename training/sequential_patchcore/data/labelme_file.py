@@ -21,6 +21,8 @@ _FEWEST_POINTS = {
     "polygon": 3, "rectangle": 2, "circle": 2, "line": 2, "linestrip": 2, "point": 1, "points": 1, "mask": 2,
 }
 
+_FARTHEST = 1e6  # pixels; beyond it the crossings of a polygon's edges lose their exactness
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -51,9 +53,11 @@ def read_label_file(path: Path) -> LabelFile:
         UserError: broken JSON, no LabelMe file, an unknown type of shape, coordinates that are no numbers.
     """
     content = _load(path)
-    size = None
-    if content.get("imageHeight") and content.get("imageWidth"):
-        size = (int(content["imageHeight"]), int(content["imageWidth"]))
+    size = (content.get("imageHeight"), content.get("imageWidth"))
+    if not all(isinstance(extent, int) and extent > 0 for extent in size):
+        if size != (None, None):
+            raise UserError(f"{path}: expected imageWidth and imageHeight in pixels, found {size[1]!r} and {size[0]!r}")
+        size = None
     return LabelFile(
         path=path,
         image_path=str(content.get("imagePath") or "").replace("\\", "/"),
@@ -109,7 +113,7 @@ def _load(path: Path) -> dict[str, Any]:
 def _parse_shape(entry: Any, number: int, path: Path) -> Shape:
     if not isinstance(entry, dict):
         raise UserError(f"{path}: shape {number} is no object")
-    label = str(entry.get("label", "")).strip()
+    label = str(entry.get("label") or "").strip()
     where = f"{path}: shape {number} ({label!r})"
     if not label:
         raise UserError(f"{path}: shape {number} has no label")
@@ -122,6 +126,8 @@ def _parse_shape(entry: Any, number: int, path: Path) -> Shape:
         raise UserError(f"{where}: its points are no list of [x, y]") from error
     if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
         raise UserError(f"{where}: its points are no list of [x, y]")
+    if np.abs(points).max(initial=0) > _FARTHEST:
+        raise UserError(f"{where}: its points are far outside any image (up to {np.abs(points).max():g} pixels)")
     if len(points) < _FEWEST_POINTS[kind]:
         raise UserError(f"{where}: a {kind} needs {_FEWEST_POINTS[kind]} points, found {len(points)}")
     group_id = entry.get("group_id")
@@ -133,7 +139,7 @@ def _parse_shape(entry: Any, number: int, path: Path) -> Shape:
         try:
             with Image.open(io.BytesIO(data)) as image:
                 patch = np.array(image.convert("L")) > 0
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise UserError(f"{where}: its mask is no picture") from error
     return Shape(label, kind, points, group_id, patch)
 

@@ -2,7 +2,6 @@
 """What importers share: names of classes and samples, and how people's labels become them."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,17 +88,17 @@ class LabelRules:
 def unique_ids(paths: Sequence[str]) -> list[str]:
     """Safe, unique sample ids for relative paths ("a/b/c.png"), in their order.
 
-    The file's stem where that is unique (in any mixture of cases, for file systems that ignore them), else the whole
-    path with "_" for "/", else that with a number.
+    The files' stems where all differ (in any mixture of cases, for file systems that ignore them), else the whole
+    paths with "_" for "/"; a number is added to what is still equal.
     """
-    stems = [_safe(Path(path).stem) for path in paths]
-    counts = Counter(stem.casefold() for stem in stems)
+    names = [safe_name(Path(path).stem) for path in paths]
+    if len({name.casefold() for name in names}) < len(names):
+        names = [safe_name(path.rsplit(".", 1)[0]) for path in paths]
     taken: set[str] = set()
     ids = []
-    for path, stem in zip(paths, stems, strict=True):
-        name = stem if counts[stem.casefold()] == 1 else _safe(path.rsplit(".", 1)[0])
+    for name in names:
         candidate, number = name, 2
-        while candidate.casefold() in taken or (name != stem and candidate.casefold() in counts):
+        while candidate.casefold() in taken:
             candidate, number = f"{name}_{number}", number + 1
         taken.add(candidate.casefold())
         ids.append(candidate)
@@ -123,5 +122,6 @@ def group_of(path: str, pattern: str | None, sample_id: str) -> str:
     return found
 
 
-def _safe(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".")[:150] or "image"
+def safe_name(text: str) -> str:
+    """The text as part of a file name: ASCII letters, digits, ".", "_", "-", no leading dot, at most 150 characters."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".")[:150] or "unnamed"

@@ -21,7 +21,7 @@ from ..files import make_folder
 from ..progress import say, track
 from . import png
 from .dataset import Dataset, Sample
-from .labels import LabelRules, group_of, unique_ids
+from .labels import LabelRules, group_of, safe_name, unique_ids
 from .sources import IMAGE_SUFFIXES, decode_image, files_below
 from .whole_folder import whole_folder
 from .writer import DatasetWriter
@@ -189,4 +189,4 @@ def _type_of(dataset: Dataset, sample: Sample) -> str:
     visible = {instance.class_name for instance in sample.instances if instance.pixels} & defects
     if len(visible) > 1:
         return "combined"
-    return next(iter(visible), "good").replace("/", "_").replace("\\", "_")
+    return safe_name(next(iter(visible), "good"))

@@ -17,6 +17,9 @@ from PIL import Image
 
 from ..errors import UserError
 
+# A broken file is told by our own one line, not also by the decoder's.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}  # PNG 1.2, 4.1.1
 _COMPRESSION = 3  # zlib level: within a few percent of the size at level 6, in half the time

@@ -3,6 +3,7 @@
 
 import io
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,12 +47,16 @@ def decode_image(data: bytes, name: str | Path) -> tuple[np.ndarray, int]:
     if data[:8] == b"\x89PNG\r\n\x1a\n":
         png.verify(data, Path(name))
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
             orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
             if _is_deep(image):
                 pixels = _decode_deep(data, name)
+                if image.mode == "LA" and pixels.ndim == 3:  # OpenCV makes grey with alpha RGB with alpha
+                    pixels = pixels[..., 0]
             else:
                 pixels = _decode_with_pillow(image, name)
+            if image.format == "TIFF":
+                return np.ascontiguousarray(pixels), orientation  # both decoders turn a TIFF themselves
     except Image.UnidentifiedImageError:
         pixels, orientation = _decode_deep(data, name), 1
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -3,7 +3,9 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from .format import (
     palette,
     parse_classes,
     parse_json,
+    parse_sample,
     read_text,
 )
 
@@ -87,7 +90,9 @@ class DatasetWriter:
             raise UserError(f"{self.path} is not empty and holds no data set; choose another folder")
         make_folder(self.path)
         if header_file.is_file():
-            self._records = {record["id"]: record for _, record in read_records(self.path)}
+            for where, record in read_records(self.path):
+                parse_sample(record, where, self.classes)
+                self._records[record["id"]] = record
         else:
             write_text(header_file, json.dumps(self._header, indent=2, ensure_ascii=False) + "\n")
         return self
@@ -111,7 +116,7 @@ class DatasetWriter:
             return False
         same = canonical_json([record.get("split"), record.get("group"), record.get("parameters")])
         return same == canonical_json([split, group, dict(parameters)]) and all(
-            self._file(what, sample_id).is_file() for what in record["sha256"]
+            self._file(what, sample_id).is_file() for what in record.get("sha256", {})
         )
 
     def add(
@@ -227,10 +232,13 @@ class DatasetWriter:
 
     def _append(self, record: dict[str, Any]) -> None:
         file = self.path / SAMPLES_FILE
+        size = file.stat().st_size if file.exists() else 0
         try:
             with open(file, "a", encoding="utf-8", newline="\n") as lines:
                 lines.write(_line(record))
         except OSError as error:
+            with suppress(OSError):
+                os.truncate(file, size)  # no half line stays on a full disk
             raise UserError(f"cannot write {file}: {error.strerror or error}") from error
         self._records[record["id"]] = record
 
