@@ -71,7 +71,7 @@ def _rotate(word: np.ndarray, bits: int) -> np.ndarray:
 
 
 def _bits(value) -> np.ndarray:
-    return np.ascontiguousarray(value, dtype=np.float32).view(np.uint32)
+    return np.asarray(value, dtype=np.float32).view(np.uint32)
 
 
 def _components(cell):

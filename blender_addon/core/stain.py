@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import UserError
-from .grid import cell_of, nearest_centre, squared_length
+from .grid import nearest_centre, squared_length
 from .hashing import white_noise_value
 from .noise import STRICT_BOUND, perlin_4d
 
@@ -28,7 +28,7 @@ SEED_LIMIT = 2**24
 """Seeds are whole numbers below this: float32, the only number type of the node group, counts exactly up to here."""
 
 PORTABLE_SEED_LIMIT = 100_000
-"""Draw seeds below this: from Blender 4.0 on the Noise Texture node repeats every 100,000 units on each axis."""
+"""Draw seeds below this: in newer Blenders the Noise Texture node repeats every 100,000 units on each axis."""
 
 MAX_CELL_INDEX = 2.0**23
 _CHUNK = 1 << 16  # points at a time: the working set stays near the processor's cache, whatever the image size
@@ -129,7 +129,7 @@ class StainParameters:
 
 
 class ShaderValues(NamedTuple):
-    """Parameters in Blender units: float32, metres and 1/metres, rounded once from float64 (mm / 1000, per_mm * 1000)."""
+    """Parameters in Blender units: metres and 1/metres, rounded once from float64 (mm / 1000, per_mm * 1000)."""
 
     radius: np.float32
     noise_frequency: np.float32

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every difference between Blender 3.4 and 5.x that this package meets, one small function each."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import bpy
+
+
+class SocketSpec(NamedTuple):
+    """One socket of a node group. ``kind``: FLOAT, DISTANCE (metres, shown in the scene's unit), VECTOR or POSITION."""
+
+    name: str
+    kind: str
+    default: float | tuple[float, float, float] = 0.0
+    lowest: float = -1e9
+    highest: float = 1e9
+    tooltip: str = ""
+
+
+_SOCKET_TYPES = {
+    "FLOAT": ("NodeSocketFloat", "NONE"),
+    "DISTANCE": ("NodeSocketFloat", "DISTANCE"),
+    "VECTOR": ("NodeSocketVector", "NONE"),
+    "POSITION": ("NodeSocketVector", "TRANSLATION"),
+}
+
+
+def ensure_group_sockets(tree, inputs, outputs) -> None:
+    """Give a node group exactly these sockets. Those that are there by name stay, so links of its users survive."""
+    for specs, in_out in ((inputs, "INPUT"), (outputs, "OUTPUT")):
+        wanted = {spec.name for spec in specs}
+        for socket in _group_sockets(tree, in_out):
+            if socket.name not in wanted:
+                _remove_group_socket(tree, in_out, socket)
+        present = {socket.name: socket for socket in _group_sockets(tree, in_out)}
+        for spec in specs:
+            socket = present.get(spec.name) or _new_group_socket(tree, in_out, spec)
+            socket.description = spec.tooltip
+            if in_out == "INPUT":
+                socket.default_value = spec.default
+                socket.min_value, socket.max_value = spec.lowest, spec.highest
+
+
+def _group_sockets(tree, in_out) -> list:
+    if hasattr(tree, "interface"):  # 4.0 and later
+        return [i for i in tree.interface.items_tree if i.item_type == "SOCKET" and i.in_out == in_out]
+    return list(tree.inputs if in_out == "INPUT" else tree.outputs)
+
+
+def _new_group_socket(tree, in_out, spec: SocketSpec):
+    socket_type, subtype = _SOCKET_TYPES[spec.kind]
+    if hasattr(tree, "interface"):
+        socket = tree.interface.new_socket(spec.name, in_out=in_out, socket_type=socket_type)
+        if subtype != "NONE":
+            socket.subtype = subtype
+        return socket
+    suffix = "" if subtype == "NONE" else subtype.title()  # before 4.0 the subtype is a part of the type's name
+    return (tree.inputs if in_out == "INPUT" else tree.outputs).new(socket_type + suffix, spec.name)
+
+
+def _remove_group_socket(tree, in_out, socket) -> None:
+    if hasattr(tree, "interface"):
+        tree.interface.remove(socket)
+    else:
+        (tree.inputs if in_out == "INPUT" else tree.outputs).remove(socket)
+
+
+def set_up_signed_noise(node) -> bool:
+    """Make a Noise Texture node plain Perlin noise; True when its output is already signed, False for (noise + 1) / 2.
+
+    Before 4.0 the node cannot be told to leave the noise as it is.
+    """
+    for name, value in (("Scale", 1.0), ("Detail", 0.0), ("Distortion", 0.0)):
+        node.inputs[name].default_value = value
+    if not hasattr(node, "normalize"):
+        return False
+    node.normalize = False
+    return True
+
+
+def noise_output(node):
+    """The value output of a Noise Texture node: "Fac" up to 4.5, "Factor" from 5.0."""
+    return node.outputs.get("Factor") or node.outputs["Fac"]
+
+
+def noise_node_period() -> float | None:
+    """After how many units the Noise Texture node repeats on each axis; None where it never does.
+
+    Measured: 3.4 never, 4.5 every 100,000. Versions between are taken to repeat.
+    """
+    return 100_000.0 if bpy.app.version >= (3, 5, 0) else None
+
+
+def make_oslquery_importable() -> bool:
+    """Whether Cycles can ask a compiled shader for its parameters; puts the module on the path where it is missing.
+
+    The bpy wheels carry ``oslquery`` in a folder that is not on ``sys.path``. Without it a Script node gets no
+    sockets, and says nothing.
+    """
+    if importlib.util.find_spec("oslquery"):
+        return True
+    for root in {bpy.utils.resource_path("LOCAL"), bpy.utils.resource_path("SYSTEM")}:
+        for folder in Path(root or ".", "python", "lib").glob("python3.*/site-packages"):
+            if any(folder.glob("oslquery*")):
+                sys.path.append(str(folder))
+                return True
+    return False
+
+
+def switch_off_light_tree(scene) -> None:
+    """Sample the emitters by their area. The light tree (from 3.5 on) costs a third more for one even light."""
+    if hasattr(scene.cycles, "use_light_tree"):
+        scene.cycles.use_light_tree = False
+
+
+def use_osl(scene, wanted: bool) -> None:
+    """Switch Open Shading Language on or off."""
+    if hasattr(scene.cycles, "shading_system"):
+        scene.cycles.shading_system = wanted
+
+
+def set_up_float_exr(image_settings) -> None:
+    """Store renders as 32-bit float, linear, uncompressed."""
+    if hasattr(image_settings, "media_type"):  # 5.0 and later
+        image_settings.media_type = "IMAGE"
+    image_settings.file_format = "OPEN_EXR"
+    image_settings.color_mode = "RGB"
+    image_settings.color_depth = "32"
+    image_settings.exr_codec = "NONE"
+
+
+def raw_colour_space(image) -> str:
+    """The name of the colour space that leaves values as they are."""
+    names = image.colorspace_settings.bl_rna.properties["name"].enum_items.keys()
+    return "Non-Color" if "Non-Color" in names else "Raw"
+
+
+def refresh_devices(preferences) -> None:
+    """Look for devices of the chosen kind."""
+    if hasattr(preferences, "refresh_devices"):
+        preferences.refresh_devices()
+    else:
+        preferences.get_devices()
