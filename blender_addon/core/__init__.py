@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The maths and the records: NumPy and the standard library, never bpy."""

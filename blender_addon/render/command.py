@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line of the headless renderer: arguments -> job."""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..core.errors import UserError
+from ..core.settings import Recipe, load
+from . import job as jobs
+from .interrupt import leave_on_signals
+from .progress import Progress, duration
+
+DONE, FAULT, USAGE = 0, 1, 2
+
+_EPILOG = """\
+examples:
+  python blender_addon/render.py --recipe scenes/recipes/synth_ws.toml --out out/synth_ws --scale 25 --count 8
+  blender -b -P blender_addon/render.py -- --recipe scenes/recipes/synth.toml --out out/synth
+  … --dry-run                          what would be made, how much disk, about how long
+  … --shard 1/4                        one of four processes or machines; all write to the same folder
+  … (the same command again)           goes on where it was stopped; a finished data set is left as it is
+
+exit codes: 0 done, 2 wrong usage or bad input, 130 interrupted (the same command goes on), 1 a fault of ours
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports wrong usage in one line, like all other bad input."""
+
+    def error(self, message: str):
+        raise UserError(f"{message} (see --help)")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; returns the exit code. Messages go to stderr, results to stdout."""
+    try:
+        with jobs.temporary_folder() as scratch:
+            return _run(_parser().parse_args(arguments), Path(scratch))
+    except UserError as error:
+        print(f"render.py: {error}", file=sys.stderr)
+        return USAGE
+    except SystemExit as leave:  # --help
+        return int(leave.code or 0)
+    except Exception:
+        traceback.print_exc()
+        print("render.py: this is a fault of the program; please report it with the lines above", file=sys.stderr)
+        return FAULT
+
+
+def _run(arguments: argparse.Namespace, scratch: Path) -> int:
+    job = make_job(arguments)
+    planned = jobs.plan(job)
+    progress = Progress(arguments.json_progress)
+    if arguments.dry_run:
+        _print_plan(job, planned)
+        return DONE
+    if planned.missing:
+        leave_on_signals(lambda: _clean_up(scratch))
+        _require_blender()
+        jobs.run(job, planned, progress, scratch)
+    else:
+        progress.start(planned.total, planned.total, "none: nothing is missing")
+    progress.end(str(job.out))
+    return DONE
+
+
+def make_job(arguments: argparse.Namespace) -> jobs.Job:
+    """Recipe and arguments -> job.
+
+    Raises:
+        UserError: a bad recipe or argument.
+    """
+    recipe = _with_overrides(load(arguments.recipe), arguments)
+    count = arguments.count if arguments.count is not None else recipe.count - arguments.start
+    if count < 1:
+        raise UserError(f"--start {arguments.start}: the recipe has {recipe.count} samples, from 0; give --count too")
+    if arguments.overwrite and arguments.shard:
+        raise UserError("--overwrite with --shard would remove what the other shards made; run it once without --shard")
+    return jobs.Job(recipe, Path(arguments.out), arguments.start, count, arguments.shard, arguments.device,
+                    arguments.overwrite)  # fmt: skip
+
+
+def _with_overrides(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
+    options = {"scale": "scale_percent", "samples": "samples", "stain_backend": "stain_backend"}
+    for option, key in options.items():
+        value = getattr(arguments, option)
+        if value is not None:
+            recipe = recipe.with_values("render", f"--{option.replace('_', '-')}", **{key: value})
+    return recipe if arguments.seed is None else recipe.with_seed(arguments.seed)
+
+
+def _print_plan(job: jobs.Job, planned: jobs.Plan) -> None:
+    seconds, size = jobs.estimate(job, planned)
+    first = jobs.draw_sample(job.recipe, job.start)
+    width, height = first.size_px
+    samples = first.render.samples
+    print(f"{job.recipe.name}: {planned.total} samples of {width} x {height} px, {samples} light paths per pixel")
+    print(f"{planned.total - len(planned.missing)} are finished in {job.out}, {len(planned.missing)} would be rendered")
+    print(f"about {size / 1e6:.0f} MB of disk, about {duration(seconds)} on this machine's processor")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="render.py",
+        description="Render a labelled data set of an inspected plate: images, class masks, instance masks, records.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--recipe", required=True, metavar="TOML", help="what to render; see scenes/recipes/")
+    add("--out", required=True, metavar="DIR", help="the data set's folder; made, or continued if it is there")
+    add("--count", type=_whole(1), metavar="N", help="number of samples (default: the recipe's)")
+    add("--start", type=_whole(0), default=0, metavar="K", help="first sample (default 0); sample K is always the same")
+    add("--shard", type=_shard, metavar="I/N", help="render only part I of N, I from 1 to N")
+    add("--scale", type=float, metavar="PERCENT", help="size of the images in percent of the camera's, e.g. 25")
+    add("--samples", type=int, metavar="SPP", help="light paths per pixel: more is smoother and slower")
+    add("--seed", type=_whole(0), metavar="S", help="another master seed: other plates, stains and defects")
+    add("--stain-backend", metavar="osl|nodes", help="what computes the stain; the fields agree")
+    add("--device", type=_device, default="auto", metavar="NAME",
+        help="auto, CPU, CUDA, OPTIX, HIP, METAL or ONEAPI (default auto)")  # fmt: skip
+    add("--overwrite", action="store_true", help="remove the data set in DIR first")
+    add("--dry-run", action="store_true", help="say what would be made and how long it takes, and stop")
+    add("--json-progress", action="store_true", help="progress as JSON lines on stdout")
+    return parser
+
+
+def _whole(low: int):
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if value < low:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {low}, got {text!r}")
+        return value
+
+    return convert
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, slash, parts = text.partition("/")
+    if slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts):
+        return int(part), int(parts)
+    raise argparse.ArgumentTypeError(f"expected I/N with I from 1 to N, e.g. 2/4, got {text!r}")
+
+
+def _device(text: str) -> str:
+    names = ("CPU", "CUDA", "OPTIX", "HIP", "METAL", "ONEAPI")
+    if text.lower() == "auto":
+        return "auto"
+    if text.upper() in names:
+        return text.upper()
+    raise argparse.ArgumentTypeError(f"expected auto or one of {', '.join(names)}, got {text!r}")
+
+
+def _require_blender() -> None:
+    try:
+        import bpy  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"Blender is not at hand here ({error}): run `make setup` and use .venv-blender/bin/python, "
+            "or run this file with `blender -b -P blender_addon/render.py -- …`"
+        ) from error
+
+
+def _clean_up(scratch: Path) -> None:
+    for file in scratch.glob("*"):
+        file.unlink(missing_ok=True)
+    scratch.rmdir()
+    if "bpy" in sys.modules:
+        from .session import remove_temporary_files
+
+        remove_temporary_files()

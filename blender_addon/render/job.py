@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A job: which samples, which of them are missing, and the loop that makes them."""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.classes import CLASSES
+from ..core.dataset import FORMAT_VERSION, DatasetFolder
+from ..core.errors import UserError
+from ..core.sample import draw_sample, sample_id
+from ..core.settings import Recipe
+from .progress import Progress
+
+GENERATOR = {"name": "surface_impurities", "version": "0.1.0"}
+
+_PATHS_PER_CORE_SECOND = 4.5e5
+"""Light paths per second of one processor core, for the estimate of a dry run; measured on a 2-core machine."""
+_BYTES_PER_PIXEL = 0.8
+"""Of image, mask and instances together, compressed; measured."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Samples `start` .. `start + count - 1` of a recipe, or the part of them that falls to a shard (i of n, from 1)."""
+
+    recipe: Recipe
+    out: Path
+    start: int
+    count: int
+    shard: tuple[int, int] | None = None
+    device: str = "auto"
+    overwrite: bool = False
+
+    @property
+    def indices(self) -> list[int]:
+        part, parts = self.shard or (1, 1)
+        return [k for k in range(self.start, self.start + self.count) if k % parts == part - 1]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job has to do."""
+
+    folder: DatasetFolder
+    total: int
+    missing: tuple[int, ...]
+
+
+def plan(job: Job) -> Plan:
+    """Compare the job with what its folder holds; nothing is written.
+
+    Raises:
+        UserError: the folder holds other things, or samples of another recipe; or the recipe cannot be drawn.
+    """
+    folder = DatasetFolder(job.out, job.shard)
+    ids = {sample_id(job.recipe, k): k for k in job.indices}
+    finished: set[str] = set()
+    if not job.overwrite:
+        found = folder.description()
+        if found is not None:
+            _check_same_recipe(found, job)
+            finished = folder.finished(ids)
+    missing = tuple(k for name, k in ids.items() if name not in finished)
+    for k in missing:
+        draw_sample(job.recipe, k)  # a sample that cannot be drawn shows before hours of rendering, not after
+    return Plan(folder, len(ids), missing)
+
+
+def run(job: Job, planned: Plan, progress: Progress, scratch: Path) -> None:
+    """Render what is missing. `scratch` is a folder for temporary files."""
+    from . import session  # Blender is imported only when there is something to render
+    from .one_sample import render_sample
+
+    if job.overwrite:
+        planned.folder.clear()
+    with session.silence():
+        scene, device = session.start(job.device, job.recipe.section("render").get("stain_backend") == "osl")
+    if device == "CPU" and job.device == "auto":
+        progress.note(f"no graphics processor that Cycles can use: rendering on {os.cpu_count()} processor cores")
+    planned.folder.begin(describe(job.recipe))
+    progress.start(planned.total, planned.total - len(planned.missing), device)
+    for k in planned.missing:
+        sample = draw_sample(job.recipe, k)
+        progress.sample(sample.id)
+        record, files = render_sample(scene, sample, device, scratch)
+        planned.folder.add(record, files)
+        progress.finished(sample.id)
+
+
+def describe(recipe: Recipe) -> dict[str, Any]:
+    """The content of `dataset.json`."""
+    sample = draw_sample(recipe, 0)
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": recipe.name,
+        "description": recipe.description,
+        "generator": GENERATOR,
+        "recipe": recipe.as_dict(),
+        "master_seed": recipe.seed,
+        "classes": [{"id": entry.id, "name": entry.name, "kind": entry.kind} for entry in CLASSES],
+        "pixel_size_um": sample.camera.object_pixel_um * 100.0 / sample.render.scale_percent,
+    }
+
+
+def estimate(job: Job, planned: Plan) -> tuple[float, float]:
+    """Seconds and bytes that the missing samples take, roughly."""
+    seconds = size = 0.0
+    for k in planned.missing:
+        sample = draw_sample(job.recipe, k)
+        pixels = sample.size_px[0] * sample.size_px[1]
+        paths = pixels * (sample.render.samples + 2)
+        seconds += 0.5 + paths / (_PATHS_PER_CORE_SECOND * (os.cpu_count() or 1))
+        size += pixels * _BYTES_PER_PIXEL * sample.render.bits / 8
+    return seconds, size
+
+
+def temporary_folder() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="surface_impurities_")
+
+
+def _check_same_recipe(found: dict[str, Any], job: Job) -> None:
+    wanted = json.loads(json.dumps(job.recipe.as_dict()))
+    changed = sorted(_differences(found.get("recipe"), wanted))
+    if changed:
+        shown = ", ".join(changed[:4]) + (", …" if len(changed) > 4 else "")
+        raise UserError(f"{job.out}: holds samples of another recipe ({shown} differ); "
+                        "give another --out, or --overwrite to render anew")  # fmt: skip
+
+
+def _differences(old: Any, new: Any, place: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(key for key in new if key not in old)]
+        return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{place}.{key}".lstrip("."))]
+    return [] if old == new else [place or "recipe"]

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One sample from its draw to the bytes of its files."""
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..core import png
+from ..core.classes import PALETTE
+from ..core.labels import compose_labels
+from ..core.sample import Sample
+from ..core.sensor import expose
+from ..scene.inspection import build_inspection
+from . import passes, session
+
+
+def render_sample(scene: bpy.types.Scene, sample: Sample, device: str, folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Record (without checksums) and files of `sample`.
+
+    Args:
+        scene: a scene that `session.start` made; the inspection is built into it.
+        device: what `session.start` chose, for the record.
+        folder: for temporary files.
+    """
+    with session.silence():
+        built = build_inspection(scene, sample)
+        linear = passes.render_picture(scene, built, sample, folder)
+        labels = passes.render_labels(scene, built, sample, folder)
+    settings = sample.render
+    image = expose(linear, sample.sensor, sample.camera, settings.scale_percent, sample.seed, settings.bits)
+    names = [type(defect).__name__.lower() for defect in sample.defects]
+    mask, instances, listed = compose_labels(labels, names)
+    parameters = sample.parameters()
+    parameters["render"] |= {"device": device, "blender": bpy.app.version_string}
+    record = {
+        "id": sample.id,
+        "split": sample.split,
+        "seed": sample.seed,
+        "group": sample.group,
+        "instances": listed,
+        "parameters": parameters,
+    }
+    files = {"image": png.encode(image), "mask": png.encode(mask, PALETTE), "instances": png.encode(instances)}
+    return record, files

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What holds for all samples of a run: the empty scene, the device, the settings of Cycles, the silence of Blender."""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+
+from ..core.errors import UserError
+from ..scene import compat
+
+DEVICES = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
+"""In the order of preference; the processor comes last."""
+
+
+def start(device: str, needs_osl: bool) -> tuple[bpy.types.Scene, str]:
+    """An empty scene, ready for Cycles, and the device that renders: one of `DEVICES` or CPU.
+
+    Raises:
+        UserError: the device asked for by name is not there, or cannot run OSL.
+    """
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    chosen = choose_device(scene, device, needs_osl)
+    configure(scene)
+    return scene, chosen
+
+
+def configure(scene: bpy.types.Scene) -> None:
+    """The settings of Cycles that never change from sample to sample."""
+    cycles, render = scene.cycles, scene.render
+    # The flat plate sees the light and the dim surroundings, never itself: paths end at the first thing they find.
+    cycles.max_bounces = 1
+    cycles.diffuse_bounces = cycles.transmission_bounces = cycles.volume_bounces = 0
+    cycles.glossy_bounces = 1
+    cycles.transparent_max_bounces = 1
+    cycles.caustics_reflective = True
+    cycles.sample_clamp_direct = cycles.sample_clamp_indirect = 0.0
+    cycles.light_sampling_threshold = 0.0
+    cycles.blur_glossy = 0.0
+    cycles.use_adaptive_sampling = False
+    cycles.use_denoising = False
+    cycles.use_auto_tile = False
+    compat.switch_off_light_tree(scene)
+    render.use_persistent_data = True
+    render.use_compositing = render.use_sequencer = False
+    render.dither_intensity = 0.0
+    render.resolution_percentage = 100
+    render.pixel_aspect_x = render.pixel_aspect_y = 1.0
+    render.film_transparent = False
+    render.use_motion_blur = False
+    compat.set_up_float_exr(render.image_settings)
+
+
+def choose_device(scene: bpy.types.Scene, wanted: str, needs_osl: bool) -> str:
+    """Set the device, "auto" being the best one that is there and can do what the recipe needs."""
+    present = _gpus()
+    usable = [kind for kind in DEVICES if kind in present and not (needs_osl and kind != "OPTIX")]
+    if wanted not in ("auto", "CPU") and wanted not in usable:
+        why = "cannot run OSL; use --stain-backend nodes" if wanted in present else "is not on this machine"
+        there = ", ".join([*usable, "CPU"])
+        raise UserError(f"--device {wanted}: the device {why}; what can be used here: {there}")
+    chosen = wanted if wanted != "auto" else (usable[0] if usable else "CPU")
+    preferences = _cycles_preferences()
+    if chosen == "CPU":
+        scene.cycles.device = "CPU"
+        return chosen
+    preferences.compute_device_type = chosen
+    for device in preferences.devices:
+        device.use = device.type == chosen
+    scene.cycles.device = "GPU"
+    return chosen
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Keep what Blender prints away from the terminal, on the level of file descriptors, and raise its errors.
+
+    Cycles prints some errors (out of memory, a kernel that fails to load) and goes on with a black picture.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as log:
+        kept = [os.dup(1), os.dup(2)]
+        try:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, saved in enumerate(kept, start=1):
+                os.dup2(saved, number)
+                os.close(saved)
+        log.seek(0)
+        said = log.read().decode(errors="replace").splitlines()
+    errors = [line.strip() for line in said if re.search(r"\berror\b", line, re.IGNORECASE)]
+    if errors:
+        raise RuntimeError(f"Blender reported: {'; '.join(errors[:3])}")
+
+
+def remove_temporary_files() -> None:
+    """Remove Blender's own temporary folder, which a process that leaves by `os._exit` would leave behind."""
+    folder = Path(bpy.app.tempdir)
+    if folder.name.startswith("blender_"):
+        for file in folder.glob("*"):
+            with contextlib.suppress(OSError):
+                file.unlink()
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _cycles_preferences():
+    if "cycles" not in bpy.context.preferences.addons:
+        bpy.ops.preferences.addon_enable(module="cycles")
+    return bpy.context.preferences.addons["cycles"].preferences
+
+
+def _gpus() -> set[str]:
+    """Kinds of GPU that Cycles can use here."""
+    preferences = _cycles_preferences()
+    kept = preferences.compute_device_type
+    found = set()
+    for kind, *_ in preferences.get_device_types(bpy.context):
+        if kind not in DEVICES:
+            continue
+        preferences.compute_device_type = kind
+        compat.refresh_devices(preferences)
+        if any(device.type == kind for device in preferences.devices):
+            found.add(kind)
+    preferences.compute_device_type = kept
+    return found

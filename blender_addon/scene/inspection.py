@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole inspection scene of one sample: plate, ring light, camera, in a collection of its own."""
+
+from dataclasses import dataclass
+
+import bpy
+
+from ..core.sample import Sample
+from .camera_object import build_camera
+from .light_object import build_light, build_surroundings
+from .material import build_label_material, build_plate_material
+from .plate_object import build_plate
+
+NAME = "Inspection"
+
+
+@dataclass(frozen=True)
+class InspectionScene:
+    """What the passes need to reach."""
+
+    plate: bpy.types.Object
+    light: bpy.types.Object
+    camera: bpy.types.Object
+    world: bpy.types.World
+    beauty: bpy.types.Material
+    labels: bpy.types.Material
+
+
+def build_inspection(scene: bpy.types.Scene, sample: Sample) -> InspectionScene:
+    """Build the scene of `sample` in `scene`, in place of the one that was built before. The engine becomes Cycles."""
+    remove_inspection(scene)
+    scene.render.engine = "CYCLES"
+    collection = bpy.data.collections.new(NAME)
+    scene.collection.children.link(collection)
+    built = InspectionScene(
+        plate=build_plate(sample.plate, f"{NAME} Plate", collection),
+        light=build_light(sample.light, f"{NAME} Light", collection),
+        camera=build_camera(sample.camera, f"{NAME} Camera", collection),
+        world=build_surroundings(sample.light, f"{NAME} World"),
+        beauty=build_plate_material(sample, f"{NAME} Plate"),
+        labels=build_label_material(sample, f"{NAME} Labels"),
+    )
+    built.plate.data.materials.append(built.beauty)
+    scene.camera = built.camera
+    scene.world = built.world
+    return built
+
+
+def remove_inspection(scene: bpy.types.Scene) -> None:
+    """Remove what `build_inspection` made, data included, so that memory stays flat over many samples."""
+    collection = scene.collection.children.get(NAME)
+    if collection is None:
+        return
+    for item in list(collection.objects):
+        data = item.data
+        bpy.data.objects.remove(item)
+        (bpy.data.cameras if isinstance(data, bpy.types.Camera) else bpy.data.meshes).remove(data)
+    bpy.data.collections.remove(collection)
+    for store in (bpy.data.materials, bpy.data.worlds, bpy.data.node_groups):
+        for block in [block for block in store if block.name.startswith(f"{NAME} ")]:
+            store.remove(block)
