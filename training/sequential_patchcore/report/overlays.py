@@ -18,7 +18,8 @@ from ..errors import UserError
 from ..metrics import ClassLike
 from . import palette
 
-_TINT = 0.62  # of the colour laid over the photograph; the rest shows the surface
+_TINT = 0.75  # of the colour laid over the photograph; the rest shows the surface
+_BASE = 0.85  # brightness of the photograph under colours, else they pale on glare
 _TRUTH_TINT = 0.45
 _OUTSIDE = 0.4  # brightness left outside the inspected region
 _BAR_TICKS = 5
@@ -69,11 +70,10 @@ def overlay(
     canvas = _grey_base(image, region, size)
     positive = np.isin(mask, [c.id for c in classes if c.kind == "defect"]) & region
     predicted = predicted & region
-    kinds = (positive & predicted, predicted & ~positive, positive & ~predicted)
-    shares = np.stack([_shrunk(kind.astype(np.float32), size) for kind in kinds])
-    largest = np.where(shares.max(0) > 0, shares.argmax(0), -1)
-    for kind, colour in enumerate((palette.TRUE_POSITIVE, palette.FALSE_POSITIVE, palette.FALSE_NEGATIVE)):
-        _tint(canvas, largest == kind, colour, _TINT)
+    kinds = _prevailing([positive & predicted, predicted & ~positive, positive & ~predicted], size)
+    colours = (palette.TRUE_POSITIVE, palette.FALSE_POSITIVE, palette.FALSE_NEGATIVE)
+    for kind, colour in zip(kinds, colours, strict=True):
+        _tint(canvas, kind, colour, _TINT)
     impurity = np.isin(mask, [c.id for c in classes if c.kind == "impurity"]) & region
     if impurity.any():
         _tint(canvas, _outline(_any_of(impurity, size)), palette.IMPURITY_OUTLINE, 1.0)
@@ -95,7 +95,7 @@ def anomaly_map(scores: np.ndarray, threshold: float, region: np.ndarray, side: 
     """
     size = picture_size(*scores.shape, side)
     small = _shrunk(scores, size)
-    levels = np.clip(small * (255 / scale_top(threshold)), 0, 255).astype(np.uint8)
+    levels = np.minimum(small * np.float32(255 / scale_top(threshold)), 255).astype(np.uint8)
     canvas = colour_table()[levels]
     above = _any_of((scores >= np.float32(threshold)) & region, size)
     _tint(canvas, _outline(above), (255, 255, 255), 0.9)
@@ -157,19 +157,35 @@ def _shrunk(array: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(np.ascontiguousarray(array), size[::-1], interpolation=cv2.INTER_AREA)
 
 
+def _prevailing(kinds: list[np.ndarray], size: tuple[int, int]) -> list[np.ndarray]:
+    """Disjoint (H, W) bool kinds at another size, still disjoint: the one with the largest share takes a pixel."""
+    if kinds[0].shape == size:
+        return kinds
+    shares = np.stack([_shrunk(kind.astype(np.float32), size) for kind in kinds])
+    largest = shares.argmax(0)
+    return [(largest == k) & (share > 0) for k, share in enumerate(shares)]
+
+
 def _any_of(inside: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    if inside.shape == size:
+        return inside
     return _shrunk(inside.astype(np.float32), size) > 0
 
 
 def _grey_base(image: np.ndarray, region: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     grey = cv2.cvtColor(_shrunk(image, size), cv2.COLOR_RGB2GRAY)
-    grey = np.where(_any_of(region, size), grey, _OUTSIDE * grey)
+    grey = grey * np.where(_any_of(region, size), _BASE, _OUTSIDE)
     return np.repeat(_to_bytes(grey)[..., None], 3, 2)
 
 
 def _tint(canvas: np.ndarray, where: np.ndarray, colour: palette.RGB, share: float) -> None:
-    mixed = canvas[where] * (1 - share) + np.array(colour) * share
-    canvas[where] = mixed.round().astype(np.uint8)
+    if share == 1:
+        canvas[where] = colour
+        return
+    before = np.arange(256) * (1 - share)
+    for channel, value in enumerate(colour):
+        after = (before + value * share).round().astype(np.uint8)
+        canvas[..., channel][where] = after[canvas[..., channel][where]]
 
 
 def _outline(inside: np.ndarray) -> np.ndarray:
