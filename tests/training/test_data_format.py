@@ -214,6 +214,7 @@ OPENING_ERRORS = {
     "no id": (_records(id=None), "expected a text as id"),
     "split": (_records(split="validation"), "expected split train, val or test, found 'validation'"),
     "class unknown": (_records(instances=[{"id": 1, "class": 99, "pixels": 1}]), "unknown class 99; known: 1 bump"),
+    "pixels absurd": (_records(instances=[{"id": 1, "class": 1, "pixels": 10**30}]), "expected an instance as"),
     "instance twice": (_records(instances=[{"id": 1, "class": 1, "pixels": 1}] * 2), "not unique"),
     "id twice": (_records(id="s0"), "second, different record with the id 's0'"),
     "image gone": (lambda f: (f / "images" / "s1.png").unlink(), "missing file .*s1.png"),

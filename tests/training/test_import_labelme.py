@@ -247,6 +247,11 @@ def test_rare_modes_become_grey_or_rgb(tmp_path, mode):
     np.testing.assert_array_equal(read, expected)
 
 
+def test_a_mad_image_path_falls_back_to_the_file_beside(src, tmp_path):
+    label_file(src / "a.json", [rectangle("a", 0, 0, 2, 2)], image="\0//..\\x")
+    assert len(bring_in(src, tmp_path / "d").samples[0].instances) == 1
+
+
 def test_an_import_goes_on_and_takes_up_changes(src, tmp_path):
     out = tmp_path / "d"
     first = bring_in(src, out)
@@ -287,6 +292,7 @@ IMPORT_ERRORS = {
     "broken JSON": (lambda s: (s / "a.json").write_text('{"shapes": ['), r"a\.json: broken JSON"),
     "no LabelMe file": (lambda s: (s / "a.json").write_text('{"images": []}'), "no LabelMe file"),
     "unknown type": (_shape(shape_type="ellipse"), r"a\.json: shape 1 \('dent'\) has the unknown type 'ellipse'"),
+    "type a list": (_shape(shape_type=["polygon"]), r"has the unknown type \['polygon'\]"),
     "two points": (_shape(shape_type="polygon"), "a polygon needs 3 points, found 2"),
     "no points": (_shape(points=[]), "no list of"),
     "ragged points": (_shape(points=[[1, 2], [3]]), "no list of"),

@@ -194,7 +194,7 @@ def _parse_instances(value: Any, where: str, classes: tuple[ClassInfo, ...]) -> 
     instances = []
     for entry in value:
         if not (isinstance(entry, dict) and _is_count(entry.get("id")) and 1 <= entry["id"] <= 65535
-                and _is_count(entry.get("pixels"))):
+                and _is_count(entry.get("pixels")) and entry["pixels"] < 2**62):  # the square of PNG's largest side
             raise UserError(f"{where}: expected an instance as {{id: 1..65535, class, pixels}}, found {entry!r}")
         class_key = entry.get("class")
         if not isinstance(class_key, (str, int)) or class_key not in names:

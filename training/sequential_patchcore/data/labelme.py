@@ -49,8 +49,9 @@ def import_labelme(
 ) -> Path:
     """Make a data set of images and LabelMe files.
 
-    Everything is read and checked before the first sample is written. The same import into the same folder goes on
-    where it was interrupted, and takes up changed sources.
+    The table and all label files are read and checked before anything is written; a picture is decoded when its turn
+    comes. If one is broken the samples before it stay, whole: the same import into the same folder goes on from
+    there, and takes up changed sources.
 
     Args:
         src: a folder with images anywhere below; label files beside them or elsewhere below. Images without a label

@@ -60,7 +60,7 @@ def read_label_file(path: Path) -> LabelFile:
         size = None
     return LabelFile(
         path=path,
-        image_path=str(content.get("imagePath") or "").replace("\\", "/"),
+        image_path=str(content.get("imagePath") or "").replace("\\", "/").replace("\0", ""),
         size=size,
         has_image_data=bool(content.get("imageData")),
         shapes=tuple(_parse_shape(entry, number, path) for number, entry in enumerate(content["shapes"], start=1)),
@@ -118,7 +118,7 @@ def _parse_shape(entry: Any, number: int, path: Path) -> Shape:
     if not label:
         raise UserError(f"{path}: shape {number} has no label")
     kind = entry.get("shape_type") or "polygon"  # files before LabelMe 3.5 hold polygons only and name no type
-    if kind not in _FEWEST_POINTS:
+    if not isinstance(kind, str) or kind not in _FEWEST_POINTS:
         raise UserError(f"{where} has the unknown type {kind!r}; known: {', '.join(_FEWEST_POINTS)}")
     try:
         points = np.array(entry.get("points"), dtype=np.float64)
