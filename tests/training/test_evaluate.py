@@ -11,6 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from sequential_patchcore.data.dataset import open_dataset
+from sequential_patchcore.data.format import ClassInfo
+from sequential_patchcore.data.writer import DatasetWriter
 from sequential_patchcore.errors import UserError
 from sequential_patchcore.evaluate import EvaluatedModel, evaluate
 from sequential_patchcore.metrics import COVERAGE_PERCENT
@@ -22,7 +25,7 @@ SHAPE = (48, 60)
 
 
 class Plates:
-    """Five plates, like a data set opened from a folder: scratches, a stain, clean ones, a border that is masked out."""
+    """Five plates with the interface of a data set: scratches, stains, clean ones, a border that is masked out."""
 
     path, name, pixel_size_um = Path("data/plates"), "plates <test>", 50.0
     classes = (Class(1, "bump", "defect"), Class(4, "scratch", "defect"), Class(6, "water_stain", "impurity"))
@@ -154,6 +157,13 @@ def test_a_known_fingerprint_is_not_evaluated_again(result, capsys):
         evaluate(again, Plates(), "test", out, "another")
 
 
+def test_a_result_with_a_lost_file_is_made_again(tmp_path):
+    evaluate(models(), Plates(), "test", tmp_path, "abc")
+    (tmp_path / "report.html").unlink()
+    evaluate(models(), Plates(), "test", tmp_path, "abc")
+    assert (tmp_path / "report.html").exists()
+
+
 def test_a_new_run_removes_the_pictures_of_the_old_and_nothing_else(tmp_path):
     plates = Plates()
     (tmp_path / "overlays").mkdir()
@@ -200,6 +210,31 @@ def test_names_that_differ_only_in_odd_characters_keep_their_own_files(tmp_path)
     evaluate(models()[:1], plates, "test", tmp_path / "out")
     assert len(list((tmp_path / "out/overlays").iterdir())) == 6
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_models_whose_names_make_one_file_name_keep_their_own_pictures(tmp_path):
+    twins = [EvaluatedModel(name, None, 0.6, brightness) for name in ("a/b", "a b", "A_b")]
+    evaluate(twins, Plates(), "test", tmp_path)
+    assert len(list((tmp_path / "overlays").iterdir())) == 3 * 2 * 5
+
+
+def test_a_data_set_folder_gives_the_same_counts(result, tmp_path):
+    plates = Plates()
+    classes = [ClassInfo(*c) for c in Plates.classes]
+    with DatasetWriter(tmp_path / "data", "plates", "test", classes, 50.0) as writer:
+        for s in plates.samples:
+            mask, numbers = plates.mask(s), plates.instances(s)
+            class_of = {int(n): int(mask[numbers == n][0]) for n in np.unique(numbers[numbers > 0])}
+            grey = (plates.image(s)[..., 0] * 255).round().astype(np.uint8)
+            writer.add(s.id, grey, mask, numbers, class_of, "test", s.group, plates.region(s))
+    found = evaluate(models(), open_dataset(tmp_path / "data"), "test", tmp_path / "out")["models"]["Real"]
+    expected = result[0]["models"]["Real"]
+    for name in ("positives", "pixels"):
+        assert found["pixel"]["counts"][name] == expected["pixel"]["counts"][name]
+    assert found["images_by_content"] == expected["images_by_content"]
+    for name, of in expected["classes"].items():
+        for key in ("instances", "pixels"):
+            assert found["classes"][name][key] == of[key]
 
 
 def test_maps_without_any_contrast_give_a_whole_report(tmp_path):

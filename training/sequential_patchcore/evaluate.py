@@ -10,12 +10,12 @@ import numpy as np
 
 from .data.dataset import Dataset, Sample
 from .errors import UserError
-from .files import make_folder, write_text
-from .metrics import DEFINITIONS, ImageCounts, count_image, summarise
+from .files import atomic_path, make_folder, write_text
+from .metrics import DEFINITIONS, ClassLike, ImageCounts, count_image, summarise
 from .progress import Progress, say
 from .ranking import ScoreHistogram, auroc
 from .report import cards, figures, overlays, page, tables
-from .results_folder import FORMAT_VERSION, RECORD, file_names, publish, read_record, slug, staging_folder
+from .results_folder import FORMAT_VERSION, RECORD, file_names, is_whole, publish, read_record, staging_folder
 
 _OVERLAY_QUALITY = 92
 
@@ -45,8 +45,24 @@ class EvaluatedModel:
 class _Tally:
     """What is kept of a model while the images go by: a few integers an image, and one histogram."""
 
+    file_name: str
     images: list[ImageCounts] = field(default_factory=list)
     histogram: ScoreHistogram = field(default_factory=ScoreHistogram)
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """One image with its labels: (H, W, 3) float32, (H, W) uint8 class ids, (H, W) numbers, (H, W) bool."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    instances: np.ndarray
+    region: np.ndarray
+    classes: Sequence[ClassLike]
+
+    @property
+    def defect_ids(self) -> tuple[int, ...]:
+        return tuple(c.id for c in self.classes if c.kind == "defect")
 
 
 def evaluate(
@@ -66,13 +82,13 @@ def evaluate(
     """
     out = Path(out)
     record = read_record(out)
-    if inputs is not None and record is not None and record.get("inputs") == inputs:
+    if inputs is not None and record is not None and record["inputs"] == inputs and is_whole(out, record):
         say(f"already evaluated: {out / RECORD} was made from the same models and data")
         return record
     _check(models)
     samples = dataset.split(split)  # raises where it is empty
 
-    tallies = [_Tally() for _ in models]
+    tallies = [_Tally(name) for name in file_names([model.name for model in models])]
     shown: list[cards.Card] = []
     with staging_folder(out) as staging:
         make_folder(staging / "overlays")
@@ -118,31 +134,36 @@ def _evaluate_image(
     file: Path,
     side: int,
 ) -> cards.Card:
-    """Count one image for every model, write its overlays as `file`.MODEL.jpg, and return its card."""
-    image, mask, region = dataset.image(sample), dataset.mask(sample), dataset.region(sample)
-    instances, classes = dataset.instances(sample), dataset.classes
-    defect_ids = tuple(dataset.defect_ids)
-    positive = np.isin(mask, defect_ids)[region]
-
+    """Count one image for every model, write its overlays as `file`.MODEL.KIND.jpg, and return its card."""
+    labelled = _Labelled(
+        dataset.image(sample), dataset.mask(sample), dataset.instances(sample), dataset.region(sample), dataset.classes
+    )
     tiles = []
     for model, tally in zip(models, tallies, strict=True):
-        scores = _scores(model, image)
-        counts = count_image(scores, model.threshold, mask, instances, region, classes)
-        tally.images.append(counts)
-        tally.histogram.add(scores[region], positive)
-        tiles.append(_tile(model, scores, counts, (image, mask, region), classes, defect_ids, file, side))
+        scores = _scores(model, labelled.image)
+        counts = _count(tally, scores, model.threshold, labelled)
+        _write_full_size(f"{file}.{tally.file_name}", scores, model.threshold, labelled)
+        small = _pictures(scores, model.threshold, labelled, side, cards.QUALITY)
+        tiles.append(cards.Tile(counts, cards.outcome(counts, labelled.defect_ids), *small))
 
-    content: dict[str, int] = {}
-    name_of = {c.id: c.name for c in classes}
-    for instance in tiles[0].counts.instances:
-        name = name_of.get(instance.class_id, str(instance.class_id))
-        content[name] = content.get(name, 0) + 1
+    numbers = [instance.class_id for instance in tiles[0].counts.instances]
+    height, width = labelled.mask.shape
     return cards.Card(
-        sample.id, str(sample.group or ""), image.shape[1], image.shape[0], content,
-        overlays.jpeg(overlays.photograph(image, side), cards.QUALITY),
-        overlays.jpeg(overlays.truth(image, mask, region, classes, side), cards.QUALITY),
-        tuple(tiles), defect_ids,
+        sample.id, str(sample.group or ""), width, height,
+        {c.name: numbers.count(c.id) for c in labelled.classes if c.id in numbers},
+        overlays.jpeg(overlays.photograph(labelled.image, side), cards.QUALITY),
+        overlays.jpeg(
+            overlays.truth(labelled.image, labelled.mask, labelled.region, labelled.classes, side), cards.QUALITY
+        ),
+        tuple(tiles), labelled.defect_ids,
     )
+
+
+def _count(tally: _Tally, scores: np.ndarray, threshold: float, of: _Labelled) -> ImageCounts:
+    counts = count_image(scores, threshold, of.mask, of.instances, of.region, of.classes)
+    tally.images.append(counts)
+    tally.histogram.add(scores[of.region], np.isin(of.mask[of.region], of.defect_ids))
+    return counts
 
 
 def _scores(model: EvaluatedModel, image: np.ndarray) -> np.ndarray:
@@ -155,26 +176,23 @@ def _scores(model: EvaluatedModel, image: np.ndarray) -> np.ndarray:
     return scores
 
 
-def _tile(model, scores, counts, picture, classes, defect_ids, file: Path, side: int) -> cards.Tile:
-    image, mask, region = picture
-    predicted = scores >= np.float32(model.threshold)
-    of_model = file.with_name(f"{file.name}.{slug(model.name)}")
-    full = overlays.overlay(image, predicted, mask, region, classes)
-    _write_picture(of_model.with_name(of_model.name + ".overlay.jpg"), full)
-    full = overlays.with_colour_bar(overlays.anomaly_map(scores, model.threshold, region), model.threshold)
-    _write_picture(of_model.with_name(of_model.name + ".map.jpg"), full)
-    return cards.Tile(
-        counts, cards.outcome(counts, defect_ids),
-        overlays.jpeg(overlays.overlay(image, predicted, mask, region, classes, side), cards.QUALITY),
-        overlays.jpeg(overlays.anomaly_map(scores, model.threshold, region, side), cards.QUALITY),
-    )
+def _pictures(
+    scores: np.ndarray, threshold: float, of: _Labelled, side: int | None, quality: int, bar: bool = False
+) -> tuple[bytes, bytes]:
+    """Overlay and anomaly map as JPEG."""
+    predicted = scores >= np.float32(threshold)
+    overlay = overlays.overlay(of.image, predicted, of.mask, of.region, of.classes, side)
+    anomaly_map = overlays.anomaly_map(scores, threshold, of.region, side)
+    if bar:
+        anomaly_map = overlays.with_colour_bar(anomaly_map, threshold)
+    return overlays.jpeg(overlay, quality), overlays.jpeg(anomaly_map, quality)
 
 
-def _write_picture(path: Path, picture: np.ndarray) -> None:
-    try:
-        path.write_bytes(overlays.jpeg(picture, _OVERLAY_QUALITY))  # the whole folder is renamed later
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+def _write_full_size(stem: str, scores: np.ndarray, threshold: float, of: _Labelled) -> None:
+    pictures = _pictures(scores, threshold, of, None, _OVERLAY_QUALITY, bar=True)
+    for kind, data in zip(("overlay", "map"), pictures, strict=True):
+        with atomic_path(f"{stem}.{kind}.jpg") as beside:
+            beside.write_bytes(data)
 
 
 def _metrics(

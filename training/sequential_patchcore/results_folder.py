@@ -21,7 +21,13 @@ def read_record(out: Path) -> dict | None:
         record = json.loads((out / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and record.get("format_version") == FORMAT_VERSION else None
+    ours = isinstance(record, dict) and record.get("format_version") == FORMAT_VERSION
+    return record if ours and {"inputs", "files", "models"} <= record.keys() else None
+
+
+def is_whole(out: Path, record: dict) -> bool:
+    """Whether all files that the record names are there."""
+    return all((out / name).is_file() for name in record["files"])
 
 
 @contextmanager
@@ -37,7 +43,7 @@ def staging_folder(out: Path) -> Iterator[Path]:
 
 def publish(staging: Path, out: Path, metrics: dict) -> None:
     """Move the files of `staging` to `out`, remove those of an earlier run that are no more, write the record."""
-    earlier = read_record(out) or {}
+    earlier = read_record(out) or {"files": []}
     files = sorted(str(path.relative_to(staging)) for path in staging.rglob("*") if path.is_file())
     metrics["files"] = files
     try:
@@ -45,7 +51,7 @@ def publish(staging: Path, out: Path, metrics: dict) -> None:
         for name in files:
             make_folder((out / name).parent)
             (staging / name).replace(out / name)
-        for name in set(earlier.get("files", ())) - set(files):
+        for name in set(earlier["files"]) - set(files):
             if re.fullmatch(r"(overlays/)?[^/]+", name):
                 (out / name).unlink(missing_ok=True)
     except OSError as error:
@@ -54,14 +60,14 @@ def publish(staging: Path, out: Path, metrics: dict) -> None:
 
 
 def file_names(ids: Sequence[str]) -> list[str]:
-    """A file name for each sample: its id where that is one, and distinct in any case."""
+    """A file name for each id: the id itself where it can be one; no two alike, not even but for upper case."""
     names: list[str] = []
     taken: set[str] = set()
     for text in ids:
         name, number = slug(text), 2
-        while name in taken:
+        while name.lower() in taken:
             name, number = f"{slug(text)}-{number}", number + 1
-        taken.add(name)
+        taken.add(name.lower())
         names.append(name)
     return names
 

@@ -8,6 +8,7 @@ one pixel must not vanish from a thumbnail.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import matplotlib
@@ -114,7 +115,7 @@ def with_colour_bar(picture: np.ndarray, threshold: float) -> np.ndarray:
     levels = np.linspace(255, 0, bottom - top).round().astype(np.uint8)
     canvas[top:bottom, left : left + bar] = colour_table()[levels][:, None]
     page = Image.fromarray(canvas)
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(text)
+    draw, font = ImageDraw.Draw(page), _font(text)
     for step in range(_BAR_TICKS):
         share = step / (_BAR_TICKS - 1)
         y = bottom - share * (bottom - top)
@@ -193,6 +194,11 @@ def _outline(inside: np.ndarray) -> np.ndarray:
     width = max(1, round(max(inside.shape) / 700))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
     return cv2.dilate(inside.astype(np.uint8), kernel).astype(bool) & ~inside
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    # Pillow's own font lacks the sign ≥; matplotlib brings this one.
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def _text_size(height: int) -> int:
