@@ -5,13 +5,15 @@
     with f.frame("Outline"):
         r = f.input("Radius") + noise * f.input("Noise Amplitude")
 
-Values wrap output sockets; operators make Math or Vector Math nodes. Nodes are placed in columns by what they depend
-on, each frame a band of its own.
+Values wrap output sockets; operators make Math or Vector Math nodes. Each frame gets a Group Input node of its own, so
+that no wire crosses the whole tree, and everything is placed from left to right by what it depends on.
 """
 
 from contextlib import contextmanager
+from functools import cache
 
-COLUMN, ROW, BAND_GAP, WRAP = 190, 190, 120, 9
+NODE_GAP, FRAME_GAP = 45, 110
+WRAP = 14  # columns in a row: the 27 steps of the search make two
 
 
 class Value:
@@ -62,11 +64,15 @@ class Formula:
     def __init__(self, tree):
         self.tree, self._frame = tree, None
         tree.nodes.clear()
-        self._input = self.node("NodeGroupInput")
         self._output = self.node("NodeGroupOutput")
+        self._inputs: dict[str, object] = {}  # frame name -> its Group Input node
 
     def input(self, name: str) -> Value:
-        return Value(self, _socket(self._input.outputs, name))
+        """An input of the group, within a frame."""
+        frame = self._frame.name
+        if frame not in self._inputs:
+            self._inputs[frame] = self.node("NodeGroupInput")
+        return Value(self, _socket(self._inputs[frame].outputs, name))
 
     def output(self, name: str, value: Value) -> None:
         self.tree.links.new(value.socket, _socket(self._output.inputs, name))
@@ -75,9 +81,11 @@ class Formula:
     def frame(self, label: str):
         """Nodes made within go into a labelled frame."""
         self._frame = self.tree.nodes.new("NodeFrame")
-        self._frame.label = label
-        yield
-        self._frame = None
+        self._frame.label, self._frame.label_size = label, 32
+        try:
+            yield self._frame
+        finally:
+            self._frame = None
 
     def node(self, kind: str, label: str = "", **properties):
         """A bare node in the present frame, properties set in the given order."""
@@ -130,36 +138,60 @@ class Formula:
         return self.multiply_add(self.math("FLOOR", x), 1.0, 0.0)
 
     def arrange(self) -> None:
-        """Inputs left, outputs right, each frame a band; columns by dependence, wrapped where a chain is long."""
+        """Place the nodes: frames from left to right by what they depend on, nodes within a frame likewise."""
+        for node in self._inputs.values():
+            for socket in node.outputs:
+                socket.hide = not socket.is_linked
         frames = [node for node in self.tree.nodes if node.type == "FRAME"]
-        top, widest = 0, 0
-        for frame in frames:
-            columns = _columns([node for node in self.tree.nodes if node.parent == frame], self.tree.links)
-            bottom = top
-            for start in range(0, len(columns), WRAP):
-                row = columns[start : start + WRAP]
-                for x, column in enumerate(row):
-                    for y, node in enumerate(column):
-                        node.location = (x * COLUMN, bottom - y * ROW)
-                widest = max(widest, len(row))
-                bottom -= ROW * max(len(column) for column in row)
-            top = bottom - BAND_GAP
-        self._input.location = (-2 * COLUMN, 0)
-        self._output.location = ((widest + 1) * COLUMN, 0)
+        nodes = {frame: [node for node in self.tree.nodes if node.parent == frame] for frame in frames}
+        left = 0.0
+        for column in _columns(frames, self.tree.links, owner=lambda node: node.parent):
+            top, widest = 0.0, 0.0
+            for frame in column:
+                width, height = _place(_columns(nodes[frame], self.tree.links), left, top)
+                widest, top = max(widest, width), top - height - FRAME_GAP
+            left += widest + FRAME_GAP
+        self._output.location = (left, 0.0)
 
 
-def _columns(nodes, links) -> list[list]:
-    """Nodes by the length of the longest chain before them; nodes come in the order in which they were made."""
+def _place(columns: list[list], left: float, top: float) -> tuple[float, float]:
+    """Place the columns of one frame, wrapped where a chain is long; returns the width and height they take."""
+    bottom, widest = top, 0.0
+    for start in range(0, len(columns), WRAP):
+        x, lowest = left, bottom
+        for column in columns[start : start + WRAP]:
+            y = bottom
+            for node in column:
+                node.location = (x, y)
+                y -= _height(node) + NODE_GAP
+            lowest = min(lowest, y)
+            x += max(node.width for node in column) + NODE_GAP
+        bottom, widest = lowest, max(widest, x - left)
+    return widest, top - bottom
+
+
+def _height(node) -> float:
+    """A guess at the drawn height, which Blender knows only once a window has drawn the node."""
+    open_vectors = sum(s.type == "VECTOR" and not s.is_linked and not s.hide_value for s in node.inputs)
+    sockets = sum(not s.hide and s.enabled for s in [*node.inputs, *node.outputs])
+    return 70 + 22 * sockets + 63 * open_vectors
+
+
+def _columns(nodes, links, owner=lambda node: node) -> list[list]:
+    """Nodes (or frames, as owners of nodes) by the length of the longest chain before them."""
     before = {node.name: set() for node in nodes}
     for link in links:
-        if link.from_node.name in before and link.to_node.name in before:
-            before[link.to_node.name].add(link.from_node.name)
-    depth: dict[str, int] = {}
-    for node in nodes:  # a node is made after those that it depends on
-        depth[node.name] = 1 + max((depth[name] for name in before[node.name]), default=-1)
-    columns: list[list] = [[] for _ in range(1 + max(depth.values(), default=-1))]
+        source, target = owner(link.from_node), owner(link.to_node)
+        if source != target and source in nodes and target in nodes:
+            before[target.name].add(source.name)
+
+    @cache
+    def depth(name: str) -> int:
+        return 1 + max(map(depth, before[name]), default=-1)
+
+    columns: list[list] = [[] for _ in range(1 + max((depth(node.name) for node in nodes), default=-1))]
     for node in nodes:
-        columns[depth[node.name]].append(node)
+        columns[depth(node.name)].append(node)
     return columns
 
 

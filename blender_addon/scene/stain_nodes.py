@@ -37,11 +37,13 @@ def build_stain_group(name: str | None = None, neighbours: int = 27, backend: st
 
 def add_stain_node(node_tree, parameters: StainParameters, backend: str = "nodes"):
     """Add a stain to a material's node tree: the group node, fed with object-space positions and the parameters."""
+    left = min((other.location.x for other in node_tree.nodes), default=0.0)
     node = node_tree.nodes.new("ShaderNodeGroup")
     node.node_tree = build_stain_group(neighbours=parameters.neighbours, backend=backend)
-    node.label, node.width = "Water Stain", 200
+    node.label, node.width, node.location = "Water Stain", 200, (left - 300, 0)
     set_stain_values(node, parameters, backend)
     coordinates = node_tree.nodes.new("ShaderNodeTexCoord")
+    coordinates.location = (left - 520, 0)
     node_tree.links.new(coordinates.outputs["Object"], node.inputs[VECTOR])
     return node
 
@@ -63,17 +65,15 @@ def _ensure_group(name, stamp, inputs, outputs, fill, *arguments):
 def _fill_group(tree, neighbours: int) -> None:
     """Algorithm 1, in the order of ``core/stain.py``."""
     f = Formula(tree)
-    p, seed = f.input(VECTOR), f.input("Seed")
-
     if neighbours == 0:
         with f.frame("Distance: d = |p - c|"):
-            d = f.distance(p, f.input("Centre")).named("d")
+            d = f.distance(f.input(VECTOR), f.input("Centre")).named("d")
         cell = (0.0, 0.0, 0.0)
     else:
-        d, cell = _nearest_centre(f, p, f.input("Cell Size"), seed, neighbours)
+        d, cell = _nearest_centre(f, neighbours)
 
     with f.frame("Outline: r' = r + Perlin(p f, seed) A"):
-        noise = _perlin(f, p * f.input("Noise Frequency"), seed)
+        noise = _perlin(f, f.input(VECTOR) * f.input("Noise Frequency"), f.input("Seed"))
         r = (f.input("Radius") + noise * f.input("Noise Amplitude")).named("r'")
 
     with f.frame("Mask: d <= r' and r' > 0"):
@@ -85,21 +85,22 @@ def _fill_group(tree, neighbours: int) -> None:
         reflectance = f.input("Reflectance") + delta
 
     with f.frame("Instance: hash of (cell, seed + 1)"):
-        instance = _white_noise(f, cell, seed + 1.0, "Value") * inside
+        instance = _white_noise(f, cell, f.input("Seed") + 1.0, "Value") * inside
 
     for socket, value in zip(stain_sockets.OUTPUTS, (reflectance, delta, inside, d, r, d_hat, instance), strict=True):
         f.output(socket.name, value)
     f.arrange()
 
 
-def _nearest_centre(f: Formula, p: Value, cell_size: Value, seed: Value, neighbours: int) -> tuple[Value, Value]:
+def _nearest_centre(f: Formula, neighbours: int) -> tuple[Value, Value]:
     """``core.grid.nearest_centre``: distance and cell of the nearest centre."""
     with f.frame("Grid: q = p / G, base cell = floor(q)" + ("" if neighbours == 27 else " of q - 1/2")):
-        q = p / cell_size
+        q = f.input(VECTOR) / f.input("Cell Size")
         base = f.floor(q if neighbours == 27 else q - 0.5).named("base cell")
     step = _ensure_group("Water Stain Nearest Centre", f"nodes {VERSION}", _STEP_INPUTS, _STEP_OUTPUTS, _fill_step)
     d, cell = _FAR, (0.0, 0.0, 0.0)
     with f.frame(f"Distance: the least over {neighbours} neighbouring cells"):
+        p, cell_size, seed = f.input(VECTOR), f.input("Cell Size"), f.input("Seed")
         for offset in NEIGHBOURS_27 if neighbours == 27 else NEIGHBOURS_8:
             label = "{:+d} {:+d} {:+d}".format(*offset)
             node = f.group(step, label, Position=p, Base_Cell=base, Offset=offset, Cell_Size=cell_size, Seed=seed,
@@ -123,11 +124,11 @@ _STEP_INPUTS = (
 def _fill_step(tree) -> None:
     """One step of the search: the centre of one neighbouring cell against the nearest so far."""
     f = Formula(tree)
-    seed, so_far, nearest = f.input("Seed"), f.input("Distance"), f.input("Cell")
     with f.frame("Centre: (cell + hash(cell, seed)) G"):
         cell = (f.input("Base Cell") + f.input("Offset")).named("cell")
-        centre = ((cell + _white_noise(f, cell, seed, "Color")) * f.input("Cell Size")).named("centre")
+        centre = ((cell + _white_noise(f, cell, f.input("Seed"), "Color")) * f.input("Cell Size")).named("centre")
     with f.frame("Nearer than the nearest so far?"):
+        so_far, nearest = f.input("Distance"), f.input("Cell")
         d = f.distance(f.input("Position"), centre)
         f.output("Distance", f.minimum(d, so_far))
         f.output("Cell", f.multiply_add(d < so_far, cell - nearest, nearest))  # exact: small whole numbers

@@ -47,12 +47,12 @@ def version(neighbours: int) -> str:
 def fill_group(tree, neighbours: int) -> None:
     """Fill an empty group, whose sockets are there, with one Script node."""
     f = Formula(tree)
-    with f.frame(f"Open Shading Language: {SHADER}"):
+    with f.frame(f"Open Shading Language: {SHADER}") as frame:
         node = make_stain_script_node(tree)
-    node.parent = next(n for n in tree.nodes if n.type == "FRAME")
-    node.inputs["Neighbours"].default_value = neighbours
-    for spec in stain_sockets.inputs(neighbours):
-        f.feed(node.inputs[_input_parameter(spec.name)], f.input(spec.name))
+        node.parent = frame
+        node.inputs["Neighbours"].default_value = neighbours
+        for spec in stain_sockets.inputs(neighbours):
+            f.feed(node.inputs[_input_parameter(spec.name)], f.input(spec.name))
     for spec in stain_sockets.OUTPUTS:
         f.output(spec.name, f.value(node, spec.name.replace(" ", "")))
     f.arrange()
