@@ -16,7 +16,7 @@ OUTCOMES = {
 }
 
 _REPORT_BYTES = 24e6  # for all small pictures together, so that the page opens in seconds and can be mailed
-_BYTES_PER_PIXEL = 0.45  # brushed metal as JPEG at _QUALITY, and a third more as base64; measured
+_BYTES_PER_PIXEL = 0.45  # JPEG at QUALITY as base64: 0.17 measured on brushed plates, 0.73 on pure noise
 _SIDES = (160, 760)
 QUALITY = 82
 
