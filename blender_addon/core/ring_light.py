@@ -21,8 +21,8 @@ class RingLight:
     """
 
     variant: str = parameter("as_built", None, None, "perturbation of the light", VARIANTS)
-    outer_radius_mm: float = parameter(62.0, 1.0, 1000.0, "centre to outer corner")
-    inner_radius_mm: float = parameter(20.0, 0.0, 999.0, "centre to inner corner: the hole for the lens")
+    outer_radius_mm: float = parameter(66.0, 1.0, 1000.0, "centre to outer corner")
+    inner_radius_mm: float = parameter(14.0, 0.0, 999.0, "centre to inner corner: the hole for the lens")
     height_mm: float = parameter(272.0, 10.0, 5000.0, "height over the plate")
     angle_deg: float = parameter(0.0, -180.0, 180.0, "direction of the first corner, from x")
     power_w: float = parameter(12.0, 0.0, 10000.0, "radiant power of the light as built")

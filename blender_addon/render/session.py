@@ -35,12 +35,8 @@ def start(device: str, needs_osl: bool) -> tuple[bpy.types.Scene, str]:
 def configure(scene: bpy.types.Scene) -> None:
     """The settings of Cycles that never change from sample to sample."""
     cycles, render = scene.cycles, scene.render
-    # The flat plate sees the light and the dim surroundings, never itself: paths end at the first thing they find.
-    cycles.max_bounces = 1
-    cycles.diffuse_bounces = cycles.transmission_bounces = cycles.volume_bounces = 0
-    cycles.glossy_bounces = 1
-    cycles.transparent_max_bounces = 1
-    cycles.caustics_reflective = True
+    # The flat plate sees the light and the dim surroundings, never itself: one reflection is all there is.
+    cycles.max_bounces = 0
     cycles.sample_clamp_direct = cycles.sample_clamp_indirect = 0.0
     cycles.light_sampling_threshold = 0.0
     cycles.blur_glossy = 0.0
@@ -48,6 +44,7 @@ def configure(scene: bpy.types.Scene) -> None:
     cycles.use_denoising = False
     cycles.use_auto_tile = False
     compat.switch_off_light_tree(scene)
+    compat.use_tabulated_sobol(scene)
     render.use_persistent_data = True
     render.use_compositing = render.use_sequencer = False
     render.dither_intensity = 0.0

@@ -23,8 +23,8 @@ from .compat import SocketSpec
 from .nodes import Formula, Value
 
 POSITION = "Position"
-_SCALES = 4
-_SCALE_WEIGHTS = (1.0, 0.8, 0.6, 0.45)
+_SCALES = 3
+_SCALE_WEIGHTS = (1.0, 0.8, 0.6)
 """Steepness of the scales: wide marks are shallow."""
 _STEEPEST = 1.5396
 """The greatest value of 4 t (1 - t²), at t = 1/√3."""
@@ -70,31 +70,33 @@ def _groove_slope(f: Formula, along: Value, across: Value, surface: Surface, sca
     length = surface.groove_length_mm * surface.scale_ratio ** (0.5 * scale)
     lean = (2.0 * uniform(surface.seed, scale, "groove angle") - 1.0) * surface.angle_spread_deg
 
-    place = (along * math.tan(math.radians(lean)) + across) / spacing
+    place = f.multiply_add(along, math.tan(math.radians(lean)) / spacing, across * (1.0 / spacing))
     row = f.floor(place)
     start, stretch, _ = _draws(f, row, 0.0, scale, surface.seed)
-    run = along / (stretch * length + 0.5 * length) + start * 100.0
+    run = f.multiply_add(start, 100.0, along / f.multiply_add(stretch, length, 0.5 * length))
     segment = f.floor(run)
     width, position, depth = _draws(f, row, segment, scale + _SCALES, surface.seed)
 
-    half = f.minimum((width * 1.2 + 0.4) * (0.5 * surface.groove_width), 0.49)
-    centre = (1.0 - half * 2.0) * position + half
-    t = f.math("MAXIMUM", f.minimum((f.math("FRACT", place) - centre) / half, 1.0), -1.0).named("t")
-    flank = (1.0 - t * t) * t * (4.0 / _STEEPEST)
-    end = 1.0 - (f.math("FRACT", run) * 2.0 - 1.0) ** 4.0
-    steepness = surface.groove_slope * _SCALE_WEIGHTS[scale] * 3.0  # the square of a uniform draw has the mean 1/3
-    return (flank * end * (depth * depth * steepness)).named("dh/dc")
+    half = f.minimum(f.multiply_add(width, 0.6 * surface.groove_width, 0.2 * surface.groove_width), 0.49)
+    centre = f.multiply_add(position, f.multiply_add(half, -2.0, 1.0), half)
+    t = f.math("MAXIMUM", f.minimum((place - row - centre) / half, 1.0), -1.0).named("t")
+    flank = f.multiply_add(t * t, t * -1.0, t)
+    ramp = f.multiply_add(run - segment, 2.0, -1.0)
+    ramp = ramp * ramp
+    end = f.multiply_add(ramp, ramp * -1.0, 1.0)
+    # The square of a uniform draw has the mean 1/3: few grooves are deep.
+    steepness = surface.groove_slope * _SCALE_WEIGHTS[scale] * 3.0 * 4.0 / _STEEPEST
+    return (flank * end * (depth * depth) * steepness).named("dh/dc")
 
 
 def _bands(f: Formula, along: Value, across: Value, surface: Surface) -> Value:
     """Signed relative variation: smooth along the grain, over two widths across it."""
     total: Value | float = 0.0
     for width_mm, weight in ((4.0, 0.6), (0.7, 0.4)):
-        vector = _combine(f, along / 60.0, across / width_mm)
-        noise = f.node("ShaderNodeTexNoise", "Perlin", noise_dimensions="4D")
+        vector = _combine(f, along * (1.0 / 60.0), across * (1.0 / width_mm), 0.37 * surface.seed + width_mm)
+        noise = f.node("ShaderNodeTexNoise", "Perlin", noise_dimensions="3D")
         signed = compat.set_up_signed_noise(noise)
         f.feed(noise.inputs["Vector"], vector)
-        f.feed(noise.inputs["W"], surface.seed + width_mm)
         value = Value(f, compat.noise_output(noise))
         total = (value if signed else value * 2.0 - 1.0) * (weight * surface.streak_contrast) + total
     return total
