@@ -8,25 +8,28 @@
 """
 
 import importlib
+import importlib.util
 import os
 import sys
+import traceback
 from pathlib import Path
 
 
-def main() -> None:
+def main() -> int:
     if sys.version_info < (3, 11):
-        sys.exit("render.py: needs Python 3.11 or later (Blender 3.4 with Debian's Python, or Blender 4.1 and later)")
+        print("render.py: needs Python 3.11 or later; this is " + sys.version.split()[0], file=sys.stderr)
+        return 2
+    if importlib.util.find_spec("numpy") is None:
+        print("render.py: this Python has no NumPy; on Debian or Ubuntu: apt-get install python3-numpy, and no other "
+              "Python before /usr/bin in PATH", file=sys.stderr)  # fmt: skip
+        return 2
     package = Path(__file__).resolve().parent
     sys.path.insert(0, str(package.parent))
     command = importlib.import_module(f"{package.name}.render.command")
     code = command.main(_arguments())
-    sys.stdout.flush()
-    sys.stderr.flush()
     if "bpy" in sys.modules:
-        # Blender answers a script's failure with exit code 0, and its wheel may hang while it tears itself down.
         importlib.import_module(f"{package.name}.render.session").remove_temporary_files()
-        os._exit(code)
-    sys.exit(code)
+    return code
 
 
 def _arguments() -> list[str]:
@@ -36,4 +39,12 @@ def _arguments() -> list[str]:
     return sys.argv[1:] if Path(sys.argv[0]).name == Path(__file__).name else []
 
 
-main()
+try:
+    code = main()
+except Exception:
+    traceback.print_exc()
+    code = 1
+sys.stdout.flush()
+sys.stderr.flush()
+# Blender answers a script's failure with exit code 0, and its wheel may hang while it tears itself down.
+os._exit(code)

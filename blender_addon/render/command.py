@@ -62,7 +62,7 @@ def _run(arguments: argparse.Namespace, scratch: Path) -> int:
         _require_blender()
         jobs.run(job, planned, progress, scratch)
     else:
-        progress.start(planned.total, planned.total, "none: nothing is missing")
+        progress.start(planned.total, planned.total, None)
     progress.end(str(job.out))
     return DONE
 

@@ -75,12 +75,12 @@ def run(job: Job, planned: Plan, progress: Progress, scratch: Path) -> None:
     from . import session  # Blender is imported only when there is something to render
     from .one_sample import render_sample
 
-    if job.overwrite:
-        planned.folder.clear()
     with session.silence():
-        scene, device = session.start(job.device, job.recipe.section("render").get("stain_backend") == "osl")
+        scene, device = session.start(job.device, needs_osl=draw_sample(job.recipe, 0).render.stain_backend == "osl")
     if device == "CPU" and job.device == "auto":
         progress.note(f"no graphics processor that Cycles can use: rendering on {os.cpu_count()} processor cores")
+    if job.overwrite:  # not before it is sure that the job can start
+        planned.folder.clear()
     planned.folder.begin(describe(job.recipe))
     progress.start(planned.total, planned.total - len(planned.missing), device)
     for k in planned.missing:

@@ -15,13 +15,15 @@ class Progress:
         self._done = self._total = self._new = 0
         self._began = time.monotonic()
 
-    def start(self, total: int, done: int, device: str) -> None:
+    def start(self, total: int, done: int, device: str | None) -> None:
+        """The job begins; `device` is None where there is nothing to render."""
         self._total, self._done, self._began = total, done, time.monotonic()
         if self._json:
             self._event("start", total=total, done=done, device=device)
         else:
             kept = f", {done} of them finished before" if done else ""
-            self._line(f"{total} samples{kept}; rendering on {device}\n")
+            what = f"; rendering on {device}" if device else ""
+            self._line(f"{total} samples{kept}{what}\n")
 
     def sample(self, name: str) -> None:
         """A sample begins."""
@@ -54,7 +56,7 @@ class Progress:
 
     def _status(self, what: str) -> str:
         left = self._seconds_left()
-        remaining = "" if left is None else f"  about {duration(left)} left"
+        remaining = "" if not left else f"  about {duration(left)} left"
         return f"{self._done:>{len(str(self._total))}}/{self._total}  {what}{remaining}"
 
     def _seconds_left(self) -> float | None:

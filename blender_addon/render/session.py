@@ -13,6 +13,7 @@ import bpy
 
 from ..core.errors import UserError
 from ..scene import compat
+from ..scene.stain_osl import osl_available
 
 DEVICES = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
 """In the order of preference; the processor comes last."""
@@ -28,6 +29,10 @@ def start(device: str, needs_osl: bool) -> tuple[bpy.types.Scene, str]:
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
     chosen = choose_device(scene, device, needs_osl)
+    if needs_osl:
+        available, why = osl_available(chosen)
+        if not available:
+            raise UserError(f"--stain-backend osl: {why}")
     configure(scene)
     return scene, chosen
 
