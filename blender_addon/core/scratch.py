@@ -3,11 +3,12 @@
 
 In the scratch's own frame (u along, v across, mm; l half the length, w half the width):
 
-    c(u) = B (1 - u²/l²)                          the path: a bow of height B
+    c(u) = B (1 - u²/l²) + W sin(3 (π u / λ + φ))         the path: a bow of height B that wavers
     t    = (v - c(u)) / w
     T(u) = max(1 - u²/l², 0)² (1 - q sin²(π u / λ + φ))     taper and pressure
     h    = -D T(u) (1 - b t²) exp(-t²/2)
     inside: D T(u) (1 + b t²) exp(-t²/2) >= cut
+    ploughed = min(2 T(u) exp(-t²/2), 1)                  how much of the bottom's roughness shows
 
 The profile (1 - t²) exp(-t²/2) moves material without losing any: what is ploughed out of the groove stands in the
 shoulders; b < 1 leaves part of it cut away. Its envelope, without the sign change, decides the mask, so that the
@@ -35,6 +36,7 @@ class Scratch:
     depth_um: float = parameter(6.0, 0.01, 1000.0, "greatest depth")
     shoulder: float = parameter(0.7, 0.0, 1.0, "share of the ploughed material that stands in the shoulders")
     bow_mm: float = parameter(0.5, -100.0, 100.0, "height of the path's bow over the chord")
+    waver_um: float = parameter(25.0, 0.0, 1000.0, "how far the path wavers")
     unevenness: float = parameter(0.5, 0.0, 1.0, "how far the pressure falls along the path: 1 interrupts it")
     pressure_period_mm: float = parameter(6.0, 0.1, 500.0, "length of one rise and fall of the pressure")
     phase_deg: float = parameter(0.0, 0.0, 360.0, "where the pressure starts")
@@ -46,14 +48,14 @@ class Scratch:
         u = np.linspace(-0.5, 0.5, 9) * self.length_mm
         v = self.bow_mm * (1.0 - (2.0 * u / self.length_mm) ** 2)
         x, y = to_plate(u, v, self.angle_deg)
-        radius = self.length_mm / 16.0 + 2.0 * self.width_um * 1e-3
+        radius = self.length_mm / 16.0 + (2.0 * self.width_um + self.waver_um) * 1e-3
         return np.stack([self.centre_x_mm + x, self.centre_y_mm + y], axis=-1), radius
 
 
 def scratch_field(points_mm: np.ndarray, scratch: Scratch) -> HeightField:
     """Evaluate `scratch` at `points_mm` (N, 2), plate space."""
     half, width = scratch.length_mm / 2.0, scratch.width_um * 0.5e-3
-    depth, cut = scratch.depth_um * 1e-3, scratch.cut_um * 1e-3
+    depth, cut, waver = scratch.depth_um * 1e-3, scratch.cut_um * 1e-3, scratch.waver_um * 1e-3
     u, v = to_local(points_mm, scratch.centre_x_mm, scratch.centre_y_mm, scratch.angle_deg)
 
     end = np.maximum(1.0 - (u / half) ** 2, 0.0)
@@ -65,14 +67,15 @@ def scratch_field(points_mm: np.ndarray, scratch: Scratch) -> HeightField:
         - end**2 * scratch.unevenness * math.pi / scratch.pressure_period_mm * np.sin(2.0 * wave)
     )
 
-    t = (v - scratch.bow_mm * (1.0 - (u / half) ** 2)) / width
-    t_u = scratch.bow_mm * 2.0 * u / half**2 / width
+    path = scratch.bow_mm * (1.0 - (u / half) ** 2) + waver * np.sin(3.0 * wave)
+    path_u = -2.0 * scratch.bow_mm * u / half**2 + 3.0 * math.pi / scratch.pressure_period_mm * waver * np.cos(3.0 * wave)
+    t = (v - path) / width
     bell = np.exp(-0.5 * t**2)
     b = scratch.shoulder
     profile = (1.0 - b * t**2) * bell
     profile_t = -t * (1.0 + 2.0 * b - b * t**2) * bell
 
-    slope_u = -depth * (taper_u * profile + taper * profile_t * t_u)
+    slope_u = -depth * (taper_u * profile + taper * profile_t * -path_u / width)
     slope_v = -depth * taper * profile_t / width
     inside = depth * taper * (1.0 + b * t**2) * bell >= cut
     return HeightField(-depth * taper * profile, *to_plate(slope_u, slope_v, scratch.angle_deg), inside)

@@ -18,7 +18,7 @@ _OUTPUTS = (
     SocketSpec("Slope", "VECTOR", tooltip="Derivatives of the height in x and y, all defects together"),
     SocketSpec("Height", "FLOAT", tooltip="Millimetres, all defects together"),
     SocketSpec("Number", "FLOAT", tooltip="1 for the first defect of the list and so on, 0 outside; the last one wins"),
-    SocketSpec("Scratched", "FLOAT", tooltip="1 inside a scratch"),
+    SocketSpec("Scratched", "FLOAT", tooltip="How much of the surface is that of a scratch's bottom, 0 to 1"),
     SocketSpec("Scratch Roughness", "FLOAT", tooltip="Microfacet roughness at the bottom of the scratch"),
 )
 
@@ -32,12 +32,12 @@ def build_defect_group(defects: Sequence[Scratch | Dent], name: str) -> bpy.type
     for number, defect in enumerate(defects, start=1):
         with f.frame(f"{number}: {type(defect).__name__.lower()}"):
             field = _scratch if isinstance(defect, Scratch) else _dent
-            height, slope, inside = field(f, f.input(POSITION), defect)
+            height, slope, inside, scratched = field(f, f.input(POSITION), defect)
             total["Slope"] = slope + total["Slope"]
             total["Height"] = height + total["Height"]
             total["Number"] = f.math("MAXIMUM", inside * float(number), total["Number"])
             if isinstance(defect, Scratch):
-                total["Scratched"] = f.math("MAXIMUM", inside, total["Scratched"])
+                total["Scratched"] = f.math("MAXIMUM", scratched, total["Scratched"])
                 total["Scratch Roughness"] = f.math("MAXIMUM", inside * defect.roughness, total["Scratch Roughness"])
     for socket, value in total.items():
         if isinstance(value, Value):
@@ -46,10 +46,10 @@ def build_defect_group(defects: Sequence[Scratch | Dent], name: str) -> bpy.type
     return tree
 
 
-def _scratch(f: Formula, position: Value, scratch: Scratch) -> tuple[Value, Value, Value]:
-    """Height, slope and mask of one scratch, in the order of `scratch_field`."""
+def _scratch(f: Formula, position: Value, scratch: Scratch) -> tuple[Value, Value, Value, Value | float]:
+    """Height, slope, mask and share of ploughed surface of one scratch, in the order of `scratch_field`."""
     half, width = scratch.length_mm / 2.0, scratch.width_um * 0.5e-3
-    depth, cut = scratch.depth_um * 1e-3, scratch.cut_um * 1e-3
+    depth, cut, waver = scratch.depth_um * 1e-3, scratch.cut_um * 1e-3, scratch.waver_um * 1e-3
     b, q, period = scratch.shoulder, scratch.unevenness, scratch.pressure_period_mm
     u, v = _to_local(f, position, scratch)
 
@@ -60,24 +60,25 @@ def _scratch(f: Formula, position: Value, scratch: Scratch) -> tuple[Value, Valu
     taper = (end * end * pressure).named("T")
     taper_u = u * (-4.0 / half**2) * end * pressure - end * end * (q * math.pi / period) * f.math("SINE", wave * 2.0)
 
-    bow = (1.0 - (u / half) * (u / half)) * scratch.bow_mm
-    t = ((v - bow) / width).named("t")
-    t_u = u * (scratch.bow_mm * 2.0 / half**2 / width)
+    path = (1.0 - (u / half) * (u / half)) * scratch.bow_mm + f.math("SINE", wave * 3.0) * waver
+    path_u = u * (-2.0 * scratch.bow_mm / half**2) + f.math("COSINE", wave * 3.0) * (3.0 * math.pi / period * waver)
+    t = ((v - path) / width).named("t")
     square = t * t
     bell = f.math("EXPONENT", square * -0.5).named("bell")
     profile = (1.0 - square * b) * bell
     profile_t = (square * b - (1.0 + 2.0 * b)) * t * bell
 
     height = (taper * profile * -depth).named("height")
-    slope_u = (taper_u * profile + taper * profile_t * t_u) * -depth
+    slope_u = (taper_u * profile + taper * profile_t * path_u * (-1.0 / width)) * -depth
     slope_v = taper * profile_t * (-depth / width)
     envelope = taper * (square * b + 1.0) * bell * depth
     inside = (1.0 - (envelope < cut)).named("inside")
-    return height, _to_plate(f, slope_u, slope_v, scratch.angle_deg), inside
+    ploughed = f.minimum(taper * bell * 2.0, 1.0).named("ploughed")
+    return height, _to_plate(f, slope_u, slope_v, scratch.angle_deg), inside, ploughed
 
 
-def _dent(f: Formula, position: Value, dent: Dent) -> tuple[Value, Value, Value]:
-    """Height, slope and mask of one dent, in the order of `dent_field`."""
+def _dent(f: Formula, position: Value, dent: Dent) -> tuple[Value, Value, Value, Value | float]:
+    """Height, slope and mask of one dent, in the order of `dent_field`; pressed, not ploughed."""
     a = dent.diameter_mm / 2.0
     b = a * dent.aspect
     depth, lip, ring = dent.depth_um * 1e-3, dent.lip_um * 1e-3, dent.ring_um * 1e-3
@@ -99,7 +100,7 @@ def _dent(f: Formula, position: Value, dent: Dent) -> tuple[Value, Value, Value]
     slope_u = slope_s * u * (2.0 / a**2) - g * (depth * dent.lean / a)
     slope_v = slope_s * v * (2.0 / b**2)
     inside = (1.0 - (rho > dent.mask_radius)).named("inside")
-    return height, _to_plate(f, slope_u, slope_v, dent.angle_deg), inside
+    return height, _to_plate(f, slope_u, slope_v, dent.angle_deg), inside, 0.0
 
 
 def _to_local(f: Formula, position: Value, defect: Scratch | Dent) -> tuple[Value, Value]:

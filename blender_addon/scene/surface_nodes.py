@@ -5,7 +5,8 @@ Per scale k, with the grain along a and across c (mm), spacing s, mean length l,
 
     row     = floor(c / s)                    each row of width s has grooves end to end
     segment = floor(a / (l m(row)) + o(row))  of a length m and with a start o of its own
-    t       = (fract(c / s) - centre) / half  centre, half width and depth drawn per (row, segment)
+    t       = (fract(c / s) - centre) / half  centre, half width and depth drawn per (row, segment);
+                                              D is such that the flank has the slope that is drawn
     h       = -D (1 - t²)² E,  E = 1 - (2 e - 1)⁴,  e the place along the segment
     dh/dc   = D 4 t (1 - t²) E / (half s)     what bends the normal; dh/da is a thousandth of it and left out
 
@@ -24,7 +25,7 @@ from .nodes import Formula, Value
 
 POSITION = "Position"
 _SCALES = 3
-_SCALE_WEIGHTS = (1.0, 0.8, 0.6)
+_SCALE_WEIGHTS = (1.5, 0.8, 0.6)
 """Steepness of the scales: wide marks are shallow."""
 _STEEPEST = 1.5396
 """The greatest value of 4 t (1 - t²), at t = 1/√3."""
@@ -84,9 +85,10 @@ def _groove_slope(f: Formula, along: Value, across: Value, surface: Surface, sca
     ramp = f.multiply_add(run - segment, 2.0, -1.0)
     ramp = ramp * ramp
     end = f.multiply_add(ramp, ramp * -1.0, 1.0)
-    # The square of a uniform draw has the mean 1/3: few grooves are deep.
-    steepness = surface.groove_slope * _SCALE_WEIGHTS[scale] * 3.0 * 4.0 / _STEEPEST
-    return (flank * end * (depth * depth) * steepness).named("dh/dc")
+    # Draws with the mean 1/2 and 1/3: fine grooves lie everywhere, of the wide ones few are deep.
+    mean, weight = (0.5, depth) if scale == 0 else (1.0 / 3.0, depth * depth)
+    steepness = surface.groove_slope * _SCALE_WEIGHTS[scale] / mean * 4.0 / _STEEPEST
+    return (flank * end * weight * steepness).named("dh/dc")
 
 
 def _bands(f: Formula, along: Value, across: Value, surface: Surface) -> Value:
