@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 def main() -> int:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036  Blender brings its own Python, whatever the package asks for
         print("render.py: needs Python 3.11 or later; this is " + sys.version.split()[0], file=sys.stderr)
         return 2
     if importlib.util.find_spec("numpy") is None:
@@ -27,7 +27,7 @@ def main() -> int:
     sys.path.insert(0, str(package.parent))
     command = importlib.import_module(f"{package.name}.render.command")
     code = command.main(_arguments())
-    if "bpy" in sys.modules:
+    if sys.modules.get("bpy"):
         importlib.import_module(f"{package.name}.render.session").remove_temporary_files()
     return code
 

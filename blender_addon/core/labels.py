@@ -9,7 +9,9 @@ import numpy as np
 from .classes import CLASS_ID
 
 
-def compose_labels(labels: np.ndarray, defect_classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray, list[dict[str, Any]]]:
+def compose_labels(
+    labels: np.ndarray, defect_classes: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, list[dict[str, Any]]]:
     """Class mask, instance numbers and the list of instances.
 
     Args:

@@ -68,7 +68,8 @@ def scratch_field(points_mm: np.ndarray, scratch: Scratch) -> HeightField:
     )
 
     path = scratch.bow_mm * (1.0 - (u / half) ** 2) + waver * np.sin(3.0 * wave)
-    path_u = -2.0 * scratch.bow_mm * u / half**2 + 3.0 * math.pi / scratch.pressure_period_mm * waver * np.cos(3.0 * wave)
+    wave_u = math.pi / scratch.pressure_period_mm
+    path_u = -2.0 * scratch.bow_mm * u / half**2 + 3.0 * wave_u * waver * np.cos(3.0 * wave)
     t = (v - path) / width
     bell = np.exp(-0.5 * t**2)
     b = scratch.shoulder

@@ -27,7 +27,9 @@ class Sensor:
         return int(np.ceil(_TRUNCATE * self.blur_sigma_px * percent / 100))
 
 
-def expose(linear: np.ndarray, sensor: Sensor, camera: Camera, percent: float, noise_seed: int, bits: int) -> np.ndarray:
+def expose(
+    linear: np.ndarray, sensor: Sensor, camera: Camera, percent: float, noise_seed: int, bits: int
+) -> np.ndarray:
     """Linear image (H, W) float, 1 = full well, row 0 on top -> grey values (H, W), uint8 or uint16.
 
     An image at a smaller `percent` stands for binned pixels: the blur shrinks with the pixels, and each pixel holds

@@ -170,7 +170,7 @@ def _clean_up(scratch: Path) -> None:
     for file in scratch.glob("*"):
         file.unlink(missing_ok=True)
     scratch.rmdir()
-    if "bpy" in sys.modules:
+    if sys.modules.get("bpy"):
         from .session import remove_temporary_files
 
         remove_temporary_files()

@@ -25,7 +25,7 @@ _BYTES_PER_PIXEL = 0.8
 
 @dataclass(frozen=True)
 class Job:
-    """Samples `start` .. `start + count - 1` of a recipe, or the part of them that falls to a shard (i of n, from 1)."""
+    """Samples `start` .. `start + count - 1` of a recipe, or the part that falls to a shard (i of n, from 1)."""
 
     recipe: Recipe
     out: Path

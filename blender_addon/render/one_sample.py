@@ -15,7 +15,9 @@ from ..scene.inspection import build_inspection
 from . import passes, session
 
 
-def render_sample(scene: bpy.types.Scene, sample: Sample, device: str, folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+def render_sample(
+    scene: bpy.types.Scene, sample: Sample, device: str, folder: Path
+) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Record (without checksums) and files of `sample`.
 
     Args:

@@ -34,7 +34,7 @@ def test_a_second_process_goes_on_and_keeps_the_records(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["images", "masks", "instances"])
-@pytest.mark.parametrize("harm", [os.remove, lambda file: file.write_bytes(b""), lambda file: file.write_bytes(b"x" * 90)])
+@pytest.mark.parametrize("harm", [os.remove, lambda file: file.write_bytes(b""), lambda file: file.write_bytes(b"x")])
 def test_missing_or_damaged_files_do_not_count(tmp_path, kind, harm):
     folder = made(tmp_path, "a", "b")
     harm(tmp_path / "set" / kind / "a.png")

@@ -39,7 +39,9 @@ def test_samples_differ_and_lie_in_the_ranges():
             assert value.low <= min(drawn) < max(drawn) <= value.high
 
 
-@pytest.mark.parametrize("splits", [(("train", 8), ("val", 4), ("test", 8)), (("train", 1),), (("val", 3), ("test", 1))])
+@pytest.mark.parametrize(
+    "splits", [(("train", 8), ("val", 4), ("test", 8)), (("train", 1),), (("val", 3), ("test", 1))]
+)
 def test_every_prefix_is_divided_as_well_as_it_can_be(splits):
     recipe = dataclasses.replace(DEMO, splits=splits)
     total = sum(weight for _, weight in splits)
@@ -86,9 +88,8 @@ def test_defects_lie_whole_in_the_image_and_apart():
 
 def test_the_record_names_all_that_a_mask_needs():
     parameters = draw_sample(SYNTH_WS, 0).parameters()
-    assert {"cell_size_mm", "radius_mm", "noise_frequency_per_mm", "noise_amplitude_mm", "decay", "intensity", "seed"} <= set(
-        parameters["stain"]
-    )
+    stain = {"cell_size_mm", "radius_mm", "noise_frequency_per_mm", "noise_amplitude_mm", "decay", "intensity", "seed"}
+    assert stain <= set(parameters["stain"])
     assert {"offset_x_mm", "offset_y_mm", "yaw_deg"} <= set(parameters["plate"])
     assert {"position_mm", "field_width_mm", "field_height_mm"} <= set(parameters["camera"])
     assert draw_sample(SYNTH, 0).parameters()["stain"] is None

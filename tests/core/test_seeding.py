@@ -17,7 +17,7 @@ def test_index_purpose_and_master_are_told_apart():
 
 def test_uniform_is_uniform():
     values = np.array([uniform(1, k, "x") for k in range(4000)])
-    assert 0.0 <= values.min() and values.max() < 1.0
+    assert values.min() >= 0.0 and values.max() < 1.0
     counts, _ = np.histogram(values, bins=20, range=(0, 1))
     assert ((counts - 200) ** 2 / 200).sum() < 43.8  # chi-square, 19 degrees of freedom, 0.1 %
 

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Blender renders, against the NumPy fields at the points that the same rays hit."""
+
+import dataclasses
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="needs the bpy module")
+
+from blender_addon.core.dent import Dent, dent_field  # noqa: E402
+from blender_addon.core.labels import compose_labels  # noqa: E402
+from blender_addon.core.sample import draw_sample  # noqa: E402
+from blender_addon.core.scratch import scratch_field  # noqa: E402
+from blender_addon.core.sensor import expose  # noqa: E402
+from blender_addon.core.settings import load  # noqa: E402
+from blender_addon.core.stain import stain_field  # noqa: E402
+from blender_addon.render import passes, session  # noqa: E402
+from blender_addon.scene.inspection import NAME, build_inspection, remove_inspection  # noqa: E402
+
+RECIPES = pathlib.Path(__file__).parents[2] / "scenes" / "recipes"
+
+
+def recipe(name, percent=10.0, samples=2, **more):
+    changed = load(RECIPES / f"{name}.toml").with_values("render", "x", scale_percent=percent, samples=samples)
+    for section, values in more.items():
+        changed = changed.with_values(section, "x", **values)
+    return changed
+
+
+@pytest.fixture(scope="module")
+def scene():
+    with session.silence():
+        made, _ = session.start("CPU", needs_osl=False)
+    return made
+
+
+def render_socket(scene, sample, folder, choose):
+    """A vector of the label material's tree, rendered like the labels: (H, W, 3).
+
+    Emission carries no sign, hence two renders.
+    """
+    parts = []
+    for sign in (1.0, -1.0):
+        built = build_inspection(scene, sample)
+        tree = built.labels.node_tree
+        scale = tree.nodes.new("ShaderNodeVectorMath")
+        scale.operation = "SCALE"
+        scale.inputs["Scale"].default_value = sign
+        clamp = tree.nodes.new("ShaderNodeVectorMath")
+        clamp.operation = "MAXIMUM"
+        emission = next(node for node in tree.nodes if node.type == "EMISSION")
+        tree.links.new(choose(tree), scale.inputs[0])
+        tree.links.new(scale.outputs["Vector"], clamp.inputs[0])
+        tree.links.new(clamp.outputs["Vector"], emission.inputs["Color"])
+        with session.silence():
+            parts.append(passes.render_labels(scene, built, sample, folder))
+    return parts[0] - parts[1]
+
+
+def object_position(tree):
+    return tree.nodes.new("ShaderNodeTexCoord").outputs["Object"]
+
+
+def defect_slope(tree):
+    group = next(node for node in tree.nodes if node.type == "GROUP" and "Slope" in node.outputs)
+    return group.outputs["Slope"]
+
+
+def field_of(defect):
+    return dent_field if isinstance(defect, Dent) else scratch_field
+
+
+@pytest.mark.parametrize("index", [1, 6])
+def test_labels_are_the_numpy_fields_at_the_pixel_centres(scene, tmp_path, index):
+    sample = draw_sample(recipe("inspection_demo"), index)
+    assert sample.defects and sample.stain
+    position = render_socket(scene, sample, tmp_path, object_position)
+    with session.silence():
+        labels = passes.render_labels(scene, build_inspection(scene, sample), sample, tmp_path)
+    points = position.reshape(-1, 3)
+    assert np.abs(points[:, 2]).max() == 0.0
+    stain = stain_field(points, sample.stain)
+    np.testing.assert_array_equal(labels[..., 1].ravel() > 0, stain.inside)
+    np.testing.assert_array_equal(labels[..., 0].ravel(), stain.instance_hash)
+    number = np.zeros(len(points))
+    for k, defect in enumerate(sample.defects, start=1):
+        number[field_of(defect)(points[:, :2] * 1e3, defect).inside] = k
+    assert set(np.unique(labels[..., 1:])) <= set(range(len(sample.defects) + 1)), "no grey pixels"
+    assert (labels[..., 2].ravel() != number).sum() <= 1, "float32 may decide otherwise on the very outline"
+    assert set(np.unique(number)) == set(range(len(sample.defects) + 1))
+
+
+def test_position_is_where_the_thin_lens_looks(scene, tmp_path):
+    sample = draw_sample(recipe("synth", percent=2.0), 0)
+    with_labels = dataclasses.replace(sample, stain=None)
+    position = render_socket(scene, with_labels, tmp_path, object_position) * 1e3
+    rows, columns = position.shape[:2]
+    pitch = sample.camera.field_mm[0] / columns
+    x = (np.arange(columns) + 0.5 - columns / 2) * pitch
+    y = -(np.arange(rows) + 0.5 - rows / 2) * pitch
+    world = np.stack(np.meshgrid(x, y), axis=-1)
+    np.testing.assert_allclose(position[..., :2], sample.plate.from_world(world), atol=1e-3)
+
+
+def test_defect_nodes_have_the_slopes_of_numpy(scene, tmp_path):
+    sample = draw_sample(recipe("inspection_demo"), 1)
+    points = render_socket(scene, sample, tmp_path, object_position).reshape(-1, 3)[:, :2] * 1e3
+    slopes = render_socket(scene, sample, tmp_path, defect_slope).reshape(-1, 3)[:, :2]
+    fields = [field_of(defect)(points, defect) for defect in sample.defects]
+    expected = np.stack([sum(f.slope_x for f in fields), sum(f.slope_y for f in fields)], axis=-1)
+    assert np.abs(expected).max() > 0.02
+    # float32 in metres resolves 4 nm here, 1e-4 of a groove's width; hence slopes to 1e-3 of the steepest.
+    np.testing.assert_allclose(slopes, expected, atol=2e-3 * np.abs(expected).max())
+
+
+def test_stains_change_nothing_out_of_their_reach(scene, tmp_path):
+    pictures = {}
+    for name in ("synth", "synth_ws"):
+        sample = draw_sample(recipe(name, 8.0, 4, sensor={"blur_sigma_px": 6.0, "shot_noise": True}), 3)
+        with session.silence():
+            built = build_inspection(scene, sample)
+            linear = passes.render_picture(scene, built, sample, tmp_path)
+            labels = passes.render_labels(scene, built, sample, tmp_path)
+        pictures[name] = expose(linear, sample.sensor, sample.camera, 8.0, sample.seed, 16).astype(int)
+    mask, _, listed = compose_labels(labels, [])
+    assert listed
+    reach = sample.sensor.reach_px(8.0) + 1  # the blur, and half the pixel filter's width
+    near = np.zeros(mask.shape, bool)
+    padded = np.pad(mask > 0, reach)
+    for dy in range(2 * reach + 1):
+        for dx in range(2 * reach + 1):
+            near |= padded[dy : dy + mask.shape[0], dx : dx + mask.shape[1]]
+    near[:reach], near[-reach:], near[:, :reach], near[:, -reach:] = (True,) * 4  # stains beyond the border reach in
+    difference = pictures["synth_ws"] - pictures["synth"]
+    assert (difference[~near] == 0).all()
+    assert 0.1 < near.mean() < 0.9
+    assert difference[mask > 0].mean() < -100  # the stains darken
+
+
+def test_the_middle_overexposes_and_the_rest_does_not(scene, tmp_path):
+    for name in ("synth", "inspection_demo"):
+        sample = draw_sample(recipe(name, 5.0, 32), 0)
+        with session.silence():
+            linear = passes.render_picture(scene, build_inspection(scene, sample), sample, tmp_path)
+        image = expose(linear, sample.sensor, sample.camera, 5.0, sample.seed, 8)
+        assert 0.005 < (image == 255).mean() < 0.12
+        rows, columns = image.shape
+        middle = image[rows // 3 : -rows // 3, columns // 3 : -columns // 3].mean()
+        assert middle > 180 and image[:, : columns // 12].mean() < 60 and image[:, -columns // 12 :].mean() < 60
+        core = linear[rows // 4 : -rows // 4, columns // 4 : -columns // 4]
+        across, along = (np.abs(np.diff(core.mean(axis=axis), n=2)).mean() for axis in (1, 0))
+        assert across > 1.25 * along, "grooves run along x; the rest is noise"
+
+
+def test_the_same_sample_gives_the_same_pixels_whatever_came_before(scene, tmp_path):
+    def render(index):
+        sample = draw_sample(recipe("inspection_demo", 3.0), index)
+        with session.silence():
+            built = build_inspection(scene, sample)
+            both = (passes.render_picture, passes.render_labels)
+            return [render_pass(scene, built, sample, tmp_path) for render_pass in both]
+
+    first = render(1)
+    render(2)
+    for one, other in zip(first, render(1), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_removing_the_inspection_leaves_nothing_of_it(scene):
+    build_inspection(scene, draw_sample(recipe("inspection_demo"), 1))
+    remove_inspection(scene)
+    stores = (bpy.data.objects, bpy.data.meshes, bpy.data.materials, bpy.data.worlds, bpy.data.node_groups,
+              bpy.data.cameras, bpy.data.collections)  # fmt: skip
+    assert [block.name for store in stores for block in store if block.name.startswith(NAME)] == []
+
+
+def test_an_error_that_blender_only_prints_is_raised():
+    with pytest.raises(RuntimeError, match="Blender reported: Error: out of memory"), session.silence():
+        os.write(1, b"Error: out of memory\n")
