@@ -20,7 +20,7 @@ class Camera:
     focal_length_mm: float = parameter(25.0, 1.0, 1000.0, "focal length of the lens")
     distance_mm: float = parameter(300.0, 20.0, 10000.0, "from the plate to the lens")
     f_number: float = parameter(8.0, 0.7, 64.0, "f-number of the lens")
-    exposure_ms: float = parameter(0.25, 1e-4, 1e4, "exposure time")
+    exposure_ms: float = parameter(0.24, 1e-4, 1e4, "exposure time")
     quantum_efficiency: float = parameter(0.6, 0.01, 1.0, "electrons per photon")
     full_well_e: float = parameter(10700.0, 100.0, 1e6, "electrons at which a pixel is full; EMVA 1288 for the IMX250")
     wavelength_nm: float = parameter(550.0, 300.0, 1100.0, "wavelength that photons are counted at")

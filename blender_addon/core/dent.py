@@ -50,6 +50,10 @@ class Dent:
         """The centre (1, 2) in plate space, mm, and a radius around it that holds the dent."""
         return np.array([[self.centre_x_mm, self.centre_y_mm]]), self.mask_radius * self.diameter_mm / 2.0
 
+    def circle(self) -> tuple[np.ndarray, float]:
+        """Centre (2,) and radius, mm, of a circle outside of which the slopes are too small to be seen."""
+        return np.array([self.centre_x_mm, self.centre_y_mm]), self.diameter_mm / 2.0 * (1.0 + 7.0 * self.lip_width)
+
 
 def dent_field(points_mm: np.ndarray, dent: Dent) -> HeightField:
     """Evaluate `dent` at `points_mm` (N, 2), plate space."""

@@ -51,6 +51,13 @@ class Scratch:
         radius = self.length_mm / 16.0 + (2.0 * self.width_um + self.waver_um) * 1e-3
         return np.stack([self.centre_x_mm + x, self.centre_y_mm + y], axis=-1), radius
 
+    def circle(self) -> tuple[np.ndarray, float]:
+        """Centre (2,) and radius, mm, of a circle outside of which the slopes are too small to be seen."""
+        points, _ = self.footprint()
+        centre = points.mean(axis=0)
+        reach = np.linalg.norm(points - centre, axis=1).max()
+        return centre, float(reach + (2.5 * self.width_um + self.waver_um) * 1e-3)
+
 
 def scratch_field(points_mm: np.ndarray, scratch: Scratch) -> HeightField:
     """Evaluate `scratch` at `points_mm` (N, 2), plate space."""

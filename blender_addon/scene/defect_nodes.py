@@ -46,6 +46,22 @@ def build_defect_group(defects: Sequence[Scratch | Dent], name: str) -> bpy.type
     return tree
 
 
+def build_near_group(defects: Sequence[Scratch | Dent], name: str) -> bpy.types.ShaderNodeTree:
+    """A cheap test: 1 in circles around the defects, outside of which their slopes are too small to be seen."""
+    tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
+    near_output = SocketSpec("Near", "FLOAT", tooltip="1 where a defect may bend the normal, 0 elsewhere")
+    compat.ensure_group_sockets(tree, _INPUTS, (near_output,))
+    f = Formula(tree)
+    with f.frame("Circles around the defects"):
+        near: Value | float = 0.0
+        for defect in defects:
+            (x, y), radius = defect.circle()
+            near = f.math("MAXIMUM", f.distance(f.input(POSITION), (x, y, 0.0)) < radius, near)
+        f.output("Near", near)
+    f.arrange()
+    return tree
+
+
 def _scratch(f: Formula, position: Value, scratch: Scratch) -> tuple[Value, Value, Value, Value | float]:
     """Height, slope, mask and share of ploughed surface of one scratch, in the order of `scratch_field`."""
     half, width = scratch.length_mm / 2.0, scratch.width_um * 0.5e-3

@@ -6,7 +6,7 @@ import math
 import bpy
 
 from ..core.sample import Sample
-from .defect_nodes import build_defect_group
+from .defect_nodes import build_defect_group, build_near_group
 from .stain_nodes import add_stain_node
 from .surface_nodes import build_surface_group
 
@@ -19,38 +19,33 @@ def build_plate_material(sample: Sample, name: str) -> bpy.types.Material:
     """
     material = _empty_material(name)
     tree = material.node_tree
-    nodes, links = tree.nodes, tree.links
+    links = tree.links
     coordinates, position = _position_mm(tree)
 
     surface = _group_node(tree, build_surface_group(sample.surface, f"{name} Surface"), (-700, 100))
     links.new(position, surface.inputs["Position"])
     reflectance, roughness, slope = (surface.outputs[key] for key in ("Reflectance", "Roughness", "Slope"))
-    anisotropy = None
-    if sample.defects:
-        defects = _group_node(tree, build_defect_group(sample.defects, f"{name} Defects"), (-700, -200))
-        links.new(position, defects.inputs["Position"])
-        scratched = defects.outputs["Scratched"]
-        slope = _vector_math(tree, "ADD", slope, defects.outputs["Slope"], (-480, -100))
-        roughness = _blend(tree, scratched, roughness, defects.outputs["Scratch Roughness"], (-480, -250))
-        anisotropy = _blend(tree, scratched, sample.surface.anisotropy, 0.0, (-480, -400))
     if sample.stain is not None:
         stain = add_stain_node(tree, sample.stain, backend=sample.render.stain_backend)
         stain.location = (-480, 200)
         links.new(reflectance, stain.inputs["Reflectance"])
         reflectance = stain.outputs["Reflectance"]
 
-    shader = nodes.new("ShaderNodeBsdfPrincipled")
-    shader.location = (200, 0)
-    shader.distribution = "GGX"
-    shader.inputs["Metallic"].default_value = 1.0
-    links.new(reflectance, shader.inputs["Base Color"])
-    links.new(roughness, shader.inputs["Roughness"])
-    shader.inputs["Anisotropic"].default_value = sample.surface.anisotropy
-    if anisotropy is not None:
-        links.new(anisotropy, shader.inputs["Anisotropic"])
-    links.new(_bent_normal(tree, coordinates, slope), shader.inputs["Normal"])
-    links.new(_tangent(tree, sample.surface.grain_angle_deg), shader.inputs["Tangent"])
-    _output(tree, shader.outputs["BSDF"])
+    tangent = _tangent(tree, sample.surface.grain_angle_deg)
+    anisotropy = sample.surface.anisotropy
+    shader = _metal(tree, reflectance, roughness, anisotropy, _bent_normal(tree, coordinates, slope), tangent)
+    if sample.defects:
+        defects = _group_node(tree, build_defect_group(sample.defects, f"{name} Defects"), (-700, -200))
+        links.new(position, defects.inputs["Position"])
+        scratched = defects.outputs["Scratched"]
+        slope = _vector_math(tree, "ADD", slope, defects.outputs["Slope"], (-480, -100))
+        roughness = _blend(tree, scratched, roughness, defects.outputs["Scratch Roughness"], (-480, -250))
+        anisotropy = _blend(tree, scratched, anisotropy, 0.0, (-480, -400))
+        harmed = _metal(tree, reflectance, roughness, anisotropy, _bent_normal(tree, coordinates, slope), tangent)
+        near = _group_node(tree, build_near_group(sample.defects, f"{name} Near Defects"), (-700, -450))
+        links.new(position, near.inputs["Position"])
+        shader = _choose(tree, near.outputs["Near"], shader, harmed)
+    _output(tree, shader)
     return material
 
 
@@ -74,6 +69,40 @@ def build_label_material(sample: Sample, name: str) -> bpy.types.Material:
     tree.links.new(combine.outputs["Vector"], emission.inputs["Color"])
     _output(tree, emission.outputs["Emission"])
     return material
+
+
+def _metal(tree, reflectance, roughness, anisotropy, normal, tangent):
+    """A metallic Principled BSDF; sockets or numbers."""
+    shader = tree.nodes.new("ShaderNodeBsdfPrincipled")
+    shader.location = (200, 0)
+    shader.distribution = "GGX"
+    shader.inputs["Metallic"].default_value = 1.0
+    values = {
+        "Base Color": reflectance,
+        "Roughness": roughness,
+        "Anisotropic": anisotropy,
+        "Normal": normal,
+        "Tangent": tangent,
+    }
+    for name, value in values.items():
+        if isinstance(value, bpy.types.NodeSocket):
+            tree.links.new(value, shader.inputs[name])
+        else:
+            shader.inputs[name].default_value = value
+    return shader.outputs["BSDF"]
+
+
+def _choose(tree, factor, zero, one):
+    """One of two shaders, by a factor of 0 or 1.
+
+    Cycles skips the nodes of the shader that is not chosen: the defects cost only where they are.
+    """
+    node = tree.nodes.new("ShaderNodeMixShader")
+    node.location = (380, 0)
+    tree.links.new(factor, node.inputs["Fac"])
+    tree.links.new(zero, node.inputs[1])
+    tree.links.new(one, node.inputs[2])
+    return node.outputs["Shader"]
 
 
 def _empty_material(name: str) -> bpy.types.Material:

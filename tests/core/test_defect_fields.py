@@ -76,3 +76,12 @@ def test_a_dent_is_as_deep_as_it_says():
     field = dent_field(np.array([[0.0, 0.0], [1.5, 0.0], [2.0, 0.0]]), flat)
     np.testing.assert_allclose(field.height_mm, [-0.06, 0.0, 0.0], atol=1e-12)
     np.testing.assert_array_equal(field.inside, [True, True, False])
+
+
+@pytest.mark.parametrize(("field", "feature"), CASES)
+def test_outside_its_circle_a_defect_bends_nothing_to_speak_of(field, feature):
+    points = np.random.default_rng(7).uniform(-40, 40, (300_000, 2))
+    centre, radius = feature.circle()
+    at = field(points, feature)
+    steep = np.hypot(at.slope_x, at.slope_y)
+    assert steep[np.linalg.norm(points - centre, axis=1) > radius].max() < 2e-3 * max(steep.max(), 0.05)
