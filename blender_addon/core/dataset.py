@@ -46,7 +46,7 @@ class DatasetFolder:
         """
         file = self.path / DESCRIPTION
         if not file.exists():
-            if self.path.is_dir() and any(self.path.iterdir()):
+            if self.path.is_dir() and any(not item.name.endswith(_PART) for item in self.path.iterdir()):
                 raise UserError(f"{self.path}: expected an empty folder or a data set, found other files; "
                                 "give another --out")  # fmt: skip
             if self.path.exists() and not self.path.is_dir():
@@ -60,12 +60,19 @@ class DatasetFolder:
             raise UserError(f"{file}: expected an object with the data set's description; give another --out")
         return found
 
+    @property
+    def exists(self) -> bool:
+        """Whether the folder is a data set, whole or damaged."""
+        return (self.path / DESCRIPTION).is_file()
+
     def begin(self, description: Mapping[str, Any]) -> None:
         """Make the folders, clear away what a killed run left half-written, and write the description."""
-        for folder in (self.path, *(self.path / name for name in FOLDERS.values())):
-            _guard(folder, lambda folder=folder: folder.mkdir(parents=True, exist_ok=True))
-        self._remove_stale_parts()
+        _guard(self.path, lambda: self.path.mkdir(parents=True, exist_ok=True))
+        # First of all, since without it a killed run's folder would pass for somebody else's.
         _write(self.path / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
+        for folder in (self.path / name for name in FOLDERS.values()):
+            _guard(folder, lambda folder=folder: folder.mkdir(exist_ok=True))
+        self._remove_stale_parts()
         self._own = {record["id"]: record for record in _read_records(self._records_path)}
 
     def records(self) -> dict[str, dict[str, Any]]:

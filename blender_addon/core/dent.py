@@ -20,7 +20,7 @@ import numpy as np
 from .height import HeightField, to_local, to_plate
 from .parameter import parameter
 
-_CENTRE = 1e-6
+SMALLEST_RHO = 1e-6
 """Keeps the direction of ρ finite in the very centre, where the lip's part is exp(-1/s) of little anyway."""
 
 
@@ -74,7 +74,7 @@ def dent_field(points_mm: np.ndarray, dent: Dent) -> HeightField:
     in_pit = square < 1.0
     floor_s = depth * tilt * in_pit
     ring_s = -ring * (2.0 * math.pi * dent.rings * np.sin(angle) * g**2 + 2.0 * np.cos(angle) * g)
-    edge_s = -edge * np.sign(rho - 1.0) / dent.lip_width / (2.0 * np.maximum(rho, _CENTRE))
+    edge_s = -edge * np.sign(rho - 1.0) / dent.lip_width / (2.0 * np.maximum(rho, SMALLEST_RHO))
     slope_s = floor_s + ring_s + edge_s
     slope_u = slope_s * 2.0 * u / a**2 - depth * dent.lean / a * g
     slope_v = slope_s * 2.0 * v / b**2

@@ -59,7 +59,7 @@ def plan(job: Job) -> Plan:
     folder = DatasetFolder(job.out, job.shard)
     ids = {sample_id(job.recipe, k): k for k in job.indices}
     finished: set[str] = set()
-    if not job.overwrite:
+    if not (job.overwrite and folder.exists):  # --overwrite removes data sets, never other things
         found = folder.description()
         if found is not None:
             _check_same_recipe(found, job)

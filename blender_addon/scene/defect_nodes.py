@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import bpy
 
-from ..core.dent import _CENTRE, Dent
+from ..core.dent import SMALLEST_RHO, Dent
 from ..core.scratch import Scratch
 from . import compat
 from .compat import SocketSpec
@@ -111,7 +111,7 @@ def _dent(f: Formula, position: Value, dent: Dent) -> tuple[Value, Value, Value,
 
     floor_s = tilt * depth * (square < 1.0)
     ring_s = (f.math("SINE", angle) * g * turns + f.math("COSINE", angle) * 2.0) * g * -ring
-    edge_s = edge * f.math("SIGN", rho - 1.0) * (-0.5 / dent.lip_width) / f.math("MAXIMUM", rho, _CENTRE)
+    edge_s = edge * f.math("SIGN", rho - 1.0) * (-0.5 / dent.lip_width) / f.math("MAXIMUM", rho, SMALLEST_RHO)
     slope_s = floor_s + ring_s + edge_s
     slope_u = slope_s * u * (2.0 / a**2) - g * (depth * dent.lean / a)
     slope_v = slope_s * v * (2.0 / b**2)

@@ -54,6 +54,7 @@ BAD = {
     "device": ((*SMALL, "--out", "x", "--device", "ABACUS"), "expected auto or one of CPU"),
     "overwrite a shard": ((*SMALL, "--out", "x", "--shard", "1/2", "--overwrite"), "--overwrite with --shard"),
     "foreign folder": ((*SMALL, "--out", str(ROOT)), "expected an empty folder or a data set"),
+    "overwrite others": ((*SMALL, "--out", str(ROOT), "--overwrite"), "expected an empty folder or a data set"),
 }
 
 
