@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from ..errors import UserError
@@ -25,6 +24,7 @@ from .format import (
     parse_sample,
     read_text,
 )
+from .sources import as_float_rgb
 
 __all__ = ["ClassInfo", "Dataset", "Instance", "Sample", "open_dataset"]
 
@@ -77,10 +77,7 @@ class Dataset:
 
     def image(self, sample: Sample) -> np.ndarray:
         """float32 (H, W, 3), RGB, the stored values scaled to [0, 1]; a grey image has three equal channels."""
-        pixels = png.read_image(self.image_path(sample))
-        if pixels.ndim == 2:
-            pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-        return np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
+        return as_float_rgb(png.read_image(self.image_path(sample)))
 
     def image_size(self, sample: Sample) -> tuple[int, int]:
         """(H, W) in pixels, from the file's header."""

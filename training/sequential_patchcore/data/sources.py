@@ -66,6 +66,22 @@ def decode_image(data: bytes, name: str | Path) -> tuple[np.ndarray, int]:
     return turn_upright(pixels, orientation), orientation
 
 
+def load_photograph(path: Path) -> np.ndarray:
+    """A picture file as float32 (H, W, 3) RGB in [0, 1], upright.
+
+    Raises:
+        UserError: see `decode_image`.
+    """
+    return as_float_rgb(decode_image(png.read_bytes(path), path)[0])
+
+
+def as_float_rgb(pixels: np.ndarray) -> np.ndarray:
+    """uint8 or uint16, (H, W) grey or (H, W, 3) RGB, to float32 (H, W, 3) in [0, 1]; grey gets three equal channels."""
+    if pixels.ndim == 2:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    return np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
+
+
 def turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Undo an EXIF orientation 1..8 (TIFF 6.0, tag 274)."""
     if orientation >= 5:

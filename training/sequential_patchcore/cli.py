@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: arguments -> one call; errors -> one line."""
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from . import __version__, commands, data_commands
+from .errors import UserError
+from .names import DEFAULT_BACKBONE, FILTERS
+from .progress import use_json_lines
+
+_DESCRIPTION = """\
+Anomaly detection for surface inspection: a PatchCore memory (coreset) built sequentially, in constant memory.
+
+The usual way:
+  sequential-patchcore import labelme PHOTOS --splits splits.csv --out data/mine
+  sequential-patchcore train     --data data/mine --out model.h5
+  sequential-patchcore calibrate --model model.h5 --data data/mine
+  sequential-patchcore evaluate  --model model.h5 --data data/mine --out results
+  sequential-patchcore predict   --model model.h5 photo.png --out today"""
+
+_EXIT = "Exit codes: 0 done; 2 wrong usage or bad input; 130 interrupted, the same command goes on; 1 a fault of ours."
+
+
+def entry() -> None:
+    """The installed command."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    parsed = build_parser().parse_args(arguments)
+    use_json_lines(getattr(parsed, "json_progress", False))
+    try:
+        parsed.run(parsed)
+    except UserError as error:
+        print(f"sequential-patchcore: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("sequential-patchcore: interrupted; the same command goes on from there", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "sequential-patchcore", description=_DESCRIPTION, epilog=_EXIT, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    group = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable, text: str) -> argparse.ArgumentParser:
+        sub = group.add_parser(
+            name, help=text, description=text, epilog=_EXIT, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command("train", commands.train, "build a coreset from the training images of one or more data sets")
+    _add_data_sets(sub)
+    sub.add_argument("--backbone", default=DEFAULT_BACKBONE, help=f"a timm model, or '{FILTERS}': no weights needed")
+    sub.add_argument("--weights", default="hub", metavar="FILE|none", help="weights file; 'none' = random")
+    sub.add_argument("--image-scale", type=_positive, default=1.0, metavar="F", help="resize the images by F first")
+    sub.add_argument("--pool", type=_count, default=2, help="average over POOL x POOL neighbouring patches")
+    sub.add_argument("--unit-maps", action="store_true", help="scale the vector of each feature map to unit length")
+    sub.add_argument("--blur-sigma", type=_not_negative, default=2.0, help="of the anomaly map's Gaussian, in pixels")
+    _add_training(sub, 2048)
+
+    sub = command("finetune", commands.finetune, "go on with a coreset over other data, by the same rule")
+    sub.add_argument("--model", required=True, help="the model to start from; it stays as it is")
+    _add_data_sets(sub)
+    _add_weights_override(sub)
+    _add_training(sub, None)
+
+    sub = command("meld", commands.meld, "make one coreset of several, in seconds and without images")
+    sub.add_argument("models", nargs="+", metavar="MODEL", help="two or more models with the same feature extractor")
+    sub.add_argument("--out", required=True, help="the new model file")
+    sub.add_argument("--coreset-size", type=_size, default=None, help="vectors to keep; default: as the first model")
+    sub.add_argument("--overwrite", action="store_true", help="replace another file at --out")
+
+    sub = command("calibrate", commands.calibrate, "store the threshold of best pixel F1 on a validation split")
+    sub.add_argument("--model", required=True, help="the model file; the threshold is written into it")
+    sub.add_argument("--data", default=None, metavar="DIR", help="data set with the validation split")
+    sub.add_argument("--split", default="val", help="never the test split")
+    sub.add_argument("--threshold", type=_not_negative, default=None, metavar="VALUE", help="set it by hand instead")
+    sub.add_argument("--overwrite", action="store_true", help="compute it again even where it is known")
+    _add_scoring(sub)
+
+    sub = command("evaluate", commands.evaluate, "score a split, write tables, figures, overlays and report.html")
+    sub.add_argument("--model", required=True, action="append", help="repeat it to compare models side by side")
+    sub.add_argument("--data", required=True, metavar="DIR", help="data set")
+    sub.add_argument("--split", default="test", help="which images")
+    sub.add_argument("--out", required=True, metavar="DIR", help="folder of the results")
+    sub.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    _add_scoring(sub)
+
+    sub = command("predict", commands.predict, "verdict, boxes and overlay for photographs")
+    sub.add_argument("images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
+    sub.add_argument("--model", required=True, help="a calibrated model")
+    sub.add_argument("--out", required=True, metavar="DIR", help="folder of the tables and overlays")
+    _add_scoring(sub)
+
+    sub = command("info", data_commands.info, "what a model file or a data set holds; --check validates it")
+    sub.add_argument("path", metavar="M.h5|DATASET")
+    sub.add_argument("--json", action="store_true", help="machine-readable")
+    sub.add_argument("--check", action="store_true", help="list everything that is wrong; exit 2 if anything is")
+
+    sub = command("import", data_commands.import_, "make a data set of photographs and their labels")
+    sub.add_argument("kind", choices=("labelme", "mvtec"), help="what SRC is")
+    sub.add_argument("src", metavar="SRC", help="folder with the images and labels")
+    sub.add_argument("--out", required=True, metavar="DIR", help="the data set")
+    sub.add_argument("--splits", metavar="CSV", help="labelme: a table with the columns split, image, label")
+    sub.add_argument("--default-split", default="train", choices=("train", "val", "test"), help="labelme, no table")
+    sub.add_argument("--val-fraction", type=_not_negative, default=0.0, help="mvtec: share of test for validation")
+    sub.add_argument("--defects", type=_names, metavar="A,B", help="classes that are defects; default: all")
+    sub.add_argument("--impurities", type=_names, metavar="C,D", help="classes that are dirt on a sound surface")
+    sub.add_argument("--map", action="append", metavar="LABEL=CLASS", help="rename a label; may be repeated")
+    sub.add_argument("--ignore", type=_names, metavar="E,F", help="labels to leave out")
+    sub.add_argument("--group-by", metavar="REGEX", help="the part of the path that names the physical plate")
+    sub.add_argument("--name", help="of the data set; default: the folder's")
+    sub.add_argument("--pixel-size-um", type=_positive, metavar="UM", help="edge of a pixel on the surface")
+    sub.add_argument("--overwrite", action="store_true", help="replace another data set at --out")
+
+    sub = command("export", data_commands.export, "write a data set in another layout")
+    sub.add_argument("kind", choices=("mvtec", "coco"))
+    sub.add_argument("dataset", metavar="DATASET")
+    sub.add_argument("--out", required=True, metavar="DIR")
+    return parser
+
+
+def _add_data_sets(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--data", required=True, action="append", metavar="DIR", help="data set; repeat it for several")
+    sub.add_argument("--split", default="train", help="which images")
+
+
+def _add_training(sub: argparse.ArgumentParser, size: int | None) -> None:
+    sub.add_argument("--out", required=True, metavar="M.h5", help="the model file to write")
+    sub.add_argument("--coreset-size", type=_size, default=size, metavar="K", help="vectors to keep")
+    sub.add_argument("--epochs", type=_count, default=5, help="passes at most; stops when one changes nothing")
+    sub.add_argument("--augment", action="store_true", help="random brightness, contrast, flips, blur and noise")
+    sub.add_argument("--no-border-mask", dest="border_mask", action="store_false", default=True,
+                     help="renders: do not cut a random border away (real plates end on black)")  # fmt: skip
+    sub.add_argument("--shuffle", action="store_true", help="a new order of the images in every epoch, by the seed")
+    sub.add_argument("--seed", type=_seed, default=0, help="of augmentation and order")
+    sub.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="train on part I of N, then meld")
+    sub.add_argument("--chunk-size", type=_chunk, default=None, metavar="N|auto", help="patches per matrix product")
+    sub.add_argument("--memory-budget", default="12GiB", metavar="SIZE", help="refuse what would not fit")
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    sub.add_argument("--threads", type=_count, default=None, help="CPU threads; default: all cores")
+    sub.add_argument("--resume", action="store_true", help="insist on a checkpoint to go on from; one is always used")
+    sub.add_argument("--restart", action="store_true", help="drop a checkpoint and begin anew")
+    sub.add_argument("--overwrite", action="store_true", help="replace another model at --out")
+    sub.add_argument("--json-progress", action="store_true", help="progress as JSON lines on stdout")
+
+
+def _add_scoring(sub: argparse.ArgumentParser) -> None:
+    _add_weights_override(sub)
+    sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    sub.add_argument("--json-progress", action="store_true", help="progress as JSON lines on stdout")
+
+
+def _add_weights_override(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--weights", default=None, metavar="FILE", help="where the weights are now; default: as recorded")
+
+
+def _number(text: str, kind: type, fits: Callable, expected: str) -> float | int:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not fits(value):
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+    return value
+
+
+def _positive(text: str) -> float:
+    return _number(text, float, lambda value: 0 < value < float("inf"), "a number above 0")
+
+
+def _not_negative(text: str) -> float:
+    return _number(text, float, lambda value: 0 <= value < float("inf"), "a number of at least 0")
+
+
+def _count(text: str) -> int:
+    return _number(text, int, lambda value: value >= 1, "a whole number of at least 1")
+
+
+def _size(text: str) -> int:
+    return _number(text, int, lambda value: value >= 2, "a whole number of at least 2")
+
+
+def _seed(text: str) -> int:
+    return _number(text, int, lambda value: value >= 0, "a whole number of at least 0")
+
+
+def _chunk(text: str) -> int | None:
+    return None if text == "auto" else _count(text)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, slash, parts = text.partition("/")
+    if slash and part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts):
+        return int(part), int(parts)
+    raise argparse.ArgumentTypeError(f"expected I/N with 1 <= I <= N, such as 1/4, got {text!r}")
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every feature extractor is: images in, a grid of patch vectors out, and an identity that models are bound to."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+
+from ..names import DEFAULT_BACKBONE
+
+
+@dataclass(frozen=True)
+class ExtractorSettings:
+    """Everything a person chooses about the features; stored in the model.
+
+    Attributes:
+        backbone: a timm model, or "filters".
+        image_scale: factor on the image's size before the features (area average below 1).
+        pool: width in grid cells of the average over neighbouring patches; 2 in the paper.
+        unit_maps: scale each feature map's vector to unit length before the maps are put together.
+    """
+
+    backbone: str = DEFAULT_BACKBONE
+    image_scale: float = 1.0
+    pool: int = 2
+    unit_maps: bool = False
+
+
+class Extractor(Protocol):
+    """A fixed function from images to patch vectors.
+
+    Attributes:
+        settings: what was chosen.
+        dimension: D, the length of a patch vector.
+        stride: pixels of the scaled image between neighbouring patches.
+        offset: patch (y, x) looks at the scaled image around pixel (y, x) * stride + offset.
+        weights: "hub", "random", "none needed", or the name of a weights file; for people.
+        weights_fingerprint: hex digest of the weights' values; features are comparable only where it is equal.
+        layers: names of the feature maps used.
+        preprocessing: what happens to an image first, for the record.
+    """
+
+    settings: ExtractorSettings
+    dimension: int
+    stride: int
+    offset: float
+    weights: str
+    weights_fingerprint: str
+    layers: list[str]
+    preprocessing: dict
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) float32 RGB in [0, 1] to (B, h, w, D) float32, h = ceil(H / stride), w = ceil(W / stride)."""
+        ...
+
+    def to(self, device: torch.device) -> "Extractor": ...
+
+
+def identity(extractor: Extractor) -> dict:
+    """What two models must share for their vectors to be comparable; JSON-ready."""
+    return {
+        **asdict(extractor.settings),
+        "dimension": extractor.dimension,
+        "stride": extractor.stride,
+        "layers": extractor.layers,
+        "preprocessing": extractor.preprocessing,
+        "weights_fingerprint": extractor.weights_fingerprint,
+    }
+
+
+def digest(value: object) -> str:
+    """A short stable hex digest of a JSON-ready value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def to_tensor(image: np.ndarray, scale: float, device: torch.device) -> torch.Tensor:
+    """(H, W, 3) float32 RGB in [0, 1] to (1, 3, H', W') on `device`, resized by `scale`."""
+    if scale != 1.0:
+        height, width = scaled_size(image.shape[:2], scale)
+        mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        image = cv2.resize(image, (width, height), interpolation=mode)
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].to(device)
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """(H, W) after scaling, at least one pixel each."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def average_pool(maps: torch.Tensor, width: int) -> torch.Tensor:
+    """(B, C, h, w) averaged over `width` x `width` cells at stride 1, same size; the border is repeated."""
+    if width == 1:
+        return maps
+    before, after = (width - 1) // 2, width // 2
+    padded = torch.nn.functional.pad(maps, (before, after, before, after), mode="replicate")
+    return torch.nn.functional.avg_pool2d(padded, width, stride=1)
+

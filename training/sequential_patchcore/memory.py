@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much memory a run will take, said before it starts; a chunk size that fits, or a refusal with advice."""
+
+import re
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .errors import UserError
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40, "t": 10**12}
+_BASE = 0.45 * 2**30  # the process itself with torch, timm and OpenCV loaded
+_PROBE = 256  # pixels of the test image that activations are measured on
+_LARGEST_CHUNK = 2048  # the paper's; from 512 on the matrix product runs at full speed
+_SMALLEST_CHUNK = 128
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What is expected to lie in memory at the same time, in bytes, and the chunk size chosen.
+
+    Attributes:
+        base: the interpreter and its libraries.
+        image: the photograph, scaled and as a tensor.
+        features: the network's activations and the patches of one image.
+        coreset: its vectors and the matrix of one chunk.
+        chunk_size: patches per matrix product.
+        budget: what must not be exceeded.
+    """
+
+    base: int
+    image: int
+    features: int
+    coreset: int
+    chunk_size: int
+    budget: int
+
+    @property
+    def total(self) -> int:
+        return self.base + self.image + self.features + self.coreset
+
+    def __str__(self) -> str:
+        parts = ", ".join(
+            f"{name} {gib(getattr(self, name))}" for name in ("base", "image", "features", "coreset")
+        )
+        return f"memory: about {gib(self.total)} of {gib(self.budget)} ({parts}; chunks of {self.chunk_size} patches)"
+
+
+def gib(count: float) -> str:
+    return f"{count / 2**30:.2f} GiB"
+
+
+def parse_size(text: str) -> int:
+    """"12GiB", "800 MB", "2e9" to bytes.
+
+    Raises:
+        UserError: not a size.
+    """
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgt]?i?)b?\s*", text.lower())
+    if match is None or match[2] not in _UNITS or match[1].count(".") > 1:
+        raise UserError(f"{text!r} is not a size; expected a number and a unit, such as 12GiB or 800MB")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def plan(
+    largest: tuple[int, int], scaled: tuple[int, int], dimension: int, stride: int, activation_bytes: float,
+    coreset_size: int, chunk_size: int | None, budget: int,
+) -> MemoryPlan:
+    """The plan for images of at most `largest` (H, W) pixels, `scaled` (H, W) after scaling.
+
+    Args:
+        activation_bytes: per scaled pixel, from `activation_bytes_per_pixel`.
+        chunk_size: None chooses the largest that fits, up to 2048.
+
+    Raises:
+        UserError: it cannot fit, with what would help.
+    """
+    pixels, scaled_pixels = largest[0] * largest[1], scaled[0] * scaled[1]
+    patches = -(-scaled[0] // stride) * -(-scaled[1] // stride)
+    image = (pixels + 2 * scaled_pixels) * 3 * 4
+    features = int(scaled_pixels * activation_bytes) + 3 * patches * dimension * 4
+    fixed = coreset_size * dimension * 4 * 4
+
+    def at(chunk: int) -> MemoryPlan:
+        # The matrix, its copy on the host when patches are walked one by one, and the chunk itself.
+        coreset = fixed + chunk * coreset_size * 4 * 2 + 2 * chunk * dimension * 4
+        return MemoryPlan(int(_BASE), image, features, coreset, chunk, budget)
+
+    if chunk_size is not None:
+        chosen = at(chunk_size)
+    else:
+        chunk = _LARGEST_CHUNK
+        while chunk > _SMALLEST_CHUNK and at(chunk).total > budget:
+            chunk //= 2
+        chosen = at(chunk)
+    if chosen.total > budget:
+        raise UserError(
+            f"the run would take about {gib(chosen.total)} of memory and the budget is {gib(budget)}: images of "
+            f"{largest[1]} x {largest[0]} need {gib(chosen.image + chosen.features)}, the coreset of {coreset_size} "
+            f"{gib(chosen.coreset)}; lower --image-scale or --coreset-size, take a smaller backbone, "
+            "or raise --memory-budget"
+        )
+    return chosen
+
+
+@torch.inference_mode()
+def activation_bytes_per_pixel(extractor: object) -> float:
+    """Peak of the activations, measured on a small image: the layer with the largest input and output together."""
+    network = getattr(extractor, "network", None)
+    if not isinstance(network, nn.Module):
+        return getattr(extractor, "activation_bytes", 600.0)
+    peak = 0
+
+    def note(_module: nn.Module, inputs: tuple, output: object) -> None:
+        nonlocal peak
+        tensors = [each for each in (*inputs, output) if isinstance(each, torch.Tensor)]
+        peak = max(peak, sum(each.numel() * each.element_size() for each in tensors))
+
+    hooks = [module.register_forward_hook(note) for module in network.modules() if not list(module.children())]
+    try:
+        extractor(torch.zeros(1, 3, _PROBE, _PROBE, device=next(network.parameters()).device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return 1.5 * peak / _PROBE**2  # skip connections and workspaces; checked against 2448 x 2050 in docs/real_data.md

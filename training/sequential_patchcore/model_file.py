@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model file: a coreset and all that is needed to use it, in HDF5, no pickle anywhere; docs/model_file.md says how.
+
+Every vector knows where it came from: /coreset/source is a row of /sources, /coreset/position the patch's (y, x) on
+the feature grid of that image.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from . import __version__
+from .errors import UserError
+from .files import atomic_path
+
+FORMAT_VERSION = 1
+_FORMAT = "sequential-patchcore model"
+_MAX_VECTORS = 10_000_000
+_MAX_DIMENSION = 100_000
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Pixels with score >= value are anomalous.
+
+    Attributes:
+        value: in the anomaly map's unit.
+        method: "max_f1", "nominal_quantile" or "by_hand".
+        calibrated_on: data set name, fingerprint, split and counts; empty when set by hand.
+    """
+
+    value: float
+    method: str
+    calibrated_on: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a model file holds.
+
+    Attributes:
+        features: (K, D) float32, the coreset.
+        source: (K,) uint32, the row of `sources` that each vector came from.
+        position: (K, 2) uint16, (y, x) on the feature grid of its image.
+        sources: (data set name, sample id) per row.
+        extractor: identity of the feature extractor (`extractors.identity`), with `weights`, a note for people.
+        settings: the choices of the run that made the file, JSON-ready.
+        separation: smallest distance between two coreset vectors.
+        covering_radius: largest distance of a training patch to its nearest vector; None where it was not measured.
+        converged: the last epoch replaced nothing.
+        epochs: one mapping per epoch with "replacements" and "separation".
+        parents: fingerprints of the models that went in (fine-tuning, melding).
+        data: per data set its name, path, fingerprint and number of images.
+        request: fingerprint of the command that made the file, by which finished work is recognised.
+        threshold: None until calibrated.
+    """
+
+    features: np.ndarray
+    source: np.ndarray
+    position: np.ndarray
+    sources: tuple[tuple[str, str], ...]
+    extractor: dict
+    settings: dict
+    separation: float
+    covering_radius: float | None
+    converged: bool
+    epochs: tuple[dict, ...] = ()
+    parents: tuple[str, ...] = ()
+    data: tuple[dict, ...] = ()
+    request: str = ""
+    threshold: Threshold | None = None
+    created_by: str = f"sequential-patchcore {__version__}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of the vectors and the extractor; the threshold is not part of it."""
+        sha = hashlib.sha256(json.dumps(self.extractor, sort_keys=True).encode())
+        sha.update(np.ascontiguousarray(self.features).tobytes())
+        return sha.hexdigest()[:16]
+
+    def with_threshold(self, threshold: Threshold) -> "Model":
+        return replace(self, threshold=threshold)
+
+
+def save_model(model: Model, path: str | Path) -> None:
+    """Write the file beside and rename it.
+
+    Raises:
+        UserError: the place cannot be written.
+    """
+    with atomic_path(path) as beside, h5py.File(beside, "w") as file:
+        coreset = file.create_group("coreset")
+        coreset["features"] = np.ascontiguousarray(model.features, np.float32)
+        coreset["source"] = np.ascontiguousarray(model.source, np.uint32)
+        coreset["position"] = np.ascontiguousarray(model.position, np.uint16)
+        sources = file.create_group("sources")
+        text = h5py.string_dtype()
+        sources.create_dataset("dataset", data=[name for name, _ in model.sources], dtype=text)
+        sources.create_dataset("sample", data=[sample for _, sample in model.sources], dtype=text)
+        file.attrs.update(_attributes(model))
+
+
+def load_model(path: str | Path) -> Model:
+    """Read and check a model file.
+
+    Raises:
+        UserError: no such file, not HDF5, another format, or contents that contradict each other; one line, with the
+            path.
+    """
+    path = Path(path)
+    problems: list[str] = []
+    model = _read(path, problems)
+    if problems or model is None:
+        raise UserError(f"{path}: {problems[0]}")
+    return model
+
+
+def check_model(path: str | Path) -> list[str]:
+    """All that is wrong with a model file, in words; empty when it is sound."""
+    problems: list[str] = []
+    model = _read(Path(path), problems)
+    if model is not None and not problems:
+        problems += _contradictions(model)
+    return problems
+
+
+def read_request(path: str | Path) -> str | None:
+    """The `request` of a model file without reading its vectors; None where there is no readable model."""
+    try:
+        with h5py.File(path, "r") as file:
+            return str(file.attrs["request"]) if file.attrs.get("format") == _FORMAT else None
+    except (OSError, KeyError):
+        return None
+
+
+def _attributes(model: Model) -> dict:
+    threshold = model.threshold
+    return {
+        "format": _FORMAT,
+        "format_version": FORMAT_VERSION,
+        "created_by": model.created_by,
+        "settings": json.dumps(model.settings, sort_keys=True),
+        "backbone": model.extractor["backbone"],
+        "weights_fingerprint": model.extractor["weights_fingerprint"],
+        "layers": json.dumps(model.extractor["layers"]),
+        "preprocessing": json.dumps(model.extractor["preprocessing"], sort_keys=True),
+        "extractor": json.dumps(model.extractor, sort_keys=True),
+        "separation": model.separation,
+        "covering_radius": float("nan") if model.covering_radius is None else model.covering_radius,
+        "converged": model.converged,
+        "epochs": json.dumps(model.epochs),
+        "parents": json.dumps(model.parents),
+        "data": json.dumps(model.data),
+        "request": model.request,
+        "threshold": "none" if threshold is None else threshold.value,
+        "threshold_method": "none" if threshold is None else threshold.method,
+        "calibrated_on": json.dumps({} if threshold is None else threshold.calibrated_on, sort_keys=True),
+        "fingerprint": model.fingerprint,
+    }
+
+
+def _read(path: Path, problems: list[str]) -> Model | None:
+    if not path.is_file():
+        problems.append("no such model file; `sequential-patchcore train` makes one")
+        return None
+    try:
+        with h5py.File(path, "r") as file:
+            return _parse(file)
+    except UserError as error:
+        problems.append(str(error))
+    except OSError as error:
+        problems.append(f"not a readable HDF5 file, or a truncated one ({str(error).splitlines()[0]})")
+    except KeyError as error:
+        problems.append(f"a part is missing: {error.args[0]}")
+    except (ValueError, TypeError, RuntimeError) as error:
+        problems.append(f"damaged: {error}")
+    return None
+
+
+def _parse(file: h5py.File) -> Model:
+    attributes = file.attrs
+    if attributes.get("format") != _FORMAT:
+        raise UserError("an HDF5 file, but not a model of sequential-patchcore (its attribute `format` says otherwise)")
+    if int(attributes["format_version"]) != FORMAT_VERSION:
+        raise UserError(
+            f"format version {attributes['format_version']}, this program reads {FORMAT_VERSION}; "
+            "update the program, or train anew"
+        )
+    features = _array(file, "coreset/features", np.float32, 2)
+    vectors, dimension = features.shape
+    source = _array(file, "coreset/source", np.uint32, 1, vectors)
+    position = _array(file, "coreset/position", np.uint16, 2, vectors)
+    if position.shape[1] != 2 or vectors < 1:
+        raise UserError(f"damaged: coreset/position has shape {position.shape}, coreset/features {features.shape}")
+    if not np.isfinite(features).all():
+        raise UserError("damaged: coreset/features holds values that are not finite")
+    names = [file[f"sources/{part}"].asstr()[:] for part in ("dataset", "sample")]
+    if len(names[0]) != len(names[1]) or (vectors and int(source.max()) >= len(names[0])):
+        raise UserError("damaged: coreset/source points outside /sources")
+    extractor = _json(attributes, "extractor", dict)
+    if extractor.get("dimension") != dimension:
+        raise UserError(f"damaged: vectors of length {dimension}, but the extractor gives {extractor.get('dimension')}")
+    radius = float(attributes["covering_radius"])
+    return Model(
+        features=features, source=source, position=position,
+        sources=tuple(zip(map(str, names[0]), map(str, names[1]), strict=True)),
+        extractor=extractor,
+        settings=_json(attributes, "settings", dict),
+        separation=float(attributes["separation"]),
+        covering_radius=None if np.isnan(radius) else radius,
+        converged=bool(attributes["converged"]),
+        epochs=tuple(_json(attributes, "epochs", list)),
+        parents=tuple(_json(attributes, "parents", list)),
+        data=tuple(_json(attributes, "data", list)),
+        request=str(attributes["request"]),
+        threshold=_threshold(attributes),
+        created_by=str(attributes["created_by"]),
+    )
+
+
+def _array(file: h5py.File, name: str, dtype: type, dimensions: int, length: int | None = None) -> np.ndarray:
+    """A data set of the file, refused before it is read when its declared form is wrong or absurdly large."""
+    array = file[name]
+    if not isinstance(array, h5py.Dataset) or array.dtype != dtype or array.ndim != dimensions:
+        raise UserError(f"damaged: {name} should be {np.dtype(dtype).name} with {dimensions} dimension(s)")
+    if array.shape[0] > _MAX_VECTORS or (dimensions == 2 and array.shape[1] > _MAX_DIMENSION):
+        raise UserError(f"damaged: {name} declares the shape {array.shape}")
+    if length is not None and array.shape[0] != length:
+        raise UserError(f"damaged: {name} has {array.shape[0]} rows for {length} vectors")
+    return array[()]
+
+
+def _json(attributes: Mapping, name: str, kind: type) -> dict | list:
+    value = json.loads(attributes[name])
+    if not isinstance(value, kind):
+        raise UserError(f"damaged: attribute {name} should hold a JSON {kind.__name__}")
+    return value
+
+
+def _threshold(attributes: Mapping) -> Threshold | None:
+    value = attributes["threshold"]
+    if isinstance(value, str) and value == "none":
+        return None
+    value = float(value)
+    if not np.isfinite(value):
+        raise UserError("damaged: the threshold is not finite")
+    return Threshold(value, str(attributes["threshold_method"]), _json(attributes, "calibrated_on", dict))
+
+
+def _contradictions(model: Model) -> list[str]:
+    """What only a computation shows: the recorded separation against the vectors themselves."""
+    from .coreset import Coreset, SequentialCoreset
+
+    if len(model.features) < 2:
+        return []
+    tags = np.zeros(len(model.features), np.int64)
+    coreset = SequentialCoreset(len(model.features), model.features.shape[1], initial=Coreset(model.features, tags))
+    if not np.isclose(coreset.separation, model.separation, rtol=1e-9, atol=0):
+        return [f"separation is recorded as {model.separation:.9g}, the vectors give {coreset.separation:.9g}"]
+    return []

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Distances to the coreset, and the anomaly map that they make."""
+
+import cv2
+import numpy as np
+import torch
+
+from .extractors.base import Extractor, to_tensor
+from .patches import Grid
+
+BLUR_SIGMA = 2.0  # pixels of the image; section V-B of the paper
+_BLUR_REACH = 4  # the kernel ends at this many sigmas: 16 pixels wide at sigma 2, as in the paper
+
+
+class Scorer:
+    """Anomaly maps by the distance to the nearest coreset vector.
+
+    Args:
+        extractor: what turned the training images into vectors.
+        features: (K, D) float32, the coreset.
+        blur_sigma: of the Gaussian over the finished map, in pixels; 0 leaves the map as it is.
+        chunk_size: patches per matrix product; a matter of memory and speed.
+    """
+
+    def __init__(
+        self, extractor: Extractor, features: np.ndarray, blur_sigma: float = BLUR_SIGMA, chunk_size: int = 2048,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.device = torch.device(device)
+        self.extractor = extractor.to(self.device)
+        self.blur_sigma = blur_sigma
+        vectors = torch.from_numpy(np.ascontiguousarray(features, np.float32)).to(self.device)
+        self._centre = vectors.mean(0)  # about it the matrix form of the distance loses fewer digits
+        self._vectors = vectors - self._centre
+        self._norms2 = self._vectors.square().sum(1)
+        self._products = torch.empty(chunk_size, len(vectors), device=self.device)
+
+    def patch_distances(self, patches: torch.Tensor) -> torch.Tensor:
+        """(N, D) float32 to (N,) float32, the Euclidean distance of each to its nearest coreset vector."""
+        out = torch.empty(len(patches), device=self.device)
+        for first in range(0, len(patches), len(self._products)):
+            chunk = patches[first : first + len(self._products)] - self._centre
+            products = self._products[: len(chunk)]
+            torch.addmm(self._norms2, chunk, self._vectors.T, alpha=-2, out=products)
+            out[first : first + len(chunk)] = products.amin(1) + chunk.square().sum(1)
+        return out.clamp_min_(0).sqrt_()
+
+    def grid(self, image: np.ndarray) -> np.ndarray:
+        """(H, W, 3) float32 RGB in [0, 1] to (h, w) float32: one distance per patch."""
+        with torch.inference_mode():
+            patches = self.extractor(to_tensor(image, self.extractor.settings.image_scale, self.device))[0]
+            distances = self.patch_distances(patches.reshape(-1, patches.shape[-1]))
+            return distances.reshape(patches.shape[:2]).cpu().numpy()
+
+    def anomaly_map(self, image: np.ndarray) -> np.ndarray:
+        """(H, W, 3) float32 RGB in [0, 1] to (H, W) float32, the unit being the features' own."""
+        distances = self.grid(image)
+        return anomaly_map(distances, Grid.of(self.extractor, image.shape[:2], distances.shape), self.blur_sigma)
+
+
+def anomaly_map(distances: np.ndarray, grid: Grid, blur_sigma: float) -> np.ndarray:
+    """(h, w) patch distances to an (H, W) map: each pixel takes the patch that looks nearest to it, then the blur.
+
+    Args:
+        grid: where the patches look.
+        blur_sigma: in pixels of the image; 0 for none.
+    """
+    rows, columns = grid.nearest_cells()
+    whole = np.ascontiguousarray(distances[rows[:, None], columns[None, :]], dtype=np.float32)
+    if blur_sigma <= 0:
+        return whole
+    width = 2 * round(_BLUR_REACH * blur_sigma) + 1
+    return cv2.GaussianBlur(whole, (width, width), blur_sigma, borderType=cv2.BORDER_REPLICATE)
