@@ -29,7 +29,7 @@ over the directions), rounded to two digits, on 55 of the defect-free photograph
     python -m sequential_patchcore.extractors.filters SCALE IMAGE...
 
 Compared on these photographs (every second training image, coreset of 2048, 110 test images, pool 2; pixel AUROC and
-AP, blur of 2 and of 4 pixels): logarithm .989 / .447 and .992 / .498, square root .988 / .434 and .993 / .471; the
+AP, blur of 2 and of 4 pixels): logarithm .988 / .453 and .992 / .502, square root .988 / .434 and .993 / .471; the
 logarithm with a common divisor for all scales and the Laplacian through arsinh .979 / .327 and .985 / .371.
 """
 
