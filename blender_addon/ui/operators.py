@@ -59,9 +59,8 @@ class SetUpInspectionScene(_Operator):
         if context.window is None:
             return
         context.window.scene = scene
-        for area in context.window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.spaces.active.region_3d.view_perspective = "CAMERA"
+        for view in _views(context):
+            view.view_perspective = "CAMERA"
 
 
 class AddWaterStain(_Operator):
@@ -118,12 +117,21 @@ class RenderPair(_Operator):
 
     def run(self, context, settings) -> None:
         folder = Path(bpy.path.abspath(settings.folder))
+        through_camera = [view for view in _views(context) if view.view_perspective == "CAMERA"]
         context.window_manager.progress_begin(0, 1)
         try:
             written = inspection_scene.render_pair(context.scene, folder)
         finally:
             context.window_manager.progress_end()
+            for view in through_camera:  # a view falls back to its own perspective when its camera is built anew
+                view.view_perspective = "CAMERA"
         self.report({"INFO"}, f"Wrote {', '.join(file.name for file in written)} to {folder}")
+
+
+def _views(context) -> list:
+    """The 3D views of the window."""
+    areas = context.window.screen.areas if context.window else ()
+    return [area.spaces.active.region_3d for area in areas if area.type == "VIEW_3D"]
 
 
 CLASSES = (SetUpInspectionScene, AddWaterStain, RemoveWaterStain, RenderPair)

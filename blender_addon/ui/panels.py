@@ -22,16 +22,14 @@ class StainPanel(_Panel, bpy.types.Panel):
 
     def draw(self, context):
         layout, settings = self.layout, properties.settings_of(context.scene)
-        layout.use_property_split = True
-        layout.use_property_decorate = False
         column = layout.column(align=True)
         for field in FIELDS:
             if field.name not in (GRID_FIELD, SINGLE_FIELD):
                 column.prop(settings, field.name)
         column = layout.column()
-        column.prop(settings, "distribution", expand=True)
+        column.row().prop(settings, "distribution", expand=True)
         column.prop(settings, GRID_FIELD if settings.distribution == GRID else SINGLE_FIELD)
-        column.prop(settings, "backend", expand=True)
+        column.row().prop(settings, "backend", expand=True)
         _warn(layout, context, operators.why_not_stain(context))
         column = layout.column(align=True)
         column.operator(operators.AddWaterStain.bl_idname, icon="ADD")
@@ -44,8 +42,6 @@ class InspectionPanel(_Panel, bpy.types.Panel):
 
     def draw(self, context):
         layout, settings = self.layout, properties.settings_of(context.scene)
-        layout.use_property_split = True
-        layout.use_property_decorate = False
         layout.operator(operators.SetUpInspectionScene.bl_idname, icon="SCENE_DATA")
         column = layout.column()
         column.active = inspection_scene.plate_of(context.scene) is not None
@@ -59,7 +55,8 @@ def _warn(layout, context, text: str) -> None:
     """Write a warning in lines as wide as the sidebar."""
     if not text:
         return
-    width = max(20, int(context.region.width / context.preferences.system.ui_scale / 7))
+    # A letter is about 7 units wide; 75 go to the tabs, the borders and the icon.
+    width = max(16, int((context.region.width / context.preferences.system.ui_scale - 75) / 7))
     column = layout.box().column(align=True)
     for number, line in enumerate(textwrap.wrap(text, width)):
         column.label(text=line, icon="ERROR" if number == 0 else "BLANK1")

@@ -74,8 +74,8 @@ def _update_stain(settings, context) -> None:
 
 
 def _label(field: Field) -> str:
-    """ "radius_mm" -> "Radius (mm)"."""
-    words = field.name.removesuffix("_mm").removesuffix("_per").replace("_", " ").title()
+    """ "radius_mm" -> "Radius (mm)"; "noise_" goes, or the sidebar at its usual width would cut the unit off."""
+    words = field.name.removeprefix("noise_").removesuffix("_mm").removesuffix("_per").replace("_", " ").title()
     return f"{words} ({field.unit})" if field.unit else words
 
 
