@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make help` lists the targets. Each one makes the environments that it needs first.
+
+SETUP_PYTHON := $(shell command -v python3.11 || command -v python3)
+TRAINING := .venv/bin/python
+RENDERING := .venv-blender/bin/python
+PATCHCORE := .venv/bin/sequential-patchcore
+ifdef BLENDER
+RENDER := "$(BLENDER)" -b -P blender_addon/render.py --
+RENDER_ENVIRONMENT :=
+else
+RENDER := $(RENDERING) blender_addon/render.py
+RENDER_ENVIRONMENT := .venv-blender/.done
+endif
+RECIPE ?= scenes/recipes/synth_ws.toml
+ARGS ?=
+
+.PHONY: help setup demo test test-training test-rendering lint addon render train finetune meld calibrate evaluate predict bench clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo       render, train, fine-tune, meld, evaluate: the whole way in minutes, to out/demo/report.html'
+	@echo 'make test       all tests'
+	@echo 'make setup      the two environments: .venv (training) and .venv-blender (rendering)'
+	@echo 'make render     RECIPE=scenes/recipes/synth_ws.toml OUT=DIR [ARGS="--count 8 --scale 25"] [BLENDER=/path/to/blender]'
+	@echo 'make train      DATA="DIR ..." OUT=M.h5 [ARGS="--backbone filters"]'
+	@echo 'make finetune   MODEL=M.h5 DATA="DIR ..." OUT=M2.h5'
+	@echo 'make meld       CORESETS="a.h5 b.h5" OUT=M.h5'
+	@echo 'make calibrate  MODEL=M.h5 DATA=DIR'
+	@echo 'make evaluate   MODEL="M.h5 ..." DATA=DIR OUT=DIR'
+	@echo 'make predict    MODEL=M.h5 IMAGES="a.png folder" OUT=DIR'
+	@echo 'make addon      the Blender extension as a zip in build/'
+	@echo 'make bench      speed and memory, as ratios'
+	@echo 'make lint       check the style'
+	@echo 'make clean      remove what was built (not the environments, not out/)'
+	@echo
+	@echo 'ARGS="..." passes further options on; `.venv/bin/sequential-patchcore train --help` and'
+	@echo '`.venv-blender/bin/python blender_addon/render.py --help` explain them. PYTHON= names a Python 3.11.'
+
+setup: .venv/.done .venv-blender/.done
+
+.venv/.done: pyproject.toml tools/environments.py
+	PYTHON="$(PYTHON)" $(SETUP_PYTHON) tools/environments.py training .venv
+	@touch $@
+
+.venv-blender/.done: pyproject.toml tools/environments.py
+	PYTHON="$(PYTHON)" $(SETUP_PYTHON) tools/environments.py rendering .venv-blender
+	@touch $@
+
+demo: .venv/.done $(RENDER_ENVIRONMENT)
+	@$(TRAINING) tools/demo.py
+
+test: test-rendering test-training
+
+test-rendering: .venv-blender/.done
+	$(RENDERING) -m pytest tests/core tests/blender tests/parity $(ARGS)
+
+test-training: .venv/.done .venv-blender/.done
+	$(TRAINING) -m pytest tests/training tests/e2e $(ARGS)
+
+lint: .venv/.done
+	$(TRAINING) -m ruff check .
+
+addon: .venv-blender/.done
+	$(RENDERING) tools/build_addon.py
+
+render: $(RENDER_ENVIRONMENT)
+	$(call need,OUT)
+	$(RENDER) --recipe "$(RECIPE)" --out "$(OUT)" $(ARGS)
+
+train: .venv/.done
+	$(call need,DATA OUT)
+	$(PATCHCORE) train $(foreach folder,$(DATA),--data $(folder)) --out $(OUT) $(ARGS)
+
+finetune: .venv/.done
+	$(call need,MODEL DATA OUT)
+	$(PATCHCORE) finetune --model $(MODEL) $(foreach folder,$(DATA),--data $(folder)) --out $(OUT) $(ARGS)
+
+meld: .venv/.done
+	$(call need,CORESETS OUT)
+	$(PATCHCORE) meld $(CORESETS) --out $(OUT) $(ARGS)
+
+calibrate: .venv/.done
+	$(call need,MODEL DATA)
+	$(PATCHCORE) calibrate --model $(MODEL) --data $(DATA) $(ARGS)
+
+evaluate: .venv/.done
+	$(call need,MODEL DATA OUT)
+	$(PATCHCORE) evaluate $(foreach model,$(MODEL),--model $(model)) --data $(DATA) --out $(OUT) $(ARGS)
+
+predict: .venv/.done
+	$(call need,MODEL IMAGES OUT)
+	$(PATCHCORE) predict --model $(MODEL) $(IMAGES) --out $(OUT) $(ARGS)
+
+bench: .venv/.done
+	$(TRAINING) tests/bench/bench_coreset.py $(ARGS)
+
+clean:
+	rm -rf build dist training/*.egg-info .pytest_cache .ruff_cache
+	find blender_addon training tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# $(call need,NAMES): stop with one line when a variable is missing.
+need = $(foreach name,$(1),$(if $($(name)),,$(error make $@ needs $(name)=...; `make help` shows how)))

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make demo`: the whole way in minutes, from a recipe to a report. Finished steps are recognised and kept.
+
+Environment: WEIGHTS=FILE (a file named after its timm model, or with BACKBONE=NAME beside it), OUT=DIR,
+BLENDER=EXECUTABLE, DEMO_SIZE=tiny (a few thumbnails, to try the plumbing).
+"""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RECIPES = REPOSITORY / "scenes" / "recipes"
+SHARED_WEIGHTS = REPOSITORY.parent / "shared" / "weights" / "tf_mobilenetv3_large_minimal_100.safetensors"
+HUB_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is rendered and kept: images per data set, percent of 2448 x 2050, paths per pixel, vectors."""
+
+    plates: int
+    inspected: int
+    scale: int
+    samples: int
+    coreset: int
+
+
+SIZES = {"": Size(6, 16, 25, 16, 2048), "tiny": Size(2, 6, 8, 4, 128)}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command. `seconds` on two cores only serve the estimate of the time left."""
+
+    title: str
+    command: list[str]
+    seconds: float
+
+
+def main() -> int:
+    size = SIZES.get(os.environ.get("DEMO_SIZE", ""))
+    if size is None:
+        return fail(f"DEMO_SIZE should be {' or '.join(filter(None, SIZES))}, or absent")
+    out = Path(os.environ.get("OUT") or REPOSITORY / "out" / "demo")
+    out.mkdir(parents=True, exist_ok=True)
+    backbone = choose_backbone(out)
+    steps = plan(out, size, backbone)
+    start, done = time.monotonic(), 0.0
+    total = sum(step.seconds for step in steps)
+    for number, step in enumerate(steps, 1):
+        passed = time.monotonic() - start
+        # The estimate scales by how this machine did so far; the first steps would make it jump.
+        pace = passed / done if done > 20 and passed > 1 else 1.0
+        left = f", about {minutes((total - done) * pace)} left" if number < len(steps) else ""
+        print(f"\n[{number}/{len(steps)}] {step.title}{left}", file=sys.stderr, flush=True)
+        code = subprocess.call(step.command, cwd=REPOSITORY)
+        if code:
+            say(f"stopped (exit code {code}) at: {shlex.join(step.command)}")
+            say("`make demo` goes on from here")
+            return code
+        done += step.seconds
+    report = out / "report.html"
+    beside = out / ".report.part.html"
+    shutil.copyfile(out / "results" / "report.html", beside)
+    beside.replace(report)
+    print(f"\nDone in {minutes(time.monotonic() - start)}, with the features of {backbone[1]}.")
+    print(f"Open {report} in a browser: pictures, overlays and the models side by side.")
+    return 0
+
+
+def plan(out: Path, size: Size, backbone: list[str]) -> list[Step]:
+    data = {name: out / "data" / name for name in ("synth", "synth_ws", "inspection_demo")}
+    models = {name: out / "models" / f"{name}.h5" for name in ("clean", "stains", "stains_finetuned", "melded")}
+    patchcore = [str(Path(sys.executable).with_name("sequential-patchcore"))]
+    common = ["--coreset-size", str(size.coreset), "--no-border-mask"]  # the frame lies inside the plate everywhere
+
+    def render(recipe: str, count: int) -> list[str]:
+        options = ["--out", data[recipe], "--count", count, "--scale", size.scale, "--samples", size.samples]
+        return renderer() + ["--recipe", str(RECIPES / f"{recipe}.toml")] + [str(option) for option in options]
+
+    def train(of: str, name: str) -> list[str]:
+        return [*patchcore, "train", "--data", str(data[of]), "--out", str(models[name]), *backbone, *common]
+
+    inspected = str(data["inspection_demo"])
+    steps = [
+        Step("Rendering clean plates", render("synth", size.plates), 7.5 * size.plates),
+        Step("Rendering the same plates with water stains", render("synth_ws", size.plates), 10 * size.plates),
+        Step("Rendering an inspection day: clean, stained, defective", render("inspection_demo", size.inspected),
+             10 * size.inspected),
+        Step("Training on the clean plates", train("synth", "clean"), 15),
+        Step("Training on the stained plates", train("synth_ws", "stains"), 15),
+        Step("Fine-tuning the stained model on the inspection's clean plates",
+             [*patchcore, "finetune", "--model", str(models["stains"]), "--data", inspected, "--out",
+              str(models["stains_finetuned"]), "--no-border-mask"], 15),
+        Step("Melding the two", [*patchcore, "meld", str(models["clean"]), str(models["stains"]), "--out",
+                                 str(models["melded"])], 3),
+    ]
+    steps += [
+        Step(f"Setting the threshold of {name} on the validation images",
+             [*patchcore, "calibrate", "--model", str(path), "--data", inspected], 6)
+        for name, path in models.items()
+    ]
+    compared = [part for path in models.values() for part in ("--model", str(path))]
+    steps.append(Step("Evaluating all four on the test images",
+                      [*patchcore, "evaluate", *compared, "--data", inspected, "--out", str(out / "results")], 25))
+    return steps
+
+
+def renderer() -> list[str]:
+    blender = os.environ.get("BLENDER")
+    script = str(REPOSITORY / "blender_addon" / "render.py")
+    if blender:
+        return [blender, "-b", "-P", script, "--"]
+    return [str(REPOSITORY / ".venv-blender" / "bin" / "python"), script]
+
+
+def choose_backbone(out: Path) -> list[str]:
+    """The options of `train`: the network whose weights are at hand, else the filter bank; the choice is kept."""
+    given = os.environ.get("WEIGHTS")
+    if given:
+        backbone = os.environ.get("BACKBONE") or Path(given).stem
+        say(f"features: {backbone} with the weights {given}")
+        return ["--backbone", backbone, "--weights", given]
+    kept = out / "backbone.json"
+    if kept.is_file():
+        options = json.loads(kept.read_text())
+        say(f"features: {options[1]}, as before (delete {kept} to choose anew)")
+        return options
+    if SHARED_WEIGHTS.is_file():
+        options = ["--backbone", SHARED_WEIGHTS.stem, "--weights", str(SHARED_WEIGHTS)]
+        say(f"features: {SHARED_WEIGHTS.stem} with the weights {SHARED_WEIGHTS}")
+    elif hub_has_weights():
+        options = ["--backbone", "mobilenetv3_large_100", "--weights", "hub"]
+        say("features: mobilenetv3_large_100 with the weights of timm's hub")
+    else:
+        options = ["--backbone", "filters"]
+        say("features: filters, which need no weights; none were found (WEIGHTS=FILE, or timm's hub)")
+    beside = kept.with_suffix(".part")
+    beside.write_text(json.dumps(options))
+    beside.replace(kept)
+    return options
+
+
+def hub_has_weights() -> bool:
+    say("asking timm's hub for the weights of mobilenetv3_large_100 ...")
+    code = (
+        "from sequential_patchcore.extractors import ExtractorSettings, build_extractor\n"
+        "build_extractor(ExtractorSettings())"
+    )
+    try:
+        attempt = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=HUB_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return attempt.returncode == 0
+
+
+def minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def say(text: str) -> None:
+    print(f"demo: {text}", file=sys.stderr, flush=True)
+
+
+def fail(text: str) -> int:
+    say(text)
+    return 2
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        say("interrupted; `make demo` goes on from here")
+        sys.exit(130)
