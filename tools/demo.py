@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).absolute().parent.parent
 RECIPES = REPOSITORY / "scenes" / "recipes"
 SHARED_WEIGHTS = REPOSITORY.parent / "shared" / "weights" / "tf_mobilenetv3_large_minimal_100.safetensors"
 HUB_SECONDS = 120

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The walls of docs/architecture.md, drawn from the import statements themselves."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ADDON = REPOSITORY / "blender_addon"
+TRAINING = REPOSITORY / "training" / "sequential_patchcore"
+
+
+def imports(file: Path, package: Path, name: str) -> Iterator[tuple[str, str]]:
+    """(module, imported name) of each import statement of a file, relative ones made absolute within `name`."""
+    inside = file.relative_to(package).parts[:-1]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, ""
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                kept = inside[: len(inside) - (node.level - 1)]
+                module = ".".join((name, *kept, *((node.module,) if node.module else ())))
+            else:
+                module = node.module or ""
+            for alias in node.names:
+                yield module, alias.name
+
+
+def all_imports(package: Path, name: str, below: str = ".") -> list[tuple[str, str, str]]:
+    """(file, module, name) of every import statement below a folder of a package."""
+    root = package / below
+    files = [root] if root.is_file() else sorted(root.rglob("*.py"))
+    assert files, f"nothing to check in {root}"
+    return [
+        (str(file.relative_to(package)), module, imported)
+        for file in files
+        for module, imported in imports(file, package, name)
+    ]
+
+
+def top(module: str) -> str:
+    return module.split(".")[0]
+
+
+def test_the_mathematics_of_the_addon_knows_no_blender() -> None:
+    foreign = {"bpy", "bmesh", "mathutils", "torch", "cv2"}
+    found = [each for each in all_imports(ADDON, "blender_addon", "core") if top(each[1]) in foreign]
+    assert not found
+    upward = [
+        each for each in all_imports(ADDON, "blender_addon", "core")
+        if each[1].startswith("blender_addon") and not each[1].startswith("blender_addon.core")
+    ]
+    assert not upward
+
+
+def test_the_addon_and_the_training_package_do_not_know_each_other() -> None:
+    from_addon = all_imports(ADDON, "blender_addon")
+    assert not [each for each in from_addon if top(each[1]) in {"sequential_patchcore", "torch"}]
+    from_training = all_imports(TRAINING, "sequential_patchcore")
+    assert not [each for each in from_training if top(each[1]) in {"blender_addon", "bpy"}]
+
+
+@pytest.mark.parametrize("module", ["coreset.py", "metrics.py", "threshold.py", "ranking.py"])
+def test_the_core_of_the_training_package_knows_no_files(module: str) -> None:
+    foreign = {"pathlib", "os", "io", "h5py", "PIL", "cv2", "tqdm", "shutil", "tempfile"}
+    assert not [each for each in all_imports(TRAINING, "sequential_patchcore", module) if top(each[1]) in foreign]
+
+
+def test_nobody_imports_the_command_line_or_the_panel() -> None:
+    in_training = [
+        each for each in all_imports(TRAINING, "sequential_patchcore")
+        if "cli" in (each[1].rsplit(".", 1)[-1], each[2]) and each[0] not in ("cli.py", "__main__.py")
+    ]
+    assert not in_training
+    in_addon = [
+        each for each in all_imports(ADDON, "blender_addon")
+        if (each[1].startswith("blender_addon.ui") or (each[1] == "blender_addon" and each[2] == "ui"))
+        and not each[0].startswith("ui/") and each[0] != "__init__.py"
+    ]
+    assert not in_addon
+
+
+@pytest.mark.parametrize(("package", "name"), [(ADDON, "blender_addon"), (TRAINING, "sequential_patchcore")])
+def test_private_helpers_stay_in_their_room(package: Path, name: str) -> None:
+    taken = [
+        each for each in all_imports(package, name)
+        if each[1].startswith(name) and each[2].startswith("_") and not each[2].startswith("__")
+    ]
+    assert not taken
+
+
+@pytest.mark.parametrize(("package", "name"), [(ADDON, "blender_addon"), (TRAINING, "sequential_patchcore")])
+def test_no_module_imports_itself_around_a_corner(package: Path, name: str) -> None:
+    modules = {
+        ".".join((name, *file.relative_to(package).with_suffix("").parts)).removesuffix(".__init__"): file
+        for file in package.rglob("*.py")
+    }
+    edges = {}
+    for module, file in modules.items():
+        named = {target for source, one in imports(file, package, name) for target in (source, f"{source}.{one}")}
+        edges[module] = {target for target in named if target in modules and target != module}
+        if file.name == "__init__.py":  # a package may gather its own modules
+            edges[module] = {target for target in edges[module] if not target.startswith(module + ".")}
+    finished: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path, module))
+        if module not in finished:
+            for target in edges[module]:
+                visit(target, (*path, module))
+            finished.add(module)
+
+    for module in modules:
+        visit(module, ())
