@@ -23,6 +23,15 @@ _FORMAT = "sequential-patchcore model"
 _MAX_VECTORS = 10_000_000
 _MAX_DIMENSION = 100_000
 
+# What the rest of the program takes from the JSON attributes, and of which kind it must be.
+_EXTRACTOR = {
+    "backbone": str, "image_scale": (int, float), "pool": int, "unit_maps": bool, "dimension": int, "stride": int,
+    "layers": list, "preprocessing": dict, "weights_fingerprint": str, "weights": str,
+}
+_DATA = {"name": str, "path": str, "fingerprint": str, "images": int}
+_EPOCH = {"replacements": int, "separation": (int, float)}
+_CALIBRATED_ON = {"dataset": str, "fingerprint": str, "split": str}
+
 
 @dataclass(frozen=True)
 class Threshold:
@@ -125,7 +134,9 @@ def check_model(path: str | Path) -> list[str]:
     problems: list[str] = []
     model = _read(Path(path), problems)
     if model is not None and not problems:
-        problems += _contradictions(model)
+        with h5py.File(path, "r") as file:
+            recorded = file.attrs.get("fingerprint")
+        problems += _contradictions(model, recorded)
     return problems
 
 
@@ -134,7 +145,7 @@ def read_request(path: str | Path) -> str | None:
     try:
         with h5py.File(path, "r") as file:
             return str(file.attrs["request"]) if file.attrs.get("format") == _FORMAT else None
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError):
         return None
 
 
@@ -199,24 +210,30 @@ def _parse(file: h5py.File) -> Model:
         raise UserError(f"damaged: coreset/position has shape {position.shape}, coreset/features {features.shape}")
     if not np.isfinite(features).all():
         raise UserError("damaged: coreset/features holds values that are not finite")
-    names = [file[f"sources/{part}"].asstr()[:] for part in ("dataset", "sample")]
+    names = [_texts(file, f"sources/{part}") for part in ("dataset", "sample")]
     if len(names[0]) != len(names[1]) or (vectors and int(source.max()) >= len(names[0])):
         raise UserError("damaged: coreset/source points outside /sources")
     extractor = _json(attributes, "extractor", dict)
+    _need(extractor, _EXTRACTOR, "extractor")
     if extractor.get("dimension") != dimension:
         raise UserError(f"damaged: vectors of length {dimension}, but the extractor gives {extractor.get('dimension')}")
-    radius = float(attributes["covering_radius"])
+    parents = tuple(_json(attributes, "parents", list))
+    if not all(isinstance(parent, str) for parent in parents):
+        raise UserError("damaged: attribute parents should hold fingerprints")
+    radius, separation = float(attributes["covering_radius"]), float(attributes["separation"])
+    if np.isinf(radius) or not np.isfinite(separation):
+        raise UserError(f"damaged: separation {separation}, covering radius {radius}")
     return Model(
         features=features, source=source, position=position,
         sources=tuple(zip(map(str, names[0]), map(str, names[1]), strict=True)),
         extractor=extractor,
         settings=_json(attributes, "settings", dict),
-        separation=float(attributes["separation"]),
+        separation=separation,
         covering_radius=None if np.isnan(radius) else radius,
         converged=bool(attributes["converged"]),
-        epochs=tuple(_json(attributes, "epochs", list)),
-        parents=tuple(_json(attributes, "parents", list)),
-        data=tuple(_json(attributes, "data", list)),
+        epochs=tuple(_records(attributes, "epochs", _EPOCH)),
+        parents=parents,
+        data=tuple(_records(attributes, "data", _DATA)),
         request=str(attributes["request"]),
         threshold=_threshold(attributes),
         created_by=str(attributes["created_by"]),
@@ -232,7 +249,23 @@ def _array(file: h5py.File, name: str, dtype: type, dimensions: int, length: int
         raise UserError(f"damaged: {name} declares the shape {array.shape}")
     if length is not None and array.shape[0] != length:
         raise UserError(f"damaged: {name} has {array.shape[0]} rows for {length} vectors")
-    return array[()]
+    return _stored(array, name)[()]
+
+
+def _texts(file: h5py.File, name: str) -> np.ndarray:
+    """A column of texts."""
+    array = file[name]
+    if not isinstance(array, h5py.Dataset) or h5py.check_string_dtype(array.dtype) is None or array.ndim != 1:
+        raise UserError(f"damaged: {name} should be a list of texts")
+    return _stored(array, name).asstr()[:]
+
+
+def _stored(array: h5py.Dataset, name: str) -> h5py.Dataset:
+    """The data set itself, unless the file holds less than it declares: reading would fill the memory with zeros."""
+    held = array.id.get_storage_size()
+    if array.external or array.is_virtual or held < array.nbytes:
+        raise UserError(f"damaged: {name} declares the shape {array.shape}, {array.nbytes} bytes, but holds {held}")
+    return array
 
 
 def _json(attributes: Mapping, name: str, kind: type) -> dict | list:
@@ -242,6 +275,22 @@ def _json(attributes: Mapping, name: str, kind: type) -> dict | list:
     return value
 
 
+def _records(attributes: Mapping, name: str, fields: Mapping) -> list:
+    records = _json(attributes, name, list)
+    for record in records:
+        _need(record, fields, name)
+    return records
+
+
+def _need(record: object, fields: Mapping, where: str) -> None:
+    """That a JSON object has the fields that the program uses, each of its kind."""
+    if not isinstance(record, dict):
+        raise UserError(f"damaged: attribute {where} holds {json.dumps(record)[:60]} where an object belongs")
+    for key, kind in fields.items():
+        if not isinstance(record.get(key), kind):
+            raise UserError(f"damaged: attribute {where} lacks a sound {key!r}")
+
+
 def _threshold(attributes: Mapping) -> Threshold | None:
     value = attributes["threshold"]
     if isinstance(value, str) and value == "none":
@@ -249,17 +298,24 @@ def _threshold(attributes: Mapping) -> Threshold | None:
     value = float(value)
     if not np.isfinite(value):
         raise UserError("damaged: the threshold is not finite")
-    return Threshold(value, str(attributes["threshold_method"]), _json(attributes, "calibrated_on", dict))
+    origin = _json(attributes, "calibrated_on", dict)
+    if origin:
+        _need(origin, _CALIBRATED_ON, "calibrated_on")
+    return Threshold(value, str(attributes["threshold_method"]), origin)
 
 
-def _contradictions(model: Model) -> list[str]:
-    """What only a computation shows: the recorded separation against the vectors themselves."""
+def _contradictions(model: Model, fingerprint: object) -> list[str]:
+    """What only a computation shows: the recorded fingerprint and separation against the vectors themselves."""
     from .coreset import Coreset, SequentialCoreset
 
-    if len(model.features) < 2:
-        return []
-    tags = np.zeros(len(model.features), np.int64)
-    coreset = SequentialCoreset(len(model.features), model.features.shape[1], initial=Coreset(model.features, tags))
-    if not np.isclose(coreset.separation, model.separation, rtol=1e-9, atol=0):
-        return [f"separation is recorded as {model.separation:.9g}, the vectors give {coreset.separation:.9g}"]
-    return []
+    problems = []
+    if not isinstance(fingerprint, str) or fingerprint != model.fingerprint:
+        problems.append(f"fingerprint is recorded as {fingerprint}, vectors and extractor give {model.fingerprint}")
+    if len(model.features) > 1:
+        tags = np.zeros(len(model.features), np.int64)
+        coreset = SequentialCoreset(len(model.features), model.features.shape[1], initial=Coreset(model.features, tags))
+        if not np.isclose(coreset.separation, model.separation, rtol=1e-9, atol=0):
+            problems.append(
+                f"separation is recorded as {model.separation:.9g}, the vectors give {coreset.separation:.9g}"
+            )
+    return problems

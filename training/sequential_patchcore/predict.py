@@ -13,10 +13,11 @@ import numpy as np
 
 from .data.sources import IMAGE_SUFFIXES, load_photograph
 from .errors import UserError
-from .files import atomic_path, make_folder, write_text
+from .files import atomic_path, write_text
 from .model_file import Model
 from .progress import Progress
 from .report import overlays
+from .results_folder import file_names
 from .scoring import Scorer
 
 
@@ -70,8 +71,8 @@ def predict(scorer: Scorer, model: Model, images: Sequence[Path], out: str | Pat
     if model.threshold is None:
         raise UserError("the model has no threshold; run `sequential-patchcore calibrate --model M.h5 --data DIR`")
     threshold = model.threshold.value
-    folder = make_folder(Path(out) / "overlays")
-    names = _unique_names(images)
+    folder = Path(out) / "overlays"
+    names = file_names([path.stem for path in images])
     predictions = []
     with Progress("predict", len(images)) as progress:
         for path, name in zip(images, names, strict=True):
@@ -105,11 +106,6 @@ def _picture(image: np.ndarray, scores: np.ndarray, predicted: np.ndarray, thres
         cv2.copyMakeBorder(each, 0, height - each.shape[0], 0, 0, cv2.BORDER_CONSTANT) for each in (marked, heat)
     ]
     return np.hstack(padded)
-
-
-def _unique_names(images: Sequence[Path]) -> list[str]:
-    stems = [path.stem for path in images]
-    return [stem if stems.count(stem) == 1 else f"{stem}.{number}" for number, stem in enumerate(stems)]
 
 
 def _write_tables(predictions: Sequence[Prediction], out: Path) -> None:

@@ -98,21 +98,23 @@ def train(
                     state.images += 1
                     progress.note(f"{state.replacements} replaced, separation {coreset.separation:.4g}")
                     progress.step()
-                    if interrupt.asked or time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                    stop = interrupt.asked
+                    if stop or time.monotonic() - saved > _CHECKPOINT_SECONDS:
                         state.coreset = coreset.result()
                         save_checkpoint(state, out, request)
                         saved = time.monotonic()
-                    if interrupt.asked:
+                    if stop:
                         say(f"stopped; {checkpoint_path(out)} holds the state, the same command goes on from there")
                         raise KeyboardInterrupt
+            if not coreset.full:  # a second epoch would fill it with the same patches once more
+                checkpoint_path(out).unlink(missing_ok=True)
+                raise UserError(
+                    f"the training images have only {coreset.filled} patches, fewer than the {settings.coreset_size} "
+                    "vectors asked for: give more images, or a smaller --coreset-size"
+                )
             state.finish_epoch(coreset.separation, full_before)
             state.coreset = coreset.result()
             save_checkpoint(state, out, request)
-        if not coreset.full:
-            raise UserError(
-                f"the training images have only {coreset.filled} patches, fewer than the {settings.coreset_size} "
-                "vectors asked for: give more images, or a smaller --coreset-size"
-            )
         radius = _covering_radius(sources, extractor, coreset, device, interrupt)
     model = _model(
         coreset, sources, known, extractor, asdict(settings) | (record or {}), state, radius, datasets, initial, request
