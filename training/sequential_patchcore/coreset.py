@@ -37,6 +37,7 @@ import torch
 from numba import njit
 
 _UNIT_ROUNDOFF = 2.0**-24  # of float32
+_UNDERFLOW = 2.0**-125  # more than a float32 operation loses where its result is too small for a full-length fraction
 _LARGEST = 1e15  # beyond it squares of long vectors could overflow float32
 
 
@@ -76,6 +77,8 @@ class SequentialCoreset:
         if initial is not None:
             if len(initial.features) > size:
                 raise ValueError(f"the initial coreset has {len(initial.features)} vectors, more than size {size}")
+            if initial.features.shape[1:] != (dimension,):
+                raise ValueError(f"the initial coreset is {initial.features.shape}, expected dimension {dimension}")
             self._fill(np.ascontiguousarray(initial.features, np.float32), np.asarray(initial.tags, np.int64))
 
     @property
@@ -89,8 +92,8 @@ class SequentialCoreset:
 
     @property
     def separation(self) -> float:
-        """d_m, the smallest distance between two vectors; inf with fewer than two."""
-        return float(np.sqrt(self._nearest2[: self._filled].min())) if self._filled > 1 else float("inf")
+        """d_m, the smallest distance between two vectors; inf until the fill is over, which it has no part in."""
+        return float(np.sqrt(self._nearest2.min()))
 
     def result(self) -> Coreset:
         """A copy of the coreset as it stands."""
@@ -153,7 +156,7 @@ class SequentialCoreset:
         self._tags[self._filled : end] = tags
         self._filled = end
         self._screen = None
-        if self.full or len(vectors) == 0:
+        if self.full:
             self._find_neighbours()
 
     def _find_neighbours(self) -> None:
@@ -226,11 +229,12 @@ class _Screen:
 
         In any order of summation a float32 dot product of length D errs by at most gamma_D |a||b| with
         gamma_n = n u / (1 - n u) (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); the two squared
-        norms, the centring and the three additions add a few u more, all of it relative to (|a| + |b|)².
+        norms, the centring and the three additions add a few u more, all of it relative to (|a| + |b|)². Squares of
+        very small numbers lose all their digits; what each of the 3 D products loses is added.
         """
-        terms = (self.vectors.shape[1] + 12) * _UNIT_ROUNDOFF
-        gamma = terms / (1 - terms)
-        return gamma * (norms2.double().sqrt() + self.radius).square()
+        terms = self.vectors.shape[1] + 12
+        gamma = terms * _UNIT_ROUNDOFF / (1 - terms * _UNIT_ROUNDOFF)
+        return gamma * (norms2.double().sqrt() + self.radius).square() + 4 * terms * _UNDERFLOW
 
     def refresh(self, features: np.ndarray, rows: np.ndarray) -> None:
         """Take over changed rows of the coreset."""
@@ -333,8 +337,9 @@ def _rescan(features, i, nearest2, neighbour, row):
     """
     _approximate_distances(features[i], features, row)
     row[i] = np.inf
-    share = 2 * (features.shape[1] + 4) * _UNIT_ROUNDOFF
-    nearest2[i], neighbour[i] = _nearest_of(features[i], row, share * np.float64(row.min()), features, i)
+    terms = features.shape[1] + 4
+    slack = 2 * terms * (_UNIT_ROUNDOFF * np.float64(row.min()) + _UNDERFLOW)
+    nearest2[i], neighbour[i] = _nearest_of(features[i], row, slack, features, i)
 
 
 @njit(cache=True)
@@ -380,7 +385,8 @@ def _walk(patches, tags, products, norms2, slack, least, where, features, featur
                 continue
             if neighbour[i] == evicted:
                 _rescan(features, i, nearest2, neighbour, scratch)
-            elif row[i] - error < nearest2[i]:
+            elif np.float64(row[i]) * (1 - 2 * _UNIT_ROUNDOFF) - error < nearest2[i]:
+                # The factor is for vectors that came in this chunk: theirs is an exact distance, rounded to float32.
                 d = squared_distance(patch, features[i])
                 if d < nearest2[i]:
                     nearest2[i], neighbour[i] = d, evicted
