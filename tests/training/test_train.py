@@ -170,7 +170,7 @@ def test_shards_partition_the_images(data, extractor, tmp_path):
 
 
 def test_masked_out_patches_never_enter(plates, extractor, tmp_path):
-    """One plate wholly outside (the first one, while nothing is known yet), one half inside, one with a single pixel."""
+    """One plate wholly outside (the first, while nothing is known yet), one half inside, one with a single pixel."""
     left, none, spot = np.zeros((3, 96, 128), bool)
     left[:, :50] = True
     spot[40, 80] = True
@@ -284,7 +284,7 @@ def test_a_damaged_checkpoint_is_refused_with_advice(data, extractor, tmp_path, 
                 opened.attrs["state"] = '{"epoch": 1'
             else:
                 del opened["tags"]
-    with pytest.raises(UserError, match="damaged.*--restart"):
+    with pytest.raises(UserError, match=r"damaged.*--restart"):
         run(data, extractor, out)
 
 

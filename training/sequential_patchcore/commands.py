@@ -212,6 +212,8 @@ def _finished(out: str, request: str, overwrite: bool) -> bool:
     from .model_file import read_request
 
     path = Path(out)
+    if path.is_dir():
+        raise UserError(f"{out} is a folder; expected the name of the model file to write, such as {path / 'model.h5'}")
     if not path.exists() or overwrite:
         return False
     if read_request(path) == request:

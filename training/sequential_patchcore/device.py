@@ -16,7 +16,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()  # `meta` makes tensors, but they hold no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(f"--device {name}: not usable on this machine ({str(error).splitlines()[0]})") from error
     return device

@@ -57,8 +57,8 @@ def parse_size(text: str) -> int:
     Raises:
         UserError: not a size.
     """
-    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kmgt]?i?)b?\s*", text.lower())
-    if match is None or match[2] not in _UNITS or match[1].count(".") > 1:
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?(?:e[0-9]{1,2})?)\s*([kmgt]?i?)b?\s*", text.lower())
+    if match is None or match[2] not in _UNITS:
         raise UserError(f"{text!r} is not a size; expected a number and a unit, such as 12GiB or 800MB")
     return int(float(match[1]) * _UNITS[match[2]])
 

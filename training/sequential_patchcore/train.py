@@ -5,6 +5,7 @@ One image's patches are in memory at a time, whatever the number of images. A ch
 is being made; the same command goes on from there and ends in the same coreset as an undisturbed run.
 """
 
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -78,7 +79,7 @@ def train(
         KeyboardInterrupt: stopped; the checkpoint holds what was done.
     """
     out = Path(out)
-    make_folder(out.parent)
+    _check_writable(out)
     known = initial.sources if initial is not None else ()
     sources = _sources(datasets, split, settings.shard, len(known))
     state = _begin(out, request, extractor, settings, initial, restart)
@@ -122,6 +123,15 @@ def train(
     save_model(model, out)
     checkpoint_path(out).unlink(missing_ok=True)
     return model
+
+
+def _check_writable(out: Path) -> None:
+    """Better now than after the first epoch."""
+    try:
+        with tempfile.TemporaryFile(dir=make_folder(out.parent)):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror or error}") from error
 
 
 def _sources(datasets: Sequence[Dataset], split: str, shard: tuple[int, int], first: int) -> list[_Source]:
