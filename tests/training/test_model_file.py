@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,6 +15,7 @@ from sequential_patchcore.errors import UserError
 from sequential_patchcore.model_file import Model, Threshold, check_model, load_model, read_request, save_model
 
 K, D = 7, 5
+DOCUMENT = Path(__file__).parents[2] / "docs" / "model_file.md"
 
 
 def separation(vectors: np.ndarray) -> float:
@@ -87,6 +89,18 @@ def test_the_file_is_what_the_contract_says(path):
         assert file.attrs["format_version"] == 1 and file.attrs["threshold"] == "none"
         assert json.loads(file.attrs["layers"]) == ["x", "y"]
         assert file.attrs["fingerprint"] == model().fingerprint
+
+
+def test_the_page_names_every_part_and_its_reader_runs(path, monkeypatch, capsys):
+    text = DOCUMENT.read_text(encoding="utf-8")
+    with h5py.File(path) as file:
+        parts: list[str] = []
+        file.visititems(lambda name, item: parts.append(f"/{name}") if isinstance(item, h5py.Dataset) else None)
+        assert [name for name in [*parts, *file.attrs] if f"`{name}`" not in text] == []
+    path.rename(path.with_name("model.h5"))
+    monkeypatch.chdir(path.parent)
+    exec(text.split("```python")[1].split("```")[0], {})
+    assert "filters (7, 5) none" in capsys.readouterr().out
 
 
 def test_the_fingerprint_is_of_vectors_and_extractor_only():
