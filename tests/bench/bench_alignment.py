@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the measured alignment is worth: `bench_alignment.py DATASET WEIGHTS [--scale 0.68] [--pool 2]`.
+
+Trains on every second image and scores the test split twice, with the offsets that `extractors/alignment.py` measures
+and with the usual assumption that a patch looks at the middle of its cell; prints pixel AUROC and average precision.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from sequential_patchcore.coreset import SequentialCoreset
+from sequential_patchcore.data.dataset import open_dataset
+from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
+from sequential_patchcore.patches import pack_tags
+from sequential_patchcore.progress import track
+from sequential_patchcore.ranking import ScoreHistogram
+from sequential_patchcore.scoring import Scorer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset")
+    parser.add_argument("weights", help="a file named after its timm model")
+    parser.add_argument("--scale", type=float, default=0.68)
+    parser.add_argument("--pool", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=2)
+    chosen = parser.parse_args()
+    dataset = open_dataset(chosen.dataset)
+    settings = ExtractorSettings(Path(chosen.weights).stem, chosen.scale, chosen.pool)
+    print(f"{'alignment':10} {'offset px':>9} {'AUROC':>8} {'AP':>8}")
+    for name in ("measured", "assumed"):
+        extractor = build_extractor(settings, chosen.weights)
+        if name == "assumed":
+            extractor.offset = (extractor.stride - 1) / 2
+            extractor._first_in_coarse = -0.25
+        coreset = SequentialCoreset(2048, extractor.dimension)
+        samples = dataset.split("train")[::2]
+        for _ in range(chosen.epochs):
+            for number, sample in enumerate(track(samples, f"{name}: training", len(samples))):
+                patches = extractor(to_tensor(dataset.image(sample), chosen.scale, "cpu"))[0]
+                tags = pack_tags(number, tuple(patches.shape[:2]))
+                coreset.update(patches.reshape(-1, extractor.dimension), tags)
+        scorer = Scorer(extractor, coreset.result().features)
+        histogram = ScoreHistogram()
+        test = dataset.split("test")
+        for sample in track(test, f"{name}: scoring", len(test)):
+            positive = np.isin(dataset.mask(sample), dataset.defect_ids)
+            histogram.add(scorer.anomaly_map(dataset.image(sample)).ravel(), positive.ravel())
+        values = histogram.auroc()[0], histogram.average_precision()[0]
+        print(f"{name:10} {extractor.offset:9.1f} {values[0]:8.4f} {values[1]:8.4f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
