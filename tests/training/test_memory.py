@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sizes as people write them; plans that fit their budget or say what would help."""
+
+import pytest
+import torch
+from sequential_patchcore.errors import UserError
+from sequential_patchcore.memory import activation_bytes_per_pixel, gib, parse_size, plan
+
+COMMON = {"largest": (2050, 2448), "scaled": (2050, 2448), "dimension": 152, "stride": 8, "activation_bytes": 400.0}
+
+
+def test_sizes_with_and_without_units():
+    expected = {
+        "12GiB": 12 * 2**30, "12 gib": 12 * 2**30, "12Gi": 12 * 2**30, "800 MB": 800 * 10**6, "800M": 800 * 10**6,
+        "0.5GiB": 2**29, "2e9": 2 * 10**9, "1kB": 1000, "1KiB": 1024, "1TB": 10**12, "1TiB": 2**40, "7": 7, " 7 b ": 7,
+    }
+    assert {text: parse_size(text) for text in expected} == expected
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "12 apples", "-3GB", "1.2.3MB", "1,5GB", "nan", "12GiBB", "i", "1iB", "."])
+def test_anything_else_is_no_size(text):
+    with pytest.raises(UserError, match="12GiB"):
+        parse_size(text)
+
+
+def test_plenty_of_memory_means_the_papers_chunk():
+    chosen = plan(**COMMON, coreset_size=2048, chunk_size=None, budget=64 * 2**30)
+    assert chosen.chunk_size == 2048
+    assert chosen.total == chosen.base + chosen.image + chosen.features + chosen.coreset <= chosen.budget
+    assert gib(chosen.total) in str(chosen) and "2048 patches" in str(chosen)
+
+
+def test_the_chunk_shrinks_until_the_plan_fits_and_no_further():
+    sizes = []
+    for quarter in range(2, 40):
+        try:
+            chosen = plan(**COMMON, coreset_size=50_000, chunk_size=None, budget=quarter * 2**28)
+        except UserError:
+            assert not sizes, "more memory cannot stop a plan from fitting"
+            continue
+        assert chosen.total <= chosen.budget
+        if chosen.chunk_size < 2048:
+            with pytest.raises(UserError):
+                plan(**COMMON, coreset_size=50_000, chunk_size=2 * chosen.chunk_size, budget=chosen.budget)
+        sizes.append(chosen.chunk_size)
+    assert sizes == sorted(sizes) and {128, 256, 512, 1024, 2048} >= set(sizes) and len(set(sizes)) > 2
+
+
+def test_a_chunk_that_was_asked_for_is_not_changed():
+    assert plan(**COMMON, coreset_size=100, chunk_size=17, budget=2**35).chunk_size == 17
+
+
+def test_what_cannot_fit_is_refused_with_advice():
+    with pytest.raises(UserError) as caught:
+        plan(**COMMON, coreset_size=2048, chunk_size=None, budget=2**29)
+    message = str(caught.value)
+    for part in ("0.50 GiB", "2448 x 2050", "2048", "--image-scale", "--coreset-size", "--memory-budget"):
+        assert part in message
+    assert "\n" not in message
+
+
+def test_the_plan_grows_with_each_of_its_causes():
+    few = plan((100, 100), (100, 100), 10, 8, 100.0, 100, 64, 2**40)
+    assert plan((200, 100), (100, 100), 10, 8, 100.0, 100, 64, 2**40).image > few.image
+    assert plan((100, 100), (200, 100), 10, 8, 100.0, 100, 64, 2**40).features > few.features
+    assert plan((100, 100), (100, 100), 10, 8, 200.0, 100, 64, 2**40).features > few.features
+    assert plan((100, 100), (100, 100), 10, 8, 100.0, 200, 64, 2**40).coreset > few.coreset
+    assert plan((100, 100), (100, 100), 10, 8, 100.0, 100, 65, 2**40).coreset > few.coreset
+
+
+def test_activations_are_counted_at_the_layer_where_most_lies_in_memory():
+    class Extractor:
+        # Per pixel 3 + 5 numbers around the first layer, 5 + 2 around the second.
+        network = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 1), torch.nn.Conv2d(5, 2, 1))
+
+        def __call__(self, images):
+            return self.network(images)
+
+    assert activation_bytes_per_pixel(Extractor()) == 1.5 * 8 * 4
+    assert not any(module._forward_hooks for module in Extractor.network.modules())
