@@ -140,3 +140,13 @@ def test_one_model_or_too_large_a_size_is_refused(pair):
         meld(pair[:1], ["a"])
     with pytest.raises(UserError, match="61 is more than the 60"):
         meld(pair, ["a", "b"], 61)
+
+
+def test_the_blur_and_the_place_of_the_weights_are_those_of_the_first(pair):
+    first, second = (
+        replace(model, settings={"blur_sigma": sigma, "weights": place, "epochs": 5})
+        for model, sigma, place in zip(pair, (4.0, 2.0), ("a.pth", "b.pth"), strict=True)
+    )
+    settings = meld([first, second], ["a", "b"]).settings
+    assert (settings["blur_sigma"], settings["weights"]) == (4.0, "a.pth")
+    assert "epochs" not in settings

@@ -80,7 +80,7 @@ def meld(models: Sequence[Model], names: Sequence[str], size: int | None = None,
     return Model(
         features=result.features, source=source.astype(np.uint32), position=position,
         sources=tuple(sources[row] for row in used), extractor=models[0].extractor,
-        settings={"coreset_size": size, "melded": list(names), "weights": models[0].settings.get("weights")},
+        settings={"coreset_size": size, "melded": list(names)} | _scoring_settings(models[0]),
         separation=coreset.separation, covering_radius=covering, converged=True, epochs=tuple(passes),
         parents=tuple(model.fingerprint for model in models),
         data=tuple({_share_key(share): share for model in models for share in model.data}.values()), request=request,
@@ -90,3 +90,8 @@ def meld(models: Sequence[Model], names: Sequence[str], size: int | None = None,
 def _share_key(share: dict) -> tuple:
     """Data sets are the same where name and contents are."""
     return share["name"], share["fingerprint"]
+
+
+def _scoring_settings(model: Model) -> dict:
+    """What scoring needs beside the vectors: where the weights are, and the blur; from the first model."""
+    return {key: model.settings[key] for key in ("weights", "blur_sigma") if key in model.settings}

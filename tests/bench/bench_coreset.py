@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The coreset update as ratios of one run: `bench_coreset.py [--patches 200000] [--dimension 152] [--size 2048]`.
+
+1. A stream without replacements, over the bare matrix product and row minimum of the same chunks.
+2. Microseconds per replacement, in the first epoch.
+3. The slow loop of the rule against the chunked form: the same coreset, and the factor.
+4. Covering radius after 1, 2 and 5 epochs over that of offline greedy k-center, on clustered vectors.
+"""
+
+import argparse
+import platform
+import time
+
+import numpy as np
+import torch
+from sequential_patchcore.coreset import SequentialCoreset
+
+_CHUNK = 2048
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--patches", type=int, default=200_000)
+    parser.add_argument("--dimension", type=int, default=152)
+    parser.add_argument("--size", type=int, default=2048)
+    chosen = parser.parse_args()
+    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"{chosen.patches} patches x {chosen.dimension}, coreset {chosen.size}")
+    rng = np.random.default_rng(0)
+    _warm_up(rng, chosen.dimension)
+    stream, tags = clustered(rng, chosen.patches, chosen.dimension), np.arange(chosen.patches)
+    coreset = SequentialCoreset(chosen.size, chosen.dimension, _CHUNK)
+    bare = _seconds(lambda: _bare(stream, chosen.size))
+    first, replaced = _timed(lambda: coreset.update(stream, tags))
+    radii = {1: coreset.farthest(stream)}
+    for epoch in range(2, 6):
+        coreset.update(stream, tags)
+        radii[epoch] = coreset.farthest(stream)
+    while coreset.update(stream, tags):
+        pass
+    quiet = _seconds(lambda: coreset.update(stream, tags))
+    print(f"1. no replacements: {quiet:.2f} s, bare product and minimum {bare:.2f} s, ratio {quiet / bare:.2f}")
+    each = (first - quiet) / max(replaced, 1) * 1e6
+    print(f"2. first epoch: {first:.2f} s, {replaced} replacements, {each:.0f} us each")
+    _slow_against_chunked(rng)
+    greedy = _greedy_radius(stream, chosen.size)
+    shares = ", ".join(f"{radii[epoch] / greedy:.3f} after {epoch}" for epoch in (1, 2, 5))
+    at_the_end = coreset.farthest(stream) / greedy
+    print(f"4. covering radius over greedy's ({greedy:.3f}): {shares}, {at_the_end:.3f} converged")
+
+
+def clustered(rng: np.random.Generator, count: int, dimension: int) -> torch.Tensor:
+    """(count, dimension) float32: 50 clusters with a spectrum that falls off, as features of images have."""
+    spread = np.linspace(2, 0.2, dimension)
+    centres = 4 * rng.standard_normal((50, dimension)) * spread
+    vectors = centres[rng.integers(0, 50, count)] + rng.standard_normal((count, dimension)) * spread
+    return torch.from_numpy(vectors.astype(np.float32))
+
+
+def _warm_up(rng: np.random.Generator, dimension: int) -> None:
+    """Compile before the clock starts."""
+    few = clustered(rng, 500, dimension)
+    coreset = SequentialCoreset(16, dimension)
+    coreset.update(few, np.arange(500))
+    coreset.farthest(few)
+
+
+def _bare(stream: torch.Tensor, size: int) -> None:
+    vectors = stream[:size]
+    norms2 = vectors.square().sum(1)
+    out = torch.empty(_CHUNK, size)
+    for first in range(0, len(stream), _CHUNK):
+        chunk = stream[first : first + _CHUNK]
+        torch.addmm(norms2, chunk, vectors.T, alpha=-2, out=out[: len(chunk)]).amin(1)
+
+
+def _slow_against_chunked(rng: np.random.Generator, size: int = 256, count: int = 5000) -> None:
+    stream = clustered(rng, count, 152)
+    slow, expected = _timed(lambda: slow_rule(stream.numpy(), size))
+    coreset = SequentialCoreset(size, 152, _CHUNK)
+    fast, _ = _timed(lambda: coreset.update(stream, np.arange(count)))
+    same = "the same" if np.array_equal(coreset.result().tags, expected) else "NOT THE SAME"
+    times = f"slow loop {slow:.2f} s, chunked {fast:.3f} s, {slow / fast:.0f} times"
+    print(f"3. {count} patches, coreset {size}: {times}, {same}")
+
+
+def slow_rule(stream: np.ndarray, size: int) -> np.ndarray:
+    """The rule as it is written, one epoch; returns the numbers of the patches that stay."""
+    kept = np.arange(size)
+    vectors = stream[:size].astype(np.float64)
+    between = ((vectors[:, None] - vectors[None]) ** 2).sum(-1)
+    np.fill_diagonal(between, np.inf)
+    for number in range(size, len(stream)):
+        patch = stream[number].astype(np.float64)
+        distances = ((vectors - patch) ** 2).sum(1)
+        i, j = divmod(int(between.argmin()), size)
+        if distances.min() > between[i, j]:
+            gone = min(i, j)
+            vectors[gone], kept[gone] = patch, number
+            distances[gone] = np.inf
+            between[gone] = between[:, gone] = distances
+    return kept
+
+
+def _greedy_radius(stream: torch.Tensor, size: int) -> float:
+    """Covering radius of offline greedy k-center (Gonzalez 1985), which needs all patches at once."""
+    nearest2 = (stream - stream[0]).square().sum(1)
+    for _ in range(size - 1):
+        chosen = stream[int(nearest2.argmax())]
+        torch.minimum(nearest2, (stream - chosen).square().sum(1), out=nearest2)
+    return float(nearest2.max().sqrt())
+
+
+def _seconds(action) -> float:
+    return _timed(action)[0]
+
+
+def _timed(action) -> tuple[float, object]:
+    start = time.perf_counter()
+    result = action()
+    return time.perf_counter() - start, result
+
+
+if __name__ == "__main__":
+    main()
