@@ -6,13 +6,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import timm
 import torch
 from safetensors.torch import save_file
 from sequential_patchcore.errors import UserError
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, identity, scaled_size, to_tensor
 from sequential_patchcore.extractors.alignment import measure_offsets, resample
 from sequential_patchcore.extractors.base import average_pool
+from sequential_patchcore.extractors.timm_backbone import timm  # repaired where torchvision is
 from sequential_patchcore.restore import restore_extractor
 
 SMALL = "mobilenetv3_small_050"
