@@ -1,125 +1,124 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speed and quality of the coreset as ratios, which mean the same on every machine.
+"""The coreset update as ratios of one run: `bench_coreset.py [--patches 200000] [--dimension 152] [--size 2048]`.
 
-    python tests/bench/bench_coreset.py [--size K] [--dimension D] [--patches N] [--slow-patches N]
-
-The features are drawn from Gaussian clusters, some dense, some rare. Takes about a minute on two cores.
+1. A stream without replacements, over the bare matrix product and row minimum of the same chunks.
+2. Microseconds per replacement, in the first epoch.
+3. The slow loop of the rule against the chunked form: the same coreset, and the factor.
+4. Covering radius after 1, 2 and 5 epochs over that of offline greedy k-center, on clustered vectors.
 """
 
 import argparse
+import platform
 import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
-from sequential_patchcore.coreset import SequentialCoreset, squared_distance
+from sequential_patchcore.coreset import SequentialCoreset
 
 _CHUNK = 2048
 
 
-def clustered(count: int, dimension: int, seed: int = 0) -> np.ndarray:
-    """(N, D) float32: 200 clusters, the largest a hundred times as frequent as the smallest."""
-    rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(200, dimension))
-    frequency = np.geomspace(1, 100, len(centres))
-    chosen = rng.choice(len(centres), count, p=frequency / frequency.sum())
-    return (centres[chosen] + 0.3 * rng.normal(size=(count, dimension))).astype(np.float32)
-
-
-def seconds(work: Callable[[], object], repeats: int = 1) -> float:
-    """Least wall-clock time of some runs."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def bare_minimum(patches: torch.Tensor, vectors: torch.Tensor) -> None:
-    """What no exact method does without: one matrix product and its row minima, chunk by chunk."""
-    out = torch.empty(_CHUNK, len(vectors))
-    for first in range(0, len(patches), _CHUNK):
-        chunk = patches[first : first + _CHUNK]
-        torch.mm(chunk, vectors.T, out=out[: len(chunk)]).amin(1)
-
-
-def slow_loop(patches: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rule, patch by patch, with the whole matrix of distances; (K, D) vectors and (K,) tags."""
-    features, tags = patches[:size].copy(), np.arange(size)
-    matrix = np.array([[squared_distance(a, b) for b in features] for a in features])
-    np.fill_diagonal(matrix, np.inf)
-    for tag in range(size, len(patches)):
-        distances = np.array([squared_distance(patches[tag], each) for each in features])
-        i, j = np.unravel_index(np.argmin(matrix), matrix.shape)
-        if distances.min() > matrix[i, j]:
-            out = min(i, j)
-            distances[out] = np.inf
-            features[out], tags[out] = patches[tag], tag
-            matrix[out, :] = matrix[:, out] = distances
-    return features, tags
-
-
-def greedy_radius(patches: torch.Tensor, size: int) -> float:
-    """Covering radius of offline greedy k-center (Gonzalez, 1985), which needs all patches in memory."""
-    norms2 = patches.square().sum(1)
-    nearest2 = torch.full((len(patches),), torch.inf)
-    far = 0
-    for _ in range(size):
-        distances2 = torch.addmv(norms2 + norms2[far], patches, patches[far], alpha=-2)
-        torch.minimum(nearest2, distances2, out=nearest2)
-        far = int(nearest2.argmax())
-    return float(nearest2[far].clamp_min(0).sqrt())
-
-
-def row(what: str, figure: str) -> None:
-    print(f"{what:<62}{figure}", flush=True)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", type=int, default=2048, help="K, vectors of the coreset")
-    parser.add_argument("--dimension", type=int, default=152, help="D, length of a vector")
-    parser.add_argument("--patches", type=int, default=60_000, help="patches of the stream")
-    parser.add_argument("--slow-patches", type=int, default=12_000, help="of them for the slow loop, at K = 256")
-    given = parser.parse_args()
-    values = clustered(given.patches, given.dimension)
-    patches, tags = torch.from_numpy(values), np.arange(given.patches)
-    SequentialCoreset(2, given.dimension).update(patches[:64], tags[:64])  # compiles, or reads what was compiled
-    print(f"K {given.size}, D {given.dimension}, {given.patches} patches, {torch.get_num_threads()} threads\n")
-
-    coreset = SequentialCoreset(given.size, given.dimension, _CHUNK)
-    start = time.perf_counter()
-    replaced = coreset.update(patches, tags)
-    first_epoch = time.perf_counter() - start
-    radii = {1: coreset.farthest(patches)}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--patches", type=int, default=200_000)
+    parser.add_argument("--dimension", type=int, default=152)
+    parser.add_argument("--size", type=int, default=2048)
+    chosen = parser.parse_args()
+    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"{chosen.patches} patches x {chosen.dimension}, coreset {chosen.size}")
+    rng = np.random.default_rng(0)
+    _warm_up(rng, chosen.dimension)
+    stream, tags = clustered(rng, chosen.patches, chosen.dimension), np.arange(chosen.patches)
+    coreset = SequentialCoreset(chosen.size, chosen.dimension, _CHUNK)
+    bare = _seconds(lambda: _bare(stream, chosen.size))
+    first, replaced = _timed(lambda: coreset.update(stream, tags))
+    radii = {1: coreset.farthest(stream)}
     for epoch in range(2, 6):
-        coreset.update(patches, tags)
-        radii[epoch] = coreset.farthest(patches)
+        coreset.update(stream, tags)
+        radii[epoch] = coreset.farthest(stream)
+    while coreset.update(stream, tags):
+        pass
+    quiet = _seconds(lambda: coreset.update(stream, tags))
+    print(f"1. no replacements: {quiet:.2f} s, bare product and minimum {bare:.2f} s, ratio {quiet / bare:.2f}")
+    each = (first - quiet) / max(replaced, 1) * 1e6
+    print(f"2. first epoch: {first:.2f} s, {replaced} replacements, {each:.0f} us each")
+    _slow_against_chunked(rng)
+    greedy = _greedy_radius(stream, chosen.size)
+    shares = ", ".join(f"{radii[epoch] / greedy:.3f} after {epoch}" for epoch in (1, 2, 5))
+    at_the_end = coreset.farthest(stream) / greedy
+    print(f"4. covering radius over greedy's ({greedy:.3f}): {shares}, {at_the_end:.3f} converged")
 
-    # Vectors of the coreset itself never replace anything: an epoch at its least.
-    inside = torch.from_numpy(coreset.result().features).repeat(-(-given.patches // given.size), 1)[: given.patches]
-    quiet = seconds(lambda: coreset.update(inside, tags), 3)
-    bare = seconds(lambda: bare_minimum(inside, inside[: given.size]), 3)
-    row("no replacements, over the matrix product and its minima", f"{quiet / bare:8.2f} x")
-    # Whatever the walk costs, patches included that were looked at and rejected, per replacement.
-    per_replacement = 1e6 * (first_epoch - quiet) / max(replaced, 1)
-    row(f"a replacement ({replaced} in the first epoch)", f"{per_replacement:8.0f} µs")
 
-    few = values[: given.slow_patches]
-    slow: list[tuple[np.ndarray, np.ndarray]] = []
-    slow_time = seconds(lambda: slow.append(slow_loop(few, 256)))
-    fast = SequentialCoreset(256, given.dimension, _CHUNK)
-    fast_time = seconds(lambda: fast.update(torch.from_numpy(few), tags[: len(few)]))
-    same = np.array_equal(slow[0][0], fast.result().features) and np.array_equal(slow[0][1], fast.result().tags)
-    verdict = "identical" if same else "DIFFERENT"
-    row(f"slow loop over chunks, K 256, {len(few)} patches: {verdict}", f"{slow_time / fast_time:8.1f} x")
+def clustered(rng: np.random.Generator, count: int, dimension: int) -> torch.Tensor:
+    """(count, dimension) float32: 50 clusters with a spectrum that falls off, as features of images have."""
+    spread = np.linspace(2, 0.2, dimension)
+    centres = 4 * rng.standard_normal((50, dimension)) * spread
+    vectors = centres[rng.integers(0, 50, count)] + rng.standard_normal((count, dimension)) * spread
+    return torch.from_numpy(vectors.astype(np.float32))
 
-    best = greedy_radius(patches, given.size)
-    for epoch in (1, 2, 5):
-        row(f"covering radius over offline greedy's, epoch {epoch}", f"{radii[epoch] / best:8.3f} x")
-    if not same:
-        raise SystemExit("the chunked form differs from the slow loop")
+
+def _warm_up(rng: np.random.Generator, dimension: int) -> None:
+    """Compile before the clock starts."""
+    few = clustered(rng, 500, dimension)
+    coreset = SequentialCoreset(16, dimension)
+    coreset.update(few, np.arange(500))
+    coreset.farthest(few)
+
+
+def _bare(stream: torch.Tensor, size: int) -> None:
+    vectors = stream[:size]
+    norms2 = vectors.square().sum(1)
+    out = torch.empty(_CHUNK, size)
+    for first in range(0, len(stream), _CHUNK):
+        chunk = stream[first : first + _CHUNK]
+        torch.addmm(norms2, chunk, vectors.T, alpha=-2, out=out[: len(chunk)]).amin(1)
+
+
+def _slow_against_chunked(rng: np.random.Generator, size: int = 256, count: int = 5000) -> None:
+    stream = clustered(rng, count, 152)
+    slow, expected = _timed(lambda: slow_rule(stream.numpy(), size))
+    coreset = SequentialCoreset(size, 152, _CHUNK)
+    fast, _ = _timed(lambda: coreset.update(stream, np.arange(count)))
+    same = "the same" if np.array_equal(coreset.result().tags, expected) else "NOT THE SAME"
+    times = f"slow loop {slow:.2f} s, chunked {fast:.3f} s, {slow / fast:.0f} times"
+    print(f"3. {count} patches, coreset {size}: {times}, {same}")
+
+
+def slow_rule(stream: np.ndarray, size: int) -> np.ndarray:
+    """The rule as it is written, one epoch; returns the numbers of the patches that stay."""
+    kept = np.arange(size)
+    vectors = stream[:size].astype(np.float64)
+    between = ((vectors[:, None] - vectors[None]) ** 2).sum(-1)
+    np.fill_diagonal(between, np.inf)
+    for number in range(size, len(stream)):
+        patch = stream[number].astype(np.float64)
+        distances = ((vectors - patch) ** 2).sum(1)
+        i, j = divmod(int(between.argmin()), size)
+        if distances.min() > between[i, j]:
+            gone = min(i, j)
+            vectors[gone], kept[gone] = patch, number
+            distances[gone] = np.inf
+            between[gone] = between[:, gone] = distances
+    return kept
+
+
+def _greedy_radius(stream: torch.Tensor, size: int) -> float:
+    """Covering radius of offline greedy k-center (Gonzalez 1985), which needs all patches at once."""
+    nearest2 = (stream - stream[0]).square().sum(1)
+    for _ in range(size - 1):
+        chosen = stream[int(nearest2.argmax())]
+        torch.minimum(nearest2, (stream - chosen).square().sum(1), out=nearest2)
+    return float(nearest2.max().sqrt())
+
+
+def _seconds(action) -> float:
+    return _timed(action)[0]
+
+
+def _timed(action) -> tuple[float, object]:
+    start = time.perf_counter()
+    result = action()
+    return time.perf_counter() - start, result
 
 
 if __name__ == "__main__":
