@@ -14,6 +14,12 @@ NEIGHBOURS_27 = tuple((x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in
 NEIGHBOURS_8 = tuple((x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1))
 
 
+FAR = np.float32(1e9)
+"""Metres; farther than any centre."""
+
+Measure = Callable[[np.ndarray], np.ndarray]
+
+
 def cell_of(points: np.ndarray, cell_size: np.float32) -> np.ndarray:
     """Index of the cell that holds each point: (N, 3) float32 metres -> (N, 3) float32, whole numbers, never -0.0."""
     return np.floor(points / cell_size) + np.float32(0.0)
@@ -25,37 +31,58 @@ def centres_of(cells: np.ndarray, cell_size: np.float32, seed: np.float32) -> np
 
 
 def nearest_centre(
-    points: np.ndarray, cell_size: np.float32, seed: np.float32, neighbours: int = 27
+    points: np.ndarray,
+    cell_size: np.float32,
+    seed: np.float32,
+    neighbours: int = 27,
+    length: Measure | None = None,
+    handicap: Measure | None = None,
+    present: Measure | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distance to the nearest centre of the neighbouring cells, and the cell it belongs to.
+    """The centre of the neighbouring cells with the least length(point - centre) - handicap(cell).
 
-    points: (N, 3) float32 metres. Returns (N,) float32 metres and (N, 3) float32 cell indices.
+    points: (N, 3) float32 metres. Returns that least value, (N,) float32 metres, and (N, 3) float32 cell indices.
+    length: (M, 3) -> (M,), Euclid's by default; handicap: (M, 3) float32 cell indices -> (M,) metres, 0 by default;
+    present: cell indices -> (M,) bool, whether the cell has a centre. Where no neighbour has one the value is `FAR`.
 
     ``neighbours=27`` looks through the own cell and all that touch it: a centre that is missed lies at least G away.
     ``neighbours=8`` looks through the 2 x 2 x 2 cells whose common corner is nearest: what is missed lies at least
     G / 2 away, at less than a third of the cost. Within these reaches both give the same bits.
     """
+    length = length or vector_length
     if neighbours == 27:
         base, offsets = cell_of(points, cell_size), NEIGHBOURS_27
     else:
         base, offsets = np.floor(points / cell_size - np.float32(0.5)) + np.float32(0.0), NEIGHBOURS_8
     base = base.astype(np.int32)
-    centre = per_cell(base, offsets, lambda cells: centres_of(cells.astype(np.float32), cell_size, seed))
 
-    least = np.full(len(points), np.inf, dtype=np.float32)
+    def candidate(cells: np.ndarray) -> np.ndarray:
+        """(M, 3) int32 -> (M, 5): centre, handicap, and what an absent centre adds."""
+        cells = cells.astype(np.float32)
+        table = np.zeros((len(cells), 5), dtype=np.float32)
+        table[:, :3] = centres_of(cells, cell_size, seed)
+        if handicap is not None:
+            table[:, 3] = handicap(cells)
+        if present is not None:
+            table[:, 4] = np.where(present(cells), np.float32(0.0), FAR)
+        return table
+
+    candidate_at = per_cell(base, offsets, candidate)
+    least = np.full(len(points), FAR, dtype=np.float32)
     nearest = np.zeros(len(points), dtype=np.int32)
     for index, offset in enumerate(offsets):
-        square = squared_length(points - centre(offset))
-        closer = square < least
-        least[closer] = square[closer]
+        table = candidate_at(offset)
+        value = length(points - table[:, :3]) - table[:, 3] + table[:, 4]
+        closer = value < least
+        least[closer] = value[closer]
         nearest[closer] = index
-    return np.sqrt(least), (base + np.array(offsets, dtype=np.int32)[nearest]).astype(np.float32)
+    return least, (base + np.array(offsets, dtype=np.int32)[nearest]).astype(np.float32)
 
 
-def squared_length(vectors: np.ndarray) -> np.ndarray:
-    """(N, 3) -> (N,), summed in the order x, y, z."""
+def vector_length(vectors: np.ndarray) -> np.ndarray:
+    """(N, 3) -> (N,), the squares summed in the order x, y, z."""
     x, y, z = vectors[:, 0], vectors[:, 1], vectors[:, 2]
-    return x * x + y * y + z * z
+    return np.sqrt(x * x + y * y + z * z)
 
 
 def per_cell(base: np.ndarray, offsets, function: Callable[[np.ndarray], np.ndarray]) -> Callable:

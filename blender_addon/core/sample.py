@@ -17,7 +17,7 @@ from .scratch import Scratch
 from .seeding import seed, spread, uniform
 from .sensor import Sensor
 from .settings import DefectOccurrence, Recipe, RenderSettings, StainOccurrence, StainSection
-from .stain import StainParameters
+from .stain_parameters import StainParameters
 
 _PLACEMENT_TRIES = 64
 

@@ -18,7 +18,7 @@ from .plate import Plate, Surface
 from .ring_light import RingLight
 from .scratch import Scratch
 from .sensor import Sensor
-from .stain import FIELDS
+from .stain_parameters import FIELDS
 
 SPLITS = ("train", "val", "test")
 
@@ -53,7 +53,7 @@ class DefectOccurrence:
 StainSection = make_dataclass(
     "StainSection",
     [
-        (field.name, float, parameter(float(field.default), *map(float, field.hard), field.tooltip))
+        (field.name, type(field.default), parameter(field.default, *field.hard, field.tooltip))
         for field in FIELDS
         if field.name not in ("seed", "centre_mm")
     ],

@@ -5,7 +5,7 @@ import bpy
 
 from ..core.errors import UserError
 from ..core.grid import NEIGHBOURS_8, NEIGHBOURS_27
-from ..core.stain import StainParameters
+from ..core.stain_parameters import StainParameters
 from . import compat, stain_osl, stain_sockets
 from .compat import SocketSpec
 from .nodes import Formula, Value

@@ -5,7 +5,7 @@ Lengths are Blender units (metres), the noise frequency is per metre; Blender sh
 """
 
 from ..core.errors import UserError
-from ..core.stain import FIELDS, StainParameters
+from ..core.stain_parameters import FIELDS, StainParameters
 from . import compat
 from .compat import SocketSpec
 

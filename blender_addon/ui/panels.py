@@ -5,7 +5,7 @@ import textwrap
 
 import bpy
 
-from ..core.stain import FIELDS
+from ..core.stain_parameters import FIELDS
 from . import inspection_scene, operators, properties
 from .properties import GRID, GRID_FIELD, SINGLE_FIELD
 

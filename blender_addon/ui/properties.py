@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The panel's settings, kept in the scene: the stain's parameters are made from `core.stain.FIELDS`."""
+"""The panel's settings, kept in the scene: the stain's parameters are made from `core.stain_parameters.FIELDS`."""
 
 import bpy
 from bpy.props import (
@@ -14,7 +14,7 @@ from bpy.props import (
 from ..core.errors import UserError
 from ..core.parameter import parameters_of
 from ..core.settings import RenderSettings
-from ..core.stain import FIELDS, Field, StainParameters
+from ..core.stain_parameters import FIELDS, Field, StainParameters
 from . import stain_on_material
 
 SCENE_PROPERTY = "surface_impurities"

@@ -11,7 +11,7 @@ keeps its own value, so taking the stain out needs no memory of how the material
 import bpy
 
 from ..core.errors import UserError
-from ..core.stain import StainParameters
+from ..core.stain_parameters import StainParameters
 from ..scene import stain_osl
 from ..scene.stain_nodes import STAMP, add_stain_node, build_stain_group
 from ..scene.stain_sockets import VECTOR, set_stain_values

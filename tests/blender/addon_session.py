@@ -98,7 +98,7 @@ def check_install():
 
 
 def check_settings_come_from_the_fields():
-    for field in module("core.stain").FIELDS:
+    for field in module("core.stain_parameters").FIELDS:
         definition = settings().bl_rna.properties[field.name]
         assert field.tooltip in definition.description
         assert np.isclose([definition.soft_min, definition.soft_max], field.soft, rtol=1e-5).all(), field.name

@@ -20,7 +20,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 
 import parity_render as render  # noqa: E402
 
-from blender_addon.core.stain import StainParameters, stain_field  # noqa: E402
+from blender_addon.core.stain import stain_field
+from blender_addon.core.stain_parameters import StainParameters  # noqa: E402
 from blender_addon.scene.stain_osl import osl_available  # noqa: E402
 
 TOLERANCE = 1e-5
