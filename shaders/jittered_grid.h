@@ -4,6 +4,8 @@
    The same function as blender_addon/core/grid.py. Lengths in metres.
    noise("hash", ...) is lookup3 over the bits of four floats: it runs on the CPU and on OptiX. */
 
+#define FAR 1e9
+
 /* The hash tells -0.0 from 0.0, and the compiler drops a plain "+ 0.0". */
 float positive_zero(float x)
 {
@@ -36,25 +38,61 @@ vector centre_of(vector cell, float cell_size, float seed)
     return (cell + white_noise_color(cell, seed)) * cell_size;
 }
 
-/* Distance to the nearest centre of the 27 neighbouring cells, or of the 2 x 2 x 2 around the nearest corner, which
-   are enough while the outline stays within G / 2. */
-float nearest_centre(vector p, float cell_size, float seed, int neighbours, output vector nearest)
+/* One of three numbers in [-1, 1] per stain: for its radius, strength and decay. */
+float draw_of(vector cell, float seed, int which)
+{
+    vector drawn = white_noise_color(cell, seed + 2.0);
+    return drawn[which] * 2.0 - 1.0;
+}
+
+/* |v|, counted 1/e-fold towards the side that the drop ran to; squeeze = 1/e - 1. */
+float stretched_length(vector v, vector towards, float squeeze)
+{
+    return length(v + towards * (max(dot(v, towards), 0.0) * squeeze));
+}
+
+/* Nothing in a cell is nearer to p than this; a little less than exact, so that rounding cannot hide a centre. */
+float least_distance_to_cell(vector p, vector cell, float cell_size)
+{
+    vector from_middle = p - (cell + 0.5) * cell_size;
+    float half_edge = 0.5 * cell_size;
+    vector outside = vector(max(abs(from_middle[0]) - half_edge, 0.0),
+                            max(abs(from_middle[1]) - half_edge, 0.0),
+                            max(abs(from_middle[2]) - half_edge, 0.0));
+    return length(outside) - 1e-4 * cell_size;
+}
+
+/* The least of |p - c| - dr over the 27 neighbouring cells, or over the 2 x 2 x 2 around the nearest corner, which are
+   enough while no stain reaches G / 2; dr is what a stain's radius has over the mean, at most `largest`. The search
+   begins in the own cell and leaves out cells too far to win; the result is that of looking through them all. */
+float nearest_centre(vector p, float cell_size, float seed, int neighbours, float density, float largest,
+                     vector towards, float squeeze, output vector nearest)
 {
     vector q = p / cell_size;
     vector base = floor_cell((neighbours == 27) ? q : q - 0.5);
+    vector own = floor_cell(q);
     int low = (neighbours == 27) ? -1 : 0;
 
-    float least = 1e9;
+    float least = FAR;
     nearest = vector(0.0);
-    for (int x = low; x <= 1; x++)
-        for (int y = low; y <= 1; y++)
-            for (int z = low; z <= 1; z++) {
-                vector cell = base + vector(x, y, z);
-                float d = length(p - centre_of(cell, cell_size, seed));
-                if (d < least) {
-                    least = d;
-                    nearest = cell;
+    for (int turn = 0; turn < 2; turn++)
+        for (int x = low; x <= 1; x++)
+            for (int y = low; y <= 1; y++)
+                for (int z = low; z <= 1; z++) {
+                    vector cell = base + vector(x, y, z);
+                    if ((cell == own) != (turn == 0))
+                        continue;
+                    if (turn == 1 && least_distance_to_cell(p, cell, cell_size) * (1.0 + squeeze) - largest >= least)
+                        continue;
+                    if (density < 1.0 && white_noise_value(cell, seed + 3.0) > density)
+                        continue;
+                    float d = stretched_length(p - centre_of(cell, cell_size, seed), towards, squeeze);
+                    if (largest > 0.0)
+                        d -= draw_of(cell, seed, 0) * largest;
+                    if (d < least) {
+                        least = d;
+                        nearest = cell;
+                    }
                 }
-            }
     return least;
 }

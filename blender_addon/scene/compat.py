@@ -10,7 +10,8 @@ import bpy
 
 
 class SocketSpec(NamedTuple):
-    """One socket of a node group. ``kind``: FLOAT, DISTANCE (metres, shown in the scene's unit), VECTOR or POSITION."""
+    """One socket of a node group. ``kind``: FLOAT, DISTANCE and ANGLE (metres and radians, shown in the scene's
+    units), VECTOR or POSITION."""
 
     name: str
     kind: str
@@ -23,6 +24,7 @@ class SocketSpec(NamedTuple):
 _SOCKET_TYPES = {
     "FLOAT": ("NodeSocketFloat", "NONE"),
     "DISTANCE": ("NodeSocketFloat", "DISTANCE"),
+    "ANGLE": ("NodeSocketFloat", "ANGLE"),
     "VECTOR": ("NodeSocketVector", "NONE"),
     "POSITION": ("NodeSocketVector", "TRANSLATION"),
 }

@@ -24,7 +24,7 @@ class Value:
 
     @property
     def is_vector(self) -> bool:
-        return self.socket.type == "VECTOR"
+        return self.socket.type in ("VECTOR", "RGBA")
 
     def named(self, label: str) -> "Value":
         """Write this label on the node that makes the value."""
@@ -38,6 +38,8 @@ class Value:
         return self.formula.math("SUBTRACT", self, other)
 
     def __mul__(self, other):
+        if self.is_vector and isinstance(other, Value) and not other.is_vector:
+            return self.formula.scale(self, other)  # a number linked to a vector socket would need a conversion
         return self.formula.math("MULTIPLY", self, other)
 
     def __truediv__(self, other):
@@ -51,6 +53,9 @@ class Value:
 
     def __lt__(self, other):
         return self.formula.math("LESS_THAN", self, other)
+
+    def __rtruediv__(self, other):
+        return self.formula.math("DIVIDE", other, self)
 
     def __rsub__(self, other):
         return self.formula.math("SUBTRACT", other, self)
@@ -129,6 +134,13 @@ class Formula:
 
     def distance(self, a, b) -> Value:
         return self.math("DISTANCE", a, b)
+
+    def scale(self, vector: Value, factor: Value) -> Value:
+        """A vector times a number."""
+        node = self.node("ShaderNodeVectorMath", operation="SCALE")
+        self.feed(node.inputs[0], vector)
+        self.feed(node.inputs["Scale"], factor)
+        return Value(self, node.outputs["Vector"])
 
     def multiply_add(self, a, b, c) -> Value:
         return self.math("MULTIPLY_ADD", a, b, c)

@@ -4,17 +4,17 @@
 import bpy
 
 from ..core.errors import UserError
-from ..core.grid import NEIGHBOURS_8, NEIGHBOURS_27
+from ..core.grid import FAR, NEIGHBOURS_8, NEIGHBOURS_27
+from ..core.stain import DEPOSIT_SHIFT, RIM_HALF
 from ..core.stain_parameters import StainParameters
 from . import compat, stain_osl, stain_sockets
 from .compat import SocketSpec
 from .nodes import Formula, Value
 from .stain_sockets import BACKENDS, VECTOR, set_stain_values
 
-VERSION = 1  # raise it when the nodes below change, so that groups in old files are rebuilt
+VERSION = 2  # raise it when the nodes below change, so that groups in old files are rebuilt
 STAMP = "surface_impurities_version"
 _VARIANTS = {27: "27 cells", 8: "8 cells", 0: "one centre"}
-_FAR = 1e9  # metres; farther than any centre
 
 
 def build_stain_group(name: str | None = None, neighbours: int = 27, backend: str = "nodes"):
@@ -63,79 +63,167 @@ def _ensure_group(name, stamp, inputs, outputs, fill, *arguments):
 
 
 def _fill_group(tree, neighbours: int) -> None:
-    """Algorithm 1, in the order of ``core/stain.py``."""
+    """The model in the order of ``core/stain.py``.
+
+    What is off costs nothing: Cycles folds a product with a constant 0, and drops the nodes that fed it.
+    """
     f = Formula(tree)
     if neighbours == 0:
-        with f.frame("Distance: d = |p - c|"):
-            d = f.distance(f.input(VECTOR), f.input("Centre")).named("d")
-        cell = (0.0, 0.0, 0.0)
+        with f.frame("Distance: d = |p - c|, less where the drop ran"):
+            d = _stretched_length(f, f.input(VECTOR) - f.input("Centre"), _towards(f), _squeeze(f)).named("d")
+        cell, larger, strength, decay = (0.0, 0.0, 0.0), None, None, None
     else:
-        d, cell = _nearest_centre(f, neighbours)
+        excess, cell = _nearest_centre(f, neighbours)
+        with f.frame("This stain: its own radius, strength and decay by the hash of (cell, seed + 2)"):
+            seed = f.input("Seed")
+            larger = (_draw(f, cell, seed, 0) * (f.input("Radius") * f.input("Radius Spread"))).named("dr")
+            d = (excess + larger).named("d")
+            strength = (_draw(f, cell, seed, 1) * f.input("Intensity Spread") + 1.0).named("strength")
+            decay = (f.input("Decay") * (_draw(f, cell, seed, 2) * f.input("Decay Spread") + 1.0)).named("decay")
 
-    with f.frame("Outline: r' = r + Perlin(p f, seed) A"):
+    with f.frame("Outline: r' = r + dr + Perlin(p f, seed) A"):
         noise = _perlin(f, f.input(VECTOR) * f.input("Noise Frequency"), f.input("Seed"))
-        r = (f.input("Radius") + noise * f.input("Noise Amplitude")).named("r'")
+        r = f.input("Radius") if larger is None else f.input("Radius") + larger
+        r = (r + noise * f.input("Noise Amplitude")).named("r'")
 
     with f.frame("Mask: d <= r' and r' > 0"):
         inside = ((1.0 - (d > r)) * (r > 0.0)).named("inside")
 
-    with f.frame("Reflectance: R + (d / r')^decay intensity, inside"):
+    with f.frame("Fade: (d / r')^decay, inside"):
         d_hat = (d / r * inside).named("d / r' inside")
-        delta = (d_hat ** f.input("Decay") * f.input("Intensity") * inside).named("delta")
+        fade = d_hat ** (f.input("Decay") if decay is None else decay)
+
+    with f.frame("Rim and rings: gain (1 + u k / w)^-7, u the way inwards from the next edge"):
+        edges = (f.input("Ring Count") + 1.0).named("edges")
+        t = d_hat * edges
+        edge = f.minimum(f.math("FLOOR", t) + 1.0, edges).named("next edge")
+        inwards = ((edge - t) / edges).named("u")
+        x = inwards * (float(RIM_HALF) / f.input("Rim Width")) + 1.0
+        cube = x * x * x
+        ring_gain = f.input("Ring Gain") * (f.input("Ring Count") > 0.0)
+        gain = f.input("Rim Gain") + (edge < edges) * (ring_gain - f.input("Rim Gain"))
+        rings = (gain / (cube * cube * x)).named("rim and rings")
+
+    with f.frame("Deposit: 1 + m Perlin(p f', seed)"):
+        shifted = f.input(VECTOR) * f.input("Deposit Frequency") + DEPOSIT_SHIFT
+        deposit = (_perlin(f, shifted, f.input("Seed")) * f.input("Deposit Contrast") + 1.0).named("deposit")
+
+    with f.frame("Strength S, and what it acts on"):
+        s = (fade + rings) * deposit
+        s = ((s if strength is None else s * strength) * inside).named("S")
+        delta = (s * f.input("Intensity")).named("reflectance delta")
         reflectance = f.input("Reflectance") + delta
+        roughness = (s * f.input("Roughness Change")).named("roughness delta")
+
+    with f.frame("Height: S h (1 - (d / r')^8)"):
+        square = d_hat * d_hat
+        fourth = square * square
+        height = s * f.input("Film Height") * (1.0 - fourth * fourth)
 
     with f.frame("Instance: hash of (cell, seed + 1)"):
-        instance = _white_noise(f, cell, f.input("Seed") + 1.0, "Value") * inside
+        instance = _hash(f, cell, f.input("Seed") + 1.0, "Value") * inside
 
-    for socket, value in zip(stain_sockets.OUTPUTS, (reflectance, delta, inside, d, r, d_hat, instance), strict=True):
+    values = (reflectance, delta, roughness, height, inside, d, r, d_hat, instance)
+    for socket, value in zip(stain_sockets.OUTPUTS, values, strict=True):
         f.output(socket.name, value)
     f.arrange()
 
 
 def _nearest_centre(f: Formula, neighbours: int) -> tuple[Value, Value]:
-    """``core.grid.nearest_centre``: distance and cell of the nearest centre."""
+    """``core.grid.nearest_centre``: the least distance less the stain's extra radius, and the cell that has it."""
     with f.frame("Grid: q = p / G, base cell = floor(q)" + ("" if neighbours == 27 else " of q - 1/2")):
         q = f.input(VECTOR) / f.input("Cell Size")
         base = f.floor(q if neighbours == 27 else q - 0.5).named("base cell")
+        larger = (f.input("Radius") * f.input("Radius Spread")).named("largest dr")
+        towards, squeeze = _towards(f), _squeeze(f)
     step = _ensure_group("Water Stain Nearest Centre", f"nodes {VERSION}", _STEP_INPUTS, _STEP_OUTPUTS, _fill_step)
-    d, cell = _FAR, (0.0, 0.0, 0.0)
-    with f.frame(f"Distance: the least over {neighbours} neighbouring cells"):
-        p, cell_size, seed = f.input(VECTOR), f.input("Cell Size"), f.input("Seed")
-        for offset in NEIGHBOURS_27 if neighbours == 27 else NEIGHBOURS_8:
+    d, cell = float(FAR), (0.0, 0.0, 0.0)
+    with f.frame(f"Search: the least of |p - c| - dr over {neighbours} neighbouring cells"):
+        p, cell_size, seed, density = (f.input(name) for name in (VECTOR, "Cell Size", "Seed", "Density"))
+        for number, offset in enumerate(NEIGHBOURS_27 if neighbours == 27 else NEIGHBOURS_8):
+            if neighbours == 27 and number:
+                base = base * _one_after(f, d)
             label = "{:+d} {:+d} {:+d}".format(*offset)
             node = f.group(step, label, Position=p, Base_Cell=base, Offset=offset, Cell_Size=cell_size, Seed=seed,
-                           Distance=d, Cell=cell)  # fmt: skip
-            d, cell = f.value(node, "Distance"), f.value(node, "Cell")
+                           Density=density, Largest_dr=larger, Towards=towards, Squeeze=squeeze,
+                           Least=d, Cell=cell)  # fmt: skip
+            d, cell = f.value(node, "Least"), f.value(node, "Cell")
     return d, cell
 
 
+def _one_after(f: Formula, before: Value) -> Value:
+    """1, but not ready until `before` is.
+
+    Cycles does not search step by step by itself. It computes nodes in the order in which they were made, as far as
+    their inputs are ready, and adds the nodes that convert between its kinds of vectors (colours, points, directions)
+    behind all others; so each operation would be done for all steps before the next operation begins, and what 27
+    steps keep does not fit on the stack of its shading machine. It would drop a product with 0, but not this.
+    """
+    return f.multiply_add(before, 0.0, 1.0).named("wait for the step before")
+
+
 _STEP_OUTPUTS = (
-    SocketSpec("Distance", "FLOAT", tooltip="The smaller of the distance so far and that to this cell's centre"),
-    SocketSpec("Cell", "VECTOR", tooltip="The cell of the nearer centre"),
+    SocketSpec("Least", "FLOAT", tooltip="The smaller of the least so far and |p - c| - dr of this cell's stain"),
+    SocketSpec("Cell", "VECTOR", tooltip="The cell that the least comes from"),
 )
 _STEP_INPUTS = (
     *(SocketSpec(name, "VECTOR", (0.0, 0.0, 0.0)) for name in ("Position", "Base Cell", "Offset")),
     *(SocketSpec(name, "FLOAT") for name in ("Cell Size", "Seed")),
-    SocketSpec("Distance", "FLOAT", _FAR, tooltip="The least distance so far"),
-    SocketSpec("Cell", "VECTOR", (0.0, 0.0, 0.0), tooltip="The cell of the nearest centre so far"),
+    SocketSpec("Density", "FLOAT", 1.0, tooltip="Share of the cells that hold a stain"),
+    SocketSpec("Largest dr", "FLOAT", tooltip="Radius times its spread"),
+    SocketSpec("Towards", "VECTOR", (1.0, 0.0, 0.0), tooltip="Unit vector to where the drop ran"),
+    SocketSpec("Squeeze", "FLOAT", tooltip="1 / elongation - 1"),
+    SocketSpec("Least", "FLOAT", float(FAR), tooltip="The least so far"),
+    SocketSpec("Cell", "VECTOR", (0.0, 0.0, 0.0), tooltip="The cell that the least so far comes from"),
 )
 
 
 def _fill_step(tree) -> None:
-    """One step of the search: the centre of one neighbouring cell against the nearest so far."""
+    """One step of the search: the stain of one neighbouring cell against the best so far."""
     f = Formula(tree)
     with f.frame("Centre: (cell + hash(cell, seed)) G"):
         cell = (f.input("Base Cell") + f.input("Offset")).named("cell")
-        centre = ((cell + _white_noise(f, cell, f.input("Seed"), "Color")) * f.input("Cell Size")).named("centre")
-    with f.frame("Nearer than the nearest so far?"):
-        so_far, nearest = f.input("Distance"), f.input("Cell")
-        d = f.distance(f.input("Position"), centre)
-        f.output("Distance", f.minimum(d, so_far))
-        f.output("Cell", f.multiply_add(d < so_far, cell - nearest, nearest))  # exact: small whole numbers
+        centre = ((cell + _hash(f, cell, f.input("Seed"), "Color")) * f.input("Cell Size")).named("centre")
+    with f.frame("Distance |p - c| - dr; far away where the cell is empty"):
+        d = _stretched_length(f, f.input("Position") - centre, f.input("Towards"), f.input("Squeeze"))
+        d = d - _draw(f, cell, f.input("Seed"), 0) * f.input("Largest dr")
+        draw = _hash(f, cell, f.input("Seed") + 3.0, "Value")
+        sparse = f.input("Density") < 1.0  # a constant 0, which Cycles folds, where all cells are full
+        d = d + (draw > f.input("Density")) * (sparse * float(FAR))
+    with f.frame("Less than the least so far?"):
+        least, nearest = f.input("Least"), f.input("Cell")
+        f.output("Least", f.minimum(d, least))
+        f.output("Cell", (cell - nearest) * (d < least) + nearest)  # exact: small whole numbers
     f.arrange()
 
 
-def _white_noise(f: Formula, cell, w, output: str) -> Value:
+def _towards(f: Formula) -> Value:
+    """The unit vector to where the drop ran."""
+    angle = f.input("Elongation Direction")
+    node = f.node("ShaderNodeCombineXYZ", "towards")
+    f.feed(node.inputs["X"], f.math("COSINE", angle))
+    f.feed(node.inputs["Y"], f.math("SINE", angle))
+    return f.value(node, "Vector")
+
+
+def _squeeze(f: Formula) -> Value:
+    return (1.0 / f.input("Elongation") - 1.0).named("1/e - 1")
+
+
+def _stretched_length(f: Formula, vector: Value, towards: Value, squeeze: Value) -> Value:
+    """|v + a max(v.a, 0) (1/e - 1)|"""
+    along = f.math("MAXIMUM", f.math("DOT_PRODUCT", vector, towards), 0.0) * squeeze
+    return f.math("LENGTH", vector + towards * along)
+
+
+def _draw(f: Formula, cell, seed: Value, which: int) -> Value:
+    """One of three numbers in [-1, 1] per stain: for its radius, strength and decay."""
+    drawn = _hash(f, cell, seed + 2.0, "Color")
+    return f.math("DOT_PRODUCT", drawn, tuple(float(axis == which) for axis in range(3))) * 2.0 - 1.0
+
+
+def _hash(f: Formula, cell, w, output: str) -> Value:
+    """White noise of (cell, w): "Value", or three of them as "Color"."""
     node = f.node("ShaderNodeTexWhiteNoise", "hash", noise_dimensions="4D")
     f.feed(node.inputs["Vector"], cell)
     f.feed(node.inputs["W"], w)

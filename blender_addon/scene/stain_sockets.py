@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sockets of the stain group, the same for both backends and found by name.
+"""The sockets of the stain group, the same for both backends and found by name; made from the stain's parameters.
 
-Lengths are Blender units (metres), the noise frequency is per metre; Blender shows lengths in the scene's unit.
+Lengths are Blender units (metres), frequencies per metre, angles radians; Blender shows lengths and angles in the
+scene's units.
 """
 
 from ..core.errors import UserError
-from ..core.stain_parameters import FIELDS, StainParameters
+from ..core.stain_parameters import FIELDS, GRID_ONLY, SHADER_NAMES, UNIT_SCALE, Field, StainParameters
 from . import compat
 from .compat import SocketSpec
 
@@ -13,20 +14,11 @@ BACKENDS = ("nodes", "osl")
 
 VECTOR, REFLECTANCE = "Vector", "Reflectance"
 
-# socket name -> (parameter, metres or per metre for each unit of the parameter)
-_SOCKETS = {
-    "Radius": ("radius_mm", "DISTANCE", 1e-3),
-    "Noise Frequency": ("noise_frequency_per_mm", "FLOAT", 1e3),
-    "Noise Amplitude": ("noise_amplitude_mm", "DISTANCE", 1e-3),
-    "Decay": ("decay", "FLOAT", 1.0),
-    "Intensity": ("intensity", "FLOAT", 1.0),
-    "Seed": ("seed", "FLOAT", 1.0),
-    "Cell Size": ("cell_size_mm", "DISTANCE", 1e-3),
-}
-
 OUTPUTS = (
     SocketSpec(REFLECTANCE, "FLOAT", tooltip="Reflectance in + Reflectance Delta"),
     SocketSpec("Reflectance Delta", "FLOAT", tooltip="What the stain adds to the reflectance; 0 outside"),
+    SocketSpec("Roughness Delta", "FLOAT", tooltip="What the stain adds to the roughness; 0 outside"),
+    SocketSpec("Height", "FLOAT", tooltip="Height of the deposit in metres, for a Bump or Displacement node"),
     SocketSpec("Mask", "FLOAT", tooltip="1 inside a stain, 0 outside, nothing between"),
     SocketSpec("Distance", "FLOAT", tooltip="Metres to the nearest centre; exact wherever it can lie inside a stain"),
     SocketSpec("Boundary", "FLOAT", tooltip="Radius of the wavy outline there, in metres"),
@@ -34,24 +26,29 @@ OUTPUTS = (
     SocketSpec("Instance", "FLOAT", tooltip="One value from 0 to 1 per stain, 0 outside"),
 )
 
+_KINDS = {"mm": "DISTANCE", "µm": "DISTANCE", "°": "ANGLE"}
+_PARAMETERS = {name.replace("_", " ").title(): parameter for name, parameter in SHADER_NAMES.items()}
+"""Socket name -> parameter."""
+
 
 def inputs(neighbours: int) -> tuple[SocketSpec, ...]:
     """The group's inputs for a search of 27 or 8 cells, or for one given centre (0)."""
-    by_name = {field.name: field for field in FIELDS}
     specs = [
         SocketSpec(VECTOR, "POSITION", (0.0, 0.0, 0.0), tooltip="Surface point in object space; link it"),
         SocketSpec(REFLECTANCE, "FLOAT", 0.0, tooltip="Reflectance of the clean surface"),
     ]
-    for name, (parameter, kind, scale) in _SOCKETS.items():
-        field = by_name[parameter]
-        if name == "Cell Size" and neighbours == 0:
-            continue
-        low, high = (bound * scale for bound in field.hard)
-        specs.append(SocketSpec(name, kind, field.default * scale, low, high, field.tooltip))
-    if neighbours == 0:
-        low, high = (bound * 1e-3 for bound in by_name["centre_mm"].hard)
-        specs.append(SocketSpec("Centre", "POSITION", (0.0, 0.0, 0.0), low, high, by_name["centre_mm"].tooltip))
-    return tuple(specs)
+    unused = GRID_ONLY if neighbours == 0 else ("centre_mm",)
+    by_name = {field.name: field for field in FIELDS}
+    fields = {socket: by_name[name] for socket, name in _PARAMETERS.items() if name not in unused}
+    return (*specs, *(_spec(socket, field) for socket, field in fields.items()))
+
+
+def _spec(socket: str, field: Field) -> SocketSpec:
+    scale = UNIT_SCALE[field.unit]
+    low, high = (bound * scale for bound in field.hard)
+    if field.default is None:
+        return SocketSpec(socket, "POSITION", (0.0, 0.0, 0.0), low, high, field.tooltip)
+    return SocketSpec(socket, _KINDS.get(field.unit, "FLOAT"), field.default * scale, low, high, field.tooltip)
 
 
 def set_stain_values(node, parameters: StainParameters, backend: str = "nodes") -> None:
@@ -67,9 +64,7 @@ def set_stain_values(node, parameters: StainParameters, backend: str = "nodes") 
             f"use a seed below {period:.0f} or the OSL backend"
         )
     values = parameters.in_metres()
-    for name in _SOCKETS:
-        value = getattr(values, name.lower().replace(" ", "_"))
-        if value is not None:
-            node.inputs[name].default_value = float(value)
-    if values.centre is not None:
-        node.inputs["Centre"].default_value = [float(x) for x in values.centre]
+    for name in values._fields:
+        socket, value = node.inputs.get(name.replace("_", " ").title()), getattr(values, name)
+        if socket is not None and value is not None:
+            socket.default_value = [float(x) for x in value] if name == "centre" else float(value)

@@ -14,7 +14,7 @@ from bpy.props import (
 from ..core.errors import UserError
 from ..core.parameter import parameters_of
 from ..core.settings import RenderSettings
-from ..core.stain_parameters import FIELDS, Field, StainParameters
+from ..core.stain_parameters import FIELDS, Field, StainParameters, is_whole
 from . import stain_on_material
 
 SCENE_PROPERTY = "surface_impurities"
@@ -90,7 +90,7 @@ def _property(field: Field):
         "soft_max": soft_high,
         "update": _update_stain,
     }
-    if field.name == "seed":
+    if is_whole(field):
         return IntProperty(default=field.default, **common)
     if field.default is None:
         return FloatVectorProperty(size=3, precision=2, step=100, **common)

@@ -13,7 +13,12 @@ PITCH_M = 0.0005
 """Metres per pixel. Counted from the middle of an image with an odd number of pixels, so that some pixel centres lie
 on cell borders and one in the origin."""
 
-PASSES = (None, ("Distance", "Boundary", "Normalised Distance"), ("Mask", "Instance", "Reflectance"))
+PASSES = (
+    None,
+    ("Distance", "Boundary", "Normalised Distance"),
+    ("Mask", "Instance", "Reflectance"),
+    ("Reflectance Delta", "Roughness Delta", "Height"),
+)
 """What goes into the three channels: the position itself, or three sockets of the group."""
 
 

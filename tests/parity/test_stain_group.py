@@ -16,7 +16,10 @@ from blender_addon.core.stain_parameters import PORTABLE_SEED_LIMIT, StainParame
 from blender_addon.scene import stain_osl, stain_sockets
 from blender_addon.scene.stain_nodes import STAMP, add_stain_node, build_stain_group
 
-OUTPUTS = ["Reflectance", "Reflectance Delta", "Mask", "Distance", "Boundary", "Normalised Distance", "Instance"]
+OUTPUTS = [
+    "Reflectance", "Reflectance Delta", "Roughness Delta", "Height", "Mask", "Distance", "Boundary",
+    "Normalised Distance", "Instance",
+]  # fmt: skip
 needs_osl = pytest.mark.skipif(not stain_osl.osl_available()[0], reason=stain_osl.osl_available()[1] or "OSL is here")
 
 
