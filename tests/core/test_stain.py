@@ -218,3 +218,164 @@ def test_table_of_parameters_is_complete_and_consistent():
         assert field.default is None or field.soft[0] <= field.default <= field.soft[1]
     defaults = {field.name: field.default for field in FIELDS}
     assert StainParameters(**defaults).neighbours == 8
+
+
+BEYOND = {
+    "density": 0.6,
+    "radius_spread": 0.7,
+    "intensity_spread": 0.5,
+    "decay_spread": 0.8,
+    "rim_gain": 1.7,
+    "rim_width": 0.06,
+    "ring_count": 3,
+    "ring_gain": 0.6,
+    "deposit_contrast": 0.8,
+    "deposit_frequency_per_mm": 0.9,
+    "elongation": 1.7,
+    "elongation_direction_deg": 215.0,
+    "roughness_change": 0.2,
+    "film_height_um": 12.0,
+}
+"""Everything beyond Algorithm 1, switched on."""
+
+
+def full_model(p, s: StainParameters) -> dict:
+    """The model of the module's docstring for one point, in float64 but for the draws, with plain loops."""
+    nothing = {"inside": False, "reflectance_delta": 0.0, "roughness_delta": 0.0, "height": 0.0}
+    size, f32 = s.cell_size_mm / 1000, np.float32
+    angle = np.radians(s.elongation_direction_deg)
+    towards = np.array([np.cos(angle), np.sin(angle), 0.0])
+    own = np.floor(p / size)
+    cells = (own + np.array(list(np.ndindex(3, 3, 3))) - 1 + 0.0).astype(f32)
+    cells = cells[white_noise_value(cells, f32(s.seed + 3)) <= s.density]
+    if len(cells) == 0:
+        return nothing
+    draws = 2.0 * white_noise_color(cells, f32(s.seed + 2)).astype(float) - 1
+    v = p - (cells + white_noise_color(cells, f32(s.seed)).astype(float)) * size
+    squeezed = v + np.outer(np.maximum(v @ towards, 0) * (1 / s.elongation - 1), towards)
+    distances, radii = np.linalg.norm(squeezed, axis=1), s.radius_mm / 1000 * (1 + s.radius_spread * draws[:, 0])
+    best = np.argmin(distances - radii)
+    d, draws = distances[best], draws[best]
+    noise = perlin_4d(f32([p]) * f32(s.noise_frequency_per_mm * 1e3), s.seed)[0]
+    boundary = radii[best] + s.noise_amplitude_mm / 1000 * noise
+    if not (d <= boundary and boundary > 0):
+        return nothing
+    d_hat = d / boundary
+    edges = [k / (s.ring_count + 1) for k in range(1, s.ring_count + 2)]
+    edge = next(e for e in edges if d_hat < e or e == 1)
+    gain = s.rim_gain if edge == 1 else s.ring_gain
+    rings = gain * (1 + (edge - d_hat) / s.rim_width * (2 ** (1 / 7) - 1)) ** -7.0
+    patches = perlin_4d(f32([p]) * f32(s.deposit_frequency_per_mm * 1e3) + f32([113, 47, 71]), s.seed)[0]
+    strength = d_hat ** (s.decay * (1 + s.decay_spread * draws[2])) + rings
+    strength *= (1 + s.deposit_contrast * patches) * (1 + s.intensity_spread * draws[1])
+    return {
+        "inside": True,
+        "reflectance_delta": strength * s.intensity,
+        "roughness_delta": strength * s.roughness_change,
+        "height": strength * s.film_height_um * 1e-6 * (1 - d_hat**8),
+    }
+
+
+@pytest.mark.parametrize("cell_size_mm", [7.0, 10.0, 16.0])
+def test_equals_the_full_model_point_by_point(cell_size_mm):
+    parameters = StainParameters(**{**BASE, "radius_mm": 2.0, "noise_amplitude_mm": 0.7}, cell_size_mm=cell_size_mm,
+                                 **BEYOND)  # fmt: skip
+    points = plane(31, slope=0.3)
+    fast = stain_field(points, parameters)
+    slow = [full_model(p.astype(float), parameters) for p in points]
+    assert 10 < fast.inside.sum() < len(points)
+    for name in slow[0]:
+        expected = np.array([one[name] for one in slow])
+        tolerance = 2e-5 * np.abs(expected).max()
+        np.testing.assert_allclose(getattr(fast, name), expected, rtol=0, atol=tolerance, err_msg=name)
+
+
+def test_the_neutral_value_of_each_further_parameter_is_algorithm_1():
+    """Each is off by default, alone and whatever the parameters that only shape it are."""
+    points = plane(200, slope=0.2)
+    shaping = {"rim_width": 0.5, "ring_gain": 2.0, "deposit_frequency_per_mm": 3.0, "elongation_direction_deg": 30.0}
+    plain, shaped = stain_field(points, GRID), stain_field(points, dataclasses.replace(GRID, **shaping))
+    for field in dataclasses.fields(plain):
+        assert np.array_equal(getattr(plain, field.name), getattr(shaped, field.name)), field.name
+
+
+def test_density_keeps_its_share_of_the_stains_where_they_were():
+    points = plane(700, extent_m=0.2)
+    all_stains = stain_field(points, GRID)
+    some = stain_field(points, dataclasses.replace(GRID, density=0.4))
+    kept, there = np.unique(some.instance_hash[some.inside]), np.unique(all_stains.instance_hash[all_stains.inside])
+    assert 0.25 < len(kept) / len(there) < 0.55
+    assert not stain_field(points, dataclasses.replace(GRID, density=0.0)).inside.any()
+    assert not (some.inside & ~all_stains.inside).any()
+    unmoved = all_stains.inside & np.isin(all_stains.instance_hash, kept)
+    assert np.array_equal(some.instance_hash[unmoved], all_stains.instance_hash[unmoved])
+
+
+def test_stains_of_several_sizes_are_the_union_of_discs():
+    """Without noise, the mask is where any centre is within its own radius, large ones over small ones too."""
+    several = dataclasses.replace(DENSE, radius_mm=3.0, noise_amplitude_mm=0.0, radius_spread=0.9)
+    points, size = plane(150), np.float32(0.006)
+    field = stain_field(points, several)
+    base, union = np.floor(points / size), np.zeros(len(points), dtype=bool)
+    for offset in np.ndindex(5, 5, 5):
+        cells = (base + np.array(offset, dtype=np.float32) - 2 + 0.0).astype(np.float32)
+        centres = (cells + white_noise_color(cells, np.float32(several.seed))) * size
+        draw = 2 * white_noise_color(cells, np.float32(several.seed + 2))[:, 0] - 1
+        union |= np.linalg.norm(points - centres, axis=1) <= 0.003 * (1 + 0.9 * draw)
+    assert 0.1 < union.mean() < 0.9
+    assert (union != field.inside).sum() <= 1
+
+
+def test_rim_halves_at_its_width_and_rings_repeat_it():
+    base = {**BASE, "noise_amplitude_mm": 0.0, "decay": 100.0, "intensity": 1.0}
+    ring = StainParameters(**base, centre_mm=(0, 0, 0), rim_gain=2.0, rim_width=0.1)
+    x = np.array([0.9, 0.9999999, 0.5], dtype=np.float32) * np.float32(0.004)
+    at_width, at_rim, middle = stain_field(np.stack([x, 0 * x, 0 * x], axis=-1), ring).reflectance_delta
+    assert at_width == pytest.approx(1.0, rel=1e-3) and at_rim == pytest.approx(3.0, rel=1e-3)
+    assert middle == pytest.approx(2.0 * (1 + 5 * (2 ** (1 / 7) - 1)) ** -7, rel=1e-3)
+    two = dataclasses.replace(ring, ring_count=1, ring_gain=1.0)
+    x = np.array([0.4999, 0.4, 0.5001], dtype=np.float32) * np.float32(0.004)
+    inner, inner_at_width, between = stain_field(np.stack([x, 0 * x, 0 * x], axis=-1), two).reflectance_delta
+    assert inner == pytest.approx(1.0, rel=2e-3) and inner_at_width == pytest.approx(0.5, rel=1e-3)
+    assert between < 0.2
+
+
+def test_a_drop_that_ran_reaches_farther_to_one_side():
+    ran = StainParameters(**{**BASE, "noise_amplitude_mm": 0.0}, centre_mm=(0, 0, 0), elongation=3.0,
+                          elongation_direction_deg=90.0)  # fmt: skip
+    y = np.linspace(-0.015, 0.015, 301, dtype=np.float32)
+    inside = stain_field(np.stack([0 * y, y, 0 * y], axis=-1), ran).inside
+    assert y[inside].min() == pytest.approx(-0.004, abs=1e-4) and y[inside].max() == pytest.approx(0.012, abs=1e-4)
+    across = stain_field(np.stack([y, 0 * y, 0 * y], axis=-1), ran).inside
+    assert abs(y[across]).max() == pytest.approx(0.004, abs=1e-4)
+
+
+def test_film_ends_at_the_outline():
+    film = dataclasses.replace(ONE, film_height_um=5.0)
+    field = stain_field(plane(400), film)
+    edge = field.inside & (field.normalised_distance > 0.999)
+    assert edge.any() and (field.height[edge] < 5e-6 * 0.01).all()
+    assert 1e-6 < field.height.max() <= 5e-6 and not field.height[~field.inside].any()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"radius_spread": 0.9, "cell_size_mm": 9.0}, r"1 \+ radius_spread"),
+        ({"elongation": 4.0}, r"elongation \* \("),
+        ({"density": 1.1}, "density"),
+        ({"elongation": 0.5}, "elongation"),
+        ({"ring_count": 2.0}, "ring_count"),
+        ({"rim_width": 0.0}, "rim_width"),
+    ],
+)
+def test_refuses_what_would_reach_too_far_and_what_is_out_of_range(change, words):
+    with pytest.raises(UserError, match=words):
+        StainParameters(**{**BASE, "cell_size_mm": 20.0, **change})
+
+
+def test_the_dataclass_has_the_defaults_of_the_table():
+    defaults = {field.name: field.default for field in dataclasses.fields(StainParameters)}
+    for field in FIELDS:
+        if field.name in BEYOND:
+            assert defaults[field.name] == field.default
