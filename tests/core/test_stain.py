@@ -280,7 +280,7 @@ def full_model(p, s: StainParameters) -> dict:
 def test_equals_the_full_model_point_by_point(cell_size_mm):
     parameters = StainParameters(**{**BASE, "radius_mm": 2.0, "noise_amplitude_mm": 0.7}, cell_size_mm=cell_size_mm,
                                  **BEYOND)  # fmt: skip
-    points = plane(31, slope=0.3)
+    points = plane(41, slope=0.3)
     fast = stain_field(points, parameters)
     slow = [full_model(p.astype(float), parameters) for p in points]
     assert 10 < fast.inside.sum() < len(points)
