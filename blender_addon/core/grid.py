@@ -11,6 +11,7 @@ import numpy as np
 from .hashing import white_noise_color
 
 NEIGHBOURS_27 = tuple((x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1))
+NEIGHBOURS_125 = tuple((x, y, z) for x in range(-2, 3) for y in range(-2, 3) for z in range(-2, 3))
 NEIGHBOURS_8 = tuple((x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1))
 
 
@@ -47,11 +48,12 @@ def nearest_centre(
 
     ``neighbours=27`` looks through the own cell and all that touch it: a centre that is missed lies at least G away.
     ``neighbours=8`` looks through the 2 x 2 x 2 cells whose common corner is nearest: what is missed lies at least
-    G / 2 away, at less than a third of the cost. Within these reaches both give the same bits.
+    G / 2 away, at less than a third of the cost. Within these reaches both give the same bits. ``neighbours=125``
+    also finds what is up to 2 G away.
     """
     length = length or vector_length
-    if neighbours == 27:
-        base, offsets = cell_of(points, cell_size), NEIGHBOURS_27
+    if neighbours in (27, 125):
+        base, offsets = cell_of(points, cell_size), NEIGHBOURS_27 if neighbours == 27 else NEIGHBOURS_125
     else:
         base, offsets = np.floor(points / cell_size - np.float32(0.5)) + np.float32(0.0), NEIGHBOURS_8
     base = base.astype(np.int32)

@@ -97,16 +97,16 @@ def stain_field(points: np.ndarray, parameters: StainParameters, neighbours: int
 def _evaluate(p: np.ndarray, v: ShaderValues, neighbours: int) -> StainField:
     """The whole model for one chunk of finite points."""
     if v.cell_size is None:
-        d, cell = _stretched_length(p - v.centre, v), np.zeros_like(p)
+        d, cell = stretched_length(p - v.centre, v), np.zeros_like(p)
         r, decay, strength = v.radius, v.decay, _ONE
     else:
         excess, cell = nearest_centre(
             p, v.cell_size, v.seed, neighbours,
-            length=lambda vectors: _stretched_length(vectors, v),
-            handicap=lambda cells: _larger_radius(cells, v),
-            present=None if v.density >= 1.0 else lambda cells: _is_present(cells, v),
+            length=lambda vectors: stretched_length(vectors, v),
+            handicap=lambda cells: larger_radius(cells, v),
+            present=None if v.density >= 1.0 else lambda cells: stain_is_present(cells, v),
         )  # fmt: skip
-        larger = _larger_radius(cell, v)
+        larger = larger_radius(cell, v)
         d, r = excess + larger, v.radius + larger
         strength, decay = _ONE, v.decay
         if v.intensity_spread or v.decay_spread:
@@ -128,7 +128,7 @@ def _evaluate(p: np.ndarray, v: ShaderValues, neighbours: int) -> StainField:
     )  # fmt: skip
 
 
-def _stretched_length(vectors: np.ndarray, v: ShaderValues) -> np.ndarray:
+def stretched_length(vectors: np.ndarray, v: ShaderValues) -> np.ndarray:
     """|v|, counted 1/e-fold towards the side that the drop ran to: (N, 3) metres -> (N,)."""
     if v.elongation == 1.0:
         return vector_length(vectors)
@@ -143,14 +143,15 @@ def _draws(cells: np.ndarray, v: ShaderValues) -> tuple[np.ndarray, ...]:
     return drawn[..., 0], drawn[..., 1], drawn[..., 2]
 
 
-def _larger_radius(cells: np.ndarray, v: ShaderValues) -> np.ndarray:
+def larger_radius(cells: np.ndarray, v: ShaderValues) -> np.ndarray:
     """By how much the radius of each stain exceeds r, metres: (..., 3) float32 -> (...)."""
     if v.radius_spread == 0.0:
         return np.zeros(cells.shape[:-1], dtype=np.float32)
     return _draws(cells, v)[0] * (v.radius * v.radius_spread)
 
 
-def _is_present(cells: np.ndarray, v: ShaderValues) -> np.ndarray:
+def stain_is_present(cells: np.ndarray, v: ShaderValues) -> np.ndarray:
+    """Which cells hold a stain: (..., 3) float32 -> (...) bool."""
     return white_noise_value(cells, v.seed + np.float32(3.0)) <= v.density
 
 

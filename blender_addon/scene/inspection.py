@@ -56,6 +56,6 @@ def remove_inspection(scene: bpy.types.Scene) -> None:
         bpy.data.objects.remove(item)
         (bpy.data.cameras if isinstance(data, bpy.types.Camera) else bpy.data.meshes).remove(data)
     bpy.data.collections.remove(collection)
-    for store in (bpy.data.materials, bpy.data.worlds, bpy.data.node_groups):
+    for store in (bpy.data.materials, bpy.data.worlds, bpy.data.node_groups, bpy.data.images):
         for block in [block for block in store if block.name.startswith(f"{NAME} ")]:
             store.remove(block)

@@ -8,6 +8,7 @@ import bpy
 from ..core.sample import Sample
 from .defect_nodes import build_defect_group, build_near_group
 from .stain_nodes import add_stain_node
+from .stain_skip import add_near_stain, build_near_stain_image
 from .surface_nodes import build_surface_group
 
 
@@ -15,38 +16,60 @@ def build_plate_material(sample: Sample, name: str) -> bpy.types.Material:
     """Brushed metal with the sample's stains and defects.
 
     A metallic Principled BSDF: the stain acts on its base colour, which is the metal's reflectance at normal
-    incidence; grooves and defects bend the normal by their slopes; scratches change the roughness.
+    incidence, on the roughness, and as a thin film on the normal; grooves and defects bend the normal by their slopes;
+    scratches change the roughness. Where a cheap test says that neither stain nor defect is near, the bare metal is
+    chosen, which is what the rest would come to there.
     """
     material = _empty_material(name)
     tree = material.node_tree
-    links = tree.links
     coordinates, position = _position_mm(tree)
 
     surface = _group_node(tree, build_surface_group(sample.surface, f"{name} Surface"), (-700, 100))
-    links.new(position, surface.inputs["Position"])
+    tree.links.new(position, surface.inputs["Position"])
     reflectance, roughness, slope = (surface.outputs[key] for key in ("Reflectance", "Roughness", "Slope"))
+    tangent = _tangent(tree, sample.surface.grain_angle_deg)
+    anisotropy = sample.surface.anisotropy
+
+    def metal(height=None):
+        normal = _film(tree, height, _bent_normal(tree, coordinates, slope))
+        return _metal(tree, reflectance, roughness, anisotropy, normal, tangent)
+
+    bare = metal() if _may_skip(sample) else None
+    near, height = [], None
     if sample.stain is not None:
         stain = add_stain_node(tree, sample.stain, backend=sample.render.stain_backend)
         stain.location = (-480, 200)
-        links.new(reflectance, stain.inputs["Reflectance"])
+        tree.links.new(reflectance, stain.inputs["Reflectance"])
         reflectance = stain.outputs["Reflectance"]
-
-    tangent = _tangent(tree, sample.surface.grain_angle_deg)
-    anisotropy = sample.surface.anisotropy
-    shader = _metal(tree, reflectance, roughness, anisotropy, _bent_normal(tree, coordinates, slope), tangent)
+        if sample.stain.roughness_change:
+            roughness = _math(tree, "ADD", roughness, stain.outputs["Roughness Delta"], (-300, 100))
+        if sample.stain.film_height_um:
+            height = stain.outputs["Height"]
+        if bare is not None:
+            image = build_near_stain_image(sample.stain, sample.plate, f"{name} Near Stains")
+            near.append(add_near_stain(tree, coordinates.outputs["Object"], image, sample.plate))
     if sample.defects:
         defects = _group_node(tree, build_defect_group(sample.defects, f"{name} Defects"), (-700, -200))
-        links.new(position, defects.inputs["Position"])
+        tree.links.new(position, defects.inputs["Position"])
         scratched = defects.outputs["Scratched"]
         slope = _vector_math(tree, "ADD", slope, defects.outputs["Slope"], (-480, -100))
         roughness = _blend(tree, scratched, roughness, defects.outputs["Scratch Roughness"], (-480, -250))
         anisotropy = _blend(tree, scratched, anisotropy, 0.0, (-480, -400))
-        harmed = _metal(tree, reflectance, roughness, anisotropy, _bent_normal(tree, coordinates, slope), tangent)
-        near = _group_node(tree, build_near_group(sample.defects, f"{name} Near Defects"), (-700, -450))
-        links.new(position, near.inputs["Position"])
-        shader = _choose(tree, near.outputs["Near"], shader, harmed)
+        if bare is not None:
+            test = _group_node(tree, build_near_group(sample.defects, f"{name} Near Defects"), (-700, -450))
+            tree.links.new(position, test.inputs["Position"])
+            near.append(test.outputs["Near"])
+    shader = metal(height)
+    if bare is not None:
+        either = near[0] if len(near) == 1 else _math(tree, "MAXIMUM", *near, (-300, -600))
+        shader = _choose(tree, either, bare, shader)
     _output(tree, shader)
     return material
+
+
+def _may_skip(sample: Sample) -> bool:
+    """Whether choosing between two shaders saves time: Open Shading Language always computes both."""
+    return sample.render.stain_backend != "osl" and (sample.stain is not None or bool(sample.defects))
 
 
 def build_label_material(sample: Sample, name: str) -> bpy.types.Material:
@@ -92,10 +115,22 @@ def _metal(tree, reflectance, roughness, anisotropy, normal, tangent):
     return shader.outputs["BSDF"]
 
 
+def _film(tree, height, normal):
+    """The normal bent by a thin film of this height in metres; None leaves it as it is."""
+    if height is None:
+        return normal
+    node = tree.nodes.new("ShaderNodeBump")
+    node.label, node.location = "film", (20, 250)
+    node.inputs["Distance"].default_value = 1.0
+    tree.links.new(height, node.inputs["Height"])
+    tree.links.new(normal, node.inputs["Normal"])
+    return node.outputs["Normal"]
+
+
 def _choose(tree, factor, zero, one):
     """One of two shaders, by a factor of 0 or 1.
 
-    Cycles skips the nodes of the shader that is not chosen: the defects cost only where they are.
+    Cycles skips the nodes of the shader that is not chosen: stains and defects cost only where they are.
     """
     node = tree.nodes.new("ShaderNodeMixShader")
     node.location = (380, 0)
@@ -127,6 +162,14 @@ def _group_node(tree, group, location):
     node = tree.nodes.new("ShaderNodeGroup")
     node.node_tree, node.location, node.width = group, location, 200
     return node
+
+
+def _math(tree, operation, first, second, location):
+    node = tree.nodes.new("ShaderNodeMath")
+    node.operation, node.location = operation, location
+    tree.links.new(first, node.inputs[0])
+    tree.links.new(second, node.inputs[1])
+    return node.outputs["Value"]
 
 
 def _vector_math(tree, operation, first, second, location):
