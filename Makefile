@@ -15,12 +15,13 @@ endif
 RECIPE ?= scenes/recipes/synth_ws.toml
 ARGS ?=
 
-.PHONY: help setup demo test test-training test-rendering lint addon render train finetune meld calibrate evaluate predict bench clean
+.PHONY: help setup demo test test-matrix test-training test-rendering lint addon render train finetune meld calibrate evaluate predict bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo       render, train, fine-tune, meld, evaluate: the whole way in minutes, to out/demo/report.html'
 	@echo 'make test       all tests'
+	@echo 'make test-matrix  the stain and the add-on in every Blender that can be had; writes docs/test_matrix.md'
 	@echo 'make setup      the two environments: .venv (training) and .venv-blender (rendering)'
 	@echo 'make render     RECIPE=scenes/recipes/synth_ws.toml OUT=DIR [ARGS="--count 8 --scale 25"] [BLENDER=/path/to/blender]'
 	@echo 'make train      DATA="DIR ..." OUT=M.h5 [ARGS="--backbone filters"]'
@@ -57,6 +58,14 @@ test-rendering: .venv-blender/.done
 
 test-training: .venv/.done .venv-blender/.done
 	$(TRAINING) -m pytest tests/training tests/e2e $(ARGS)
+
+# Every Blender that can be had: 4.2, 4.5, 5.0 and 5.2 as the bpy module, and a `blender` executable on the PATH.
+test-matrix: .venv-blender/.done $(foreach version,4.2 5.0 5.2,.venv-matrix/$(version)/.done)
+	$(RENDERING) tools/test_matrix.py $(ARGS)
+
+.venv-matrix/%/.done: pyproject.toml tools/environments.py
+	$(SETUP_PYTHON) tools/environments.py blender-$* .venv-matrix/$*
+	@touch $@
 
 lint: .venv/.done
 	$(TRAINING) -m ruff check .

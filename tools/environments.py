@@ -2,16 +2,25 @@
 """Make a virtual environment of the project, by any Python from 3.6 on: `environments.py training|rendering FOLDER`.
 
 Two of them, as in real life: Blender brings its own Python with an older numpy, so the renderer (`bpy`) and the
-training package (torch, timm) do not share one. What goes into each stands in pyproject.toml.
+training package (torch, timm) do not share one. What goes into each stands in pyproject.toml. For the tests over
+several Blenders, `blender-4.2`, `blender-5.0` and `blender-5.2` make one with that version's `bpy`.
 """
 
+import glob
 import os
 import shutil
 import subprocess
 import sys
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-NEEDED = (3, 11)
+# Kind of environment -> its dependency group in pyproject.toml, and the Python that `bpy` was built for.
+KINDS = {
+    "training": ("test", (3, 11)),
+    "rendering": ("render", (3, 11)),
+    "blender-4.2": ("blender-4-2", (3, 11)),
+    "blender-5.0": ("blender-5-0", (3, 11)),
+    "blender-5.2": ("blender-5-2", (3, 13)),
+}
 # What `import bpy` wants of the system, by Debian's and Ubuntu's names.
 LIBRARY_PACKAGES = {
     "libX11.so.6": "libx11-6", "libXrender.so.1": "libxrender1", "libXfixes.so.3": "libxfixes3", "libXi.so.6": "libxi6",
@@ -21,32 +30,35 @@ LIBRARY_PACKAGES = {
 
 
 def main(arguments):
-    if len(arguments) != 2 or arguments[0] not in ("training", "rendering"):
-        stop("usage: environments.py training|rendering FOLDER")
+    if len(arguments) != 2 or arguments[0] not in KINDS:
+        stop(f"usage: environments.py {'|'.join(KINDS)} FOLDER")
     kind, folder = arguments
-    python = find_python()
+    group, version = KINDS[kind]
+    python = find_python(version)
     say(f"making {folder} for {kind} with {python}")
     if subprocess.call([python, "-m", "venv", "--clear", folder]) != 0:
         stop("the module venv failed; on Debian or Ubuntu: apt-get install python3.11-venv")
     own = os.path.join(folder, "bin", "python")
-    requirements = ["--editable", REPOSITORY, *groups(own, "test")] if kind == "training" else groups(own, "render")
+    requirements = [*(["--editable", REPOSITORY] if kind == "training" else []), *groups(own, group)]
     if subprocess.call([own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]) != 0:
         stop(f"pip could not install what {folder} needs (its messages are above); mend that and run make again")
-    if kind == "rendering":
+    if kind != "training":
         provide_libraries(own)
 
 
-def find_python():
-    """A Python 3.11: the environment variable PYTHON, python3.11 on the PATH, or the one that runs this."""
-    candidates = [os.environ.get("PYTHON"), "python3.11", sys.executable, "python3"]
+def find_python(needed):
+    """A Python of version `needed`: the environment variable PYTHON, the one on the PATH, pyenv's, or this one."""
+    name = ".".join(map(str, needed))
+    ours = sorted(glob.glob(os.path.expanduser(f"~/.pyenv/versions/{name}.*/bin/python")))
+    candidates = [os.environ.get("PYTHON"), f"python{name}", *ours, sys.executable, "python3"]
     for candidate in candidates:
         path = candidate and shutil.which(candidate)
-        if path and version_of(path) == NEEDED:
+        if path and version_of(path) == needed:
             return path
     stop(
-        f"Python 3.11 is needed (Blender's module bpy is built for it), but only {sys.version.split()[0]} was found; "
-        "install it (Debian 12: apt-get install python3.11 python3.11-venv; elsewhere: pyenv install 3.11) "
-        "or name one: make PYTHON=/path/to/python3.11"
+        f"Python {name} is needed (Blender's module bpy is built for it), but only {sys.version.split()[0]} was found; "
+        f"install it (where Debian has it: apt-get install python{name} python{name}-venv; elsewhere: pyenv install "
+        f"{name}) or name one: make PYTHON=/path/to/python{name}"
     )
 
 

@@ -99,9 +99,13 @@ def noise_node_period() -> float | None:
 def make_oslquery_importable() -> bool:
     """Whether Cycles can ask a compiled shader for its parameters; puts the module on the path where it is missing.
 
-    The bpy wheels carry ``oslquery`` in a folder that is not on ``sys.path``. Without it a Script node gets no
-    sockets, and says nothing.
+    Up to 4.2 Cycles asks by itself. The later bpy wheels carry ``oslquery`` in a folder that is not on ``sys.path``.
+    Without it a Script node gets no sockets, and says nothing.
     """
+    import _cycles
+
+    if hasattr(_cycles, "osl_update_node"):
+        return True
     if importlib.util.find_spec("oslquery"):
         return True
     for root in {bpy.utils.resource_path("LOCAL"), bpy.utils.resource_path("SYSTEM")}:
