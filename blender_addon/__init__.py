@@ -12,7 +12,7 @@ bl_info = {
     "author": "The contributors of Surface Impurities",
     "version": (0, 1, 0),
     "blender": (3, 4, 0),
-    "location": "3D Viewport > Sidebar > Surface Impurities",
+    "location": "3D Viewport > Sidebar > Impurities",
     "description": "Procedural water stains with exact masks, on any material",
     "category": "Material",
 }

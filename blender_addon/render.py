@@ -25,8 +25,9 @@ def main() -> int:
         return 2
     package = Path(__file__).resolve().parent
     sys.path.insert(0, str(package.parent))
-    command = importlib.import_module(f"{package.name}.render.command")
-    code = command.main(_arguments())
+    arguments = _arguments()
+    command = "pair" if arguments[:1] == ["--pair"] else "command"  # a pair is what the panel asks for
+    code = importlib.import_module(f"{package.name}.render.{command}").main(arguments)
     if sys.modules.get("bpy"):
         importlib.import_module(f"{package.name}.render.session").remove_temporary_files()
     return code

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sidebar tab: settings kept in the scene, buttons, panels. Made from the parameters of `core/`, no maths."""
 
+import atexit
+
 import bpy
 
-from . import operators, panels, properties, stain_on_material
+from . import live, operators, panels, preset_menu, presets, properties, render_operators, stain_on_material
 
-CLASSES = (*properties.CLASSES, *operators.CLASSES, *panels.CLASSES)
+CLASSES = (
+    *properties.CLASSES, *operators.CLASSES, *preset_menu.CLASSES, *render_operators.CLASSES, *panels.CLASSES,
+)  # fmt: skip
 _registered: list[type] = []
 
 
@@ -19,10 +23,18 @@ def register() -> None:
     except Exception:
         _unregister_classes()
         raise
+    live.act("stain", operators.show_stain)
+    live.act("scene", operators.show_scene)
+    atexit.register(render_operators.stop_all)  # a render must not outlive the window that shows it
 
 
 def unregister() -> None:
     """Take everything back, node groups and shader texts that nothing uses included. Stains in use stay."""
+    atexit.unregister(render_operators.stop_all)
+    render_operators.stop_all()
+    live.act("stain", None)
+    live.act("scene", None)
+    presets.forget()
     properties.detach()
     _unregister_classes()
     stain_on_material.remove_unused_groups()

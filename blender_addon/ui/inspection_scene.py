@@ -1,57 +1,45 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The inspection as a scene of its own, beside the person's scenes, and the pair of pictures that it gives."""
+"""The inspection as a scene of its own, beside the person's scenes."""
 
-import os
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import bpy
 
 from ..core.errors import UserError
-from ..core.sample import Sample, draw_sample
-from ..core.settings import load
+from ..core.sample import Sample
 from ..render import session
-from ..render.one_sample import render_sample
 from ..scene import compat
-from ..scene.inspection import NAME, InspectionScene, build_inspection
-from . import properties, stain_on_material
-
-_RECIPE = "panel.toml"
-
-
-def scenes_folder() -> Path:
-    """``scenes/`` inside the installed add-on, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "scenes", package.parent / "scenes"):
-        if (folder / _RECIPE).is_file():
-            return folder
-    raise UserError(f"{_RECIPE} is missing in {package / 'scenes'}; install the add-on again")
+from ..scene.inspection import NAME, build_inspection
+from . import mask_preview, properties, stain_on_material
+from .panel_recipe import sample_of
 
 
-def sample_of(settings, stained: bool) -> Sample:
-    """The sample that the panel describes: plate, light and camera by `scenes/panel.toml`, the rest by the settings.
+def set_up(scene: bpy.types.Scene) -> bpy.types.Scene:
+    """Build the inspection scene with the settings of `scene`, stained; the one that is there already is built anew.
 
     Raises:
-        UserError: the settings contradict each other.
+        UserError: the settings contradict each other; nothing is built.
     """
-    sample = draw_sample(load(scenes_folder() / _RECIPE), 0)
-    scale = properties.plain(settings.scale_percent)
-    render = replace(
-        sample.render, samples=settings.samples, scale_percent=scale, stain_backend=settings.backend
-    )  # fmt: skip
-    return replace(sample, render=render, stain=properties.stain_parameters(settings) if stained else None)
-
-
-def set_up(scene: bpy.types.Scene) -> tuple[bpy.types.Scene, InspectionScene]:
-    """Build the clean inspection scene with the settings of `scene`; the one that is there already is built anew."""
+    sample = sample_of(properties.settings_of(scene), stained=True)
     target = bpy.data.scenes.get(NAME)
     if target is None:
         target = bpy.data.scenes.new(NAME)
     if target != scene:
         properties.copy_settings(scene, target)
         target.cycles.device = scene.cycles.device
-    return target, _build(target, sample_of(properties.settings_of(target), stained=False))
+    _build(target, sample, shows_mask=False)
+    return target
+
+
+def rebuild(scene: bpy.types.Scene) -> None:
+    """Build the scene anew from its settings; stain and mask preview stay as they are.
+
+    Raises:
+        UserError: the settings contradict each other; the scene is as before.
+    """
+    material = plate_of(scene).active_material
+    sample = sample_of(properties.settings_of(scene), stain_on_material.is_stained(material))
+    _build(scene, sample, shows_mask=mask_preview.is_shown(material))
 
 
 def plate_of(scene: bpy.types.Scene) -> bpy.types.Object | None:
@@ -59,11 +47,6 @@ def plate_of(scene: bpy.types.Scene) -> bpy.types.Object | None:
     collection = scene.collection.children.get(NAME)
     objects = collection.objects if collection else ()
     return next((item for item in objects if item.name.startswith(f"{NAME} Plate")), None)
-
-
-def is_stained(plate: bpy.types.Object) -> bool:
-    material = stain_on_material.material_of(plate)
-    return material is not None and stain_on_material.stain_node(material) is not None
 
 
 def device_of(scene: bpy.types.Scene) -> str:
@@ -74,56 +57,24 @@ def device_of(scene: bpy.types.Scene) -> str:
     return addon.preferences.compute_device_type
 
 
-def render_pair(scene: bpy.types.Scene, folder: Path) -> list[Path]:
-    """Render image, class mask and instances of the scene's plate, clean or stained, as the headless renderer does.
+def _build(scene: bpy.types.Scene, sample: Sample, shows_mask: bool) -> None:
+    """The scene of `sample`, with the settings under which F12 shows what the camera sees.
 
-    The scene is built anew from the settings. Files get the next free number in `folder`.
-
-    Raises:
-        UserError: the settings contradict each other, or the folder cannot be written.
+    The stain is put in as into any material, so that it can be moved and taken out by the panel's buttons.
     """
-    settings = properties.settings_of(scene)
-    stained = is_stained(plate_of(scene))
-    sample = sample_of(settings, stained)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="surface_impurities_") as scratch:
-            _, files = render_sample(scene, sample, device_of(scene), Path(scratch))
-        written = _write(folder, files)
-    except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror or error}; choose another folder") from error
-    finally:
-        built = _build(scene, replace(sample, stain=None))
-        if stained:
-            stain_on_material.apply_stain(built.beauty, sample.stain, sample.render.stain_backend)
-    return written
-
-
-def _build(scene: bpy.types.Scene, sample: Sample) -> InspectionScene:
-    """The scene of `sample`, with the settings under which F12 shows what the camera sees."""
-    built = build_inspection(scene, sample)
+    built = build_inspection(scene, replace(sample, stain=None))
     session.configure(scene)
     scene.render.resolution_x, scene.render.resolution_y = sample.size_px
     scene.cycles.samples = sample.render.samples
+    scene.cycles.preview_samples = sample.render.samples
     scene.cycles.film_exposure = sample.camera.full_wells_per_radiance
     compat.use_osl(scene, sample.render.stain_backend == "osl")
     scene.view_layers[0].objects.active = built.plate
     built.plate.select_set(True, view_layer=scene.view_layers[0])
-    return built
-
-
-def _write(folder: Path, files: dict[str, bytes]) -> list[Path]:
-    number = 1
-    while any(folder.glob(f"pair_{number:04d}_*.png")):
-        number += 1
-    written = []
-    for kind, data in files.items():
-        path = folder / f"pair_{number:04d}_{kind}.png"
-        beside = path.with_name(f".{path.name}.part")
+    if sample.stain is not None:
         try:
-            beside.write_bytes(data)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
-        written.append(path)
-    return written
+            stain_on_material.apply_stain(built.beauty, sample.stain, sample.render.stain_backend)
+        except UserError as error:  # no OSL here; the panel says so
+            print(f"Surface Impurities: {error}")
+        if shows_mask and stain_on_material.is_stained(built.beauty):
+            mask_preview.show(built.beauty, sample.stain, sample.render.stain_backend)

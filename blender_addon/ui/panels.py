@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sidebar tab in the 3D viewport."""
 
-import textwrap
-
 import bpy
 
-from ..core.stain_parameters import FIELDS
-from . import inspection_scene, operators, properties
-from .properties import GRID, GRID_FIELD, SINGLE_FIELD
+from ..core.camera import Camera
+from ..core.plate import Plate, Surface
+from ..core.ring_light import RingLight
+from ..core.sensor import Sensor
+from . import inspection_scene, mask_preview, operators, panel_recipe, render_operators
+from .panel_parts import draw_progress, draw_section, draw_stain_fields, stain_fields, warn
+from .preset_menu import draw_presets
+from .properties import CENTRE, GRID, RENDER_NAMES, is_used, settings_of
 
 
 class _Panel:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
-    bl_category = "Surface Impurities"
+    bl_category = "Impurities"
+
+
+class _ClosedPanel(_Panel):
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 - Blender's way
 
 
 class StainPanel(_Panel, bpy.types.Panel):
@@ -21,19 +28,48 @@ class StainPanel(_Panel, bpy.types.Panel):
     bl_label = "Water Stain"
 
     def draw(self, context):
-        layout, settings = self.layout, properties.settings_of(context.scene)
-        column = layout.column(align=True)
-        for field in FIELDS:
-            if field.name not in (GRID_FIELD, SINGLE_FIELD):
-                column.prop(settings, field.name)
-        column = layout.column()
-        column.row().prop(settings, "distribution", expand=True)
-        column.prop(settings, GRID_FIELD if settings.distribution == GRID else SINGLE_FIELD)
-        column.row().prop(settings, "backend", expand=True)
-        _warn(layout, context, operators.why_not_stain(context))
-        column = layout.column(align=True)
-        column.operator(operators.AddWaterStain.bl_idname, icon="ADD")
-        column.operator(operators.RemoveWaterStain.bl_idname, icon="REMOVE")
+        layout, settings = self.layout, settings_of(context.scene)
+        material = operators.stained_material(context)
+        draw_presets(layout, settings)
+        row = layout.row(align=True)
+        row.operator(operators.AddWaterStain.bl_idname, text="Update" if material else "Add", icon="ADD")
+        row.operator(operators.RemoveWaterStain.bl_idname, text="Remove", icon="REMOVE")
+        row = layout.row(align=True)
+        rendered = context.space_data.shading.type == "RENDERED"
+        shading = row.operator("view3d.toggle_shading", text="Preview", icon="SHADING_RENDERED", depress=rendered)
+        shading.type = "RENDERED"
+        shown = mask_preview.is_shown(material)
+        row.operator(operators.ShowMask.bl_idname, text="Mask", icon="IMAGE_ALPHA", depress=shown)
+        warn(layout, context, operators.why_not_stain(context) or _osl_note(context, settings))
+        draw_stain_fields(layout, settings, stain_fields("stain"))
+        layout.row(align=True).prop(settings, "backend", expand=True)
+        layout.operator(operators.FitToObject.bl_idname, icon="FULLSCREEN_EXIT")
+
+
+class DistributionPanel(_Panel, bpy.types.Panel):
+    bl_idname = "SURFACE_IMPURITIES_PT_distribution"
+    bl_parent_id = StainPanel.bl_idname
+    bl_label = "Distribution"
+
+    def draw(self, context):
+        layout, settings = self.layout, settings_of(context.scene)
+        layout.row(align=True).prop(settings, "distribution", expand=True)
+        row = layout.row(align=True)
+        row.prop(settings, "seed")
+        row.operator(operators.RollSeed.bl_idname, text="", icon="FILE_REFRESH")
+        fields = [field for field in stain_fields("distribution") if is_used(field.name, settings)]
+        draw_stain_fields(layout, settings, [field for field in fields if field.name not in ("seed", CENTRE)])
+        if settings.distribution != GRID:
+            layout.column().prop(settings, CENTRE)
+
+
+class AppearancePanel(_ClosedPanel, bpy.types.Panel):
+    bl_idname = "SURFACE_IMPURITIES_PT_appearance"
+    bl_parent_id = StainPanel.bl_idname
+    bl_label = "Appearance"
+
+    def draw(self, context):
+        draw_stain_fields(self.layout, settings_of(context.scene), stain_fields("appearance"))
 
 
 class InspectionPanel(_Panel, bpy.types.Panel):
@@ -41,25 +77,96 @@ class InspectionPanel(_Panel, bpy.types.Panel):
     bl_label = "Inspection Scene"
 
     def draw(self, context):
-        layout, settings = self.layout, properties.settings_of(context.scene)
-        layout.operator(operators.SetUpInspectionScene.bl_idname, icon="SCENE_DATA")
-        column = layout.column()
-        column.active = inspection_scene.plate_of(context.scene) is not None
-        column.prop(settings, "scale_percent")
-        column.prop(settings, "samples")
-        column.prop(settings, "folder")
-        column.operator(operators.RenderPair.bl_idname, icon="RENDER_STILL")
+        settings = settings_of(context.scene)
+        self.layout.operator(operators.SetUpInspectionScene.bl_idname, icon="SCENE_DATA")
+        warn(self.layout, context, panel_recipe.scene_problem(settings))
 
 
-def _warn(layout, context, text: str) -> None:
-    """Write a warning in lines as wide as the sidebar."""
-    if not text:
-        return
-    # A letter is about 7 units wide; 75 go to the tabs, the borders and the icon.
-    width = max(16, int((context.region.width / context.preferences.system.ui_scale - 75) / 7))
-    column = layout.box().column(align=True)
-    for number, line in enumerate(textwrap.wrap(text, width)):
-        column.label(text=line, icon="ERROR" if number == 0 else "BLANK1")
+class _SectionPanel(_ClosedPanel):
+    """One section of a recipe, whole."""
+
+    bl_parent_id = InspectionPanel.bl_idname
+
+    def draw(self, context):
+        draw_section(self.layout, getattr(settings_of(context.scene), self.section_name), self.section)
 
 
-CLASSES = (StainPanel, InspectionPanel)
+class PlatePanel(_SectionPanel, bpy.types.Panel):
+    bl_idname, bl_label = "SURFACE_IMPURITIES_PT_plate", "Plate"
+    section_name, section = "plate", Plate
+
+
+class SurfacePanel(_SectionPanel, bpy.types.Panel):
+    bl_idname, bl_label = "SURFACE_IMPURITIES_PT_surface", "Brushed Surface"
+    bl_parent_id = PlatePanel.bl_idname
+    section_name, section = "surface", Surface
+
+
+class LightPanel(_SectionPanel, bpy.types.Panel):
+    bl_idname, bl_label = "SURFACE_IMPURITIES_PT_light", "Light"
+    section_name, section = "light", RingLight
+
+
+class CameraPanel(_SectionPanel, bpy.types.Panel):
+    bl_idname, bl_label = "SURFACE_IMPURITIES_PT_camera", "Camera"
+    section_name, section = "camera", Camera
+
+
+class SensorPanel(_SectionPanel, bpy.types.Panel):
+    bl_idname, bl_label = "SURFACE_IMPURITIES_PT_sensor", "Sensor"
+    bl_parent_id = CameraPanel.bl_idname
+    section_name, section = "sensor", Sensor
+
+
+class RenderPanel(_Panel, bpy.types.Panel):
+    bl_idname = "SURFACE_IMPURITIES_PT_render"
+    bl_label = "Render"
+
+    def draw(self, context):
+        layout, settings = self.layout, settings_of(context.scene)
+        column = layout.column(align=True)
+        for name in RENDER_NAMES:
+            column.prop(settings, name)
+        layout.label(text=f"Device: {inspection_scene.device_of(context.scene)}")
+        row = layout.row(align=True)
+        row.prop(settings, "folder", text="")
+        row.operator(render_operators.OpenFolder.bl_idname, text="", icon="FILEBROWSER")
+        layout.operator(render_operators.RenderPair.bl_idname, icon="RENDER_STILL")
+        render = render_operators.running()
+        if render is not None:
+            draw_progress(layout, render, render_operators.StopRender.bl_idname)
+
+
+class DatasetPanel(_ClosedPanel, bpy.types.Panel):
+    bl_idname = "SURFACE_IMPURITIES_PT_dataset"
+    bl_parent_id = RenderPanel.bl_idname
+    bl_label = "Data Set"
+
+    def draw(self, context):
+        layout, dataset = self.layout, settings_of(context.scene).dataset
+        column = layout.column(align=True)
+        column.prop(dataset, "title", text="")
+        column.prop(dataset, "count")
+        column.prop(dataset, "seed")
+        row = layout.row(align=True)
+        for split in ("train", "val", "test"):
+            row.prop(dataset, split)
+        column = layout.column(align=True)
+        column.prop(dataset, "share", slider=True)
+        column.prop(dataset, "variation", slider=True)
+        column.prop(dataset, "offset_mm")
+        column.prop(dataset, "yaw_deg")
+        layout.prop(dataset, "overwrite")
+        warn(layout, context, panel_recipe.dataset_problem(settings_of(context.scene)))
+        layout.operator(render_operators.RenderDataset.bl_idname, icon="RENDER_ANIMATION")
+        layout.operator(render_operators.ExportRecipe.bl_idname, icon="EXPORT")
+
+
+def _osl_note(context, settings) -> str:
+    if settings.backend == "osl" and context.scene.render.engine != "CYCLES":
+        return "OSL shows in Cycles alone; this scene's render engine is another"
+    return ""
+
+
+CLASSES = (StainPanel, DistributionPanel, AppearancePanel, InspectionPanel, PlatePanel, SurfacePanel, LightPanel,
+           CameraPanel, SensorPanel, RenderPanel, DatasetPanel)  # fmt: skip

@@ -1,26 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The panel's settings, kept in the scene: the stain's parameters are made from `core.stain_parameters.FIELDS`."""
+"""The panel's settings, kept in the scene. All but a few are made from the declarations in `core/`."""
 
 import bpy
-from bpy.props import (
-    EnumProperty,
-    FloatProperty,
-    FloatVectorProperty,
-    IntProperty,
-    PointerProperty,
-    StringProperty,
-)
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
+from ..core.camera import Camera
 from ..core.errors import UserError
 from ..core.parameter import parameters_of
+from ..core.plate import Plate, Surface
+from ..core.ring_light import RingLight
+from ..core.sensor import Sensor
 from ..core.settings import RenderSettings
-from ..core.stain_parameters import FIELDS, Field, StainParameters, is_whole
-from . import stain_on_material
+from ..core.stain_parameters import FIELDS, GRID_ONLY, StainParameters
+from . import live
+from .declared import parameter_property, plain, stain_property
+from .scenes_folder import default_of
 
 SCENE_PROPERTY = "surface_impurities"
 
 GRID, SINGLE = "GRID", "SINGLE"
-GRID_FIELD, SINGLE_FIELD = "cell_size_mm", "centre_mm"
+CENTRE = "centre_mm"
+SECTIONS = {"plate": Plate, "surface": Surface, "light": RingLight, "camera": Camera, "sensor": Sensor}
+"""Sections of a recipe that the panel shows whole."""
+_PANEL_DEFAULTS = {"scale_percent": 25.0}
+"""A first picture in seconds, not minutes."""
+_RENDER = {name: field for name, field in parameters_of(RenderSettings).items() if name != "stain_backend"}
+
+
+def is_used(name: str, settings) -> bool:
+    """Whether the stain's parameter belongs to the chosen distribution."""
+    return name not in GRID_ONLY if settings.distribution == SINGLE else name != CENTRE
 
 
 def stain_parameters(settings) -> StainParameters:
@@ -29,13 +38,12 @@ def stain_parameters(settings) -> StainParameters:
     Raises:
         UserError: they contradict each other.
     """
-    unused = SINGLE_FIELD if settings.distribution == GRID else GRID_FIELD
-    values = {field.name: plain(getattr(settings, field.name)) for field in FIELDS if field.name != unused}
+    values = {field.name: plain(getattr(settings, field.name)) for field in FIELDS if is_used(field.name, settings)}
     return StainParameters(**values)
 
 
 def problem(settings) -> str:
-    """What is wrong with the panel's values, or nothing."""
+    """What is wrong with the stain's values, or nothing."""
     try:
         stain_parameters(settings)
     except UserError as error:
@@ -49,9 +57,16 @@ def settings_of(scene):
 
 def copy_settings(source, target) -> None:
     """Copy the panel's values from scene to scene."""
-    for name in SurfaceImpuritiesSettings.__annotations__:
-        if settings_of(source).is_property_set(name):
-            setattr(settings_of(target), name, getattr(settings_of(source), name))
+    with live.paused():
+        _copy(settings_of(source), settings_of(target))
+
+
+def _copy(source, target) -> None:
+    for name in set(source.bl_rna.properties.keys()) - {"rna_type", "name"}:
+        if isinstance(getattr(source, name), bpy.types.PropertyGroup):
+            _copy(getattr(source, name), getattr(target, name))
+        elif source.is_property_set(name):
+            setattr(target, name, getattr(source, name))
 
 
 def attach() -> None:
@@ -62,74 +77,61 @@ def detach() -> None:
     delattr(bpy.types.Scene, SCENE_PROPERTY)
 
 
-def _update_stain(settings, context) -> None:
-    """Show a moved slider on the active object's stain at once; values that contradict each other wait."""
-    material = stain_on_material.material_of(context.object)
-    if material is None or stain_on_material.stain_node(material) is None or problem(settings):
-        return
-    try:
-        stain_on_material.apply_stain(material, stain_parameters(settings), settings.backend)
-    except UserError as error:  # this Blender's shaders cannot show the values; the buttons say so when pressed
-        print(f"Surface Impurities: {error}")
-
-
-def _label(field: Field) -> str:
-    """ "radius_mm" -> "Radius (mm)"; "noise_" goes, or the sidebar at its usual width would cut the unit off."""
-    words = field.name.removeprefix("noise_").removesuffix("_mm").removesuffix("_per").replace("_", " ").title()
-    return f"{words} ({field.unit})" if field.unit else words
-
-
-def _property(field: Field):
-    (low, high), (soft_low, soft_high) = field.hard, field.soft
-    common = {
-        "name": _label(field),
-        "description": f"{field.tooltip} ({field.symbol})",
-        "min": low,
-        "max": high,
-        "soft_min": soft_low,
-        "soft_max": soft_high,
-        "update": _update_stain,
+def _section_group(name: str, section: type) -> type:
+    properties = {
+        key: parameter_property(key, field, default_of(name, key, field.default), live.changed("scene"))
+        for key, field in parameters_of(section).items()
     }
-    if is_whole(field):
-        return IntProperty(default=field.default, **common)
-    if field.default is None:
-        return FloatVectorProperty(size=3, precision=2, step=100, **common)
-    return FloatProperty(default=field.default, precision=3, step=10, **common)
+    return type(f"SurfaceImpurities{section.__name__}", (bpy.types.PropertyGroup,), {"__annotations__": properties})
 
 
-def _render_property(name: str, default: float | None = None):
-    field = parameters_of(RenderSettings)[name]
-    kind = IntProperty if isinstance(field.default, int) else FloatProperty
-    return kind(
-        name={"samples": "Light Paths per Pixel", "scale_percent": "Image Size (%)"}[name],
-        description=field.metadata["text"].capitalize(),
-        default=field.default if default is None else default,
-        min=field.metadata["low"],
-        max=field.metadata["high"],
-    )
+def _weight(name: str, default: int):
+    return IntProperty(name=name, description=f"Weight of the split '{name.lower()}': its share of the samples",
+                       default=default, min=0, max=1000)  # fmt: skip
 
 
-def plain(value):
-    """What a person typed: Blender stores numbers as float32, which hold seven digits of them."""
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float):
-        return float(f"{value:.7g}")
-    return tuple(plain(float(part)) for part in value)
+SECTION_GROUPS = {name: _section_group(name, section) for name, section in SECTIONS.items()}
+
+
+class SurfaceImpuritiesDataset(bpy.types.PropertyGroup):
+    """What a data set has beside the inspection scene and the stain: how many, and how samples differ."""
+
+    __annotations__ = {
+        "title": StringProperty(name="Name", description="Names the data set's folder, its recipe and its samples",
+                                default="stained_plates"),
+        "count": IntProperty(name="Samples", description="How many images", default=20, min=1, max=10**6),
+        "seed": IntProperty(name="Master Seed", description="Another seed, other plates and stains; "
+                            "also that of the inspection scene's plate", default=1, min=0,
+                            update=live.changed("scene")),
+        "train": _weight("Train", 8),
+        "val": _weight("Val", 1),
+        "test": _weight("Test", 1),
+        "share": FloatProperty(name="Stained", description="Share of the samples that have stains", default=1.0,
+                               min=0.0, max=1.0, precision=2, step=5),
+        "variation": FloatProperty(name="Vary Stains ±", description="Each sample draws the stain's radius, outline, "
+                                   "decay and intensity evenly from the values above, more or less this share of them",
+                                   default=0.2, min=0.0, max=0.9, precision=2, step=5),
+        "offset_mm": FloatProperty(name="Shift Plates ± (mm)", description="How far each plate lies off its place",
+                                   default=1.5, min=0.0, max=50.0, precision=2, step=10),
+        "yaw_deg": FloatProperty(name="Turn Plates ± (°)", description="How far each plate is turned",
+                                 default=0.8, min=0.0, max=45.0, precision=2, step=10),
+        "overwrite": BoolProperty(name="Render Anew", description="Remove a data set of that name first. Without it, a "
+                                  "data set of the same settings goes on where it was stopped"),
+    }  # fmt: skip
 
 
 class SurfaceImpuritiesSettings(bpy.types.PropertyGroup):
     """What the panel edits."""
 
     __annotations__ = {
-        **{field.name: _property(field) for field in FIELDS},
+        **{field.name: stain_property(field, live.changed("stain")) for field in FIELDS},
         "distribution": EnumProperty(
             name="Distribution",
             items=(
                 (GRID, "Grid", "Many stains: one centre in each cell of a jittered grid"),
                 (SINGLE, "Single", "One stain around a given centre"),
             ),
-            update=_update_stain,
+            update=live.changed("stain"),
         ),
         "backend": EnumProperty(
             name="Backend",
@@ -138,14 +140,21 @@ class SurfaceImpuritiesSettings(bpy.types.PropertyGroup):
                 ("nodes", "Nodes", "Shader nodes: every device, Cycles and Eevee"),
                 ("osl", "OSL", "Open Shading Language: Cycles on the processor or OptiX"),
             ),
-            update=_update_stain,
+            update=live.changed("stain"),
         ),
-        "scale_percent": _render_property("scale_percent", default=25.0),
-        "samples": _render_property("samples"),
+        **{name: PointerProperty(type=group) for name, group in SECTION_GROUPS.items()},
+        **{
+            name: parameter_property(name, field, _PANEL_DEFAULTS.get(name, default_of("render", name, field.default)),
+                                     live.changed("scene"))
+            for name, field in _RENDER.items()
+        },
+        "dataset": PointerProperty(type=SurfaceImpuritiesDataset),
         "folder": StringProperty(
-            name="Folder", description="Where rendered pairs are written", subtype="DIR_PATH"
+            name="Folder", description="Where rendered pairs and data sets are written", subtype="DIR_PATH"
         ),
-    }
+        "osl_was_off": BoolProperty(options={"HIDDEN"}, description="The add-on switched the scene's OSL on"),
+    }  # fmt: skip
 
 
-CLASSES = (SurfaceImpuritiesSettings,)
+RENDER_NAMES = tuple(_RENDER)
+CLASSES = (*SECTION_GROUPS.values(), SurfaceImpuritiesDataset, SurfaceImpuritiesSettings)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One picture with its masks and with a given stain, for the panel: `render.py --pair REQUEST.json`.
+
+The request: {"recipe": PATH, "stain": parameters or null, "device": NAME, "out": FOLDER}. The pair is the recipe's
+sample 0 with that stain; progress comes as JSON lines.
+"""
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..core.errors import UserError
+from ..core.sample import draw_sample
+from ..core.settings import load
+from ..core.stain_parameters import StainParameters
+from .command import DONE, FAULT, USAGE
+from .progress import Progress
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Render the pair; returns the exit code."""
+    try:
+        request = json.loads(Path(arguments[1]).read_text(encoding="utf-8"))
+        render_pair(request["recipe"], request["stain"], request["device"], Path(request["out"]))
+    except UserError as error:
+        print(f"render.py: {error}", file=sys.stderr)
+        return USAGE
+    except Exception:
+        traceback.print_exc()
+        return FAULT
+    return DONE
+
+
+def render_pair(recipe: str, stain: dict | None, device: str, out: Path) -> None:
+    """Write image.png, mask.png and instances.png into `out`.
+
+    Raises:
+        UserError: a bad recipe, stain or device.
+    """
+    sample = replace(draw_sample(load(recipe), 0), stain=None if stain is None else StainParameters(**stain))
+    progress = Progress(as_json=True)
+    from . import session
+    from .one_sample import render_sample
+
+    with session.silence():
+        scene, chosen = session.start(device, needs_osl=sample.render.stain_backend == "osl")
+    progress.start(1, 0, chosen)
+    progress.sample("pair")
+    _, files = render_sample(scene, sample, chosen, out)
+    for kind, data in files.items():
+        (out / f"{kind}.png").write_bytes(data)
+    progress.finished("pair")
+    progress.end(str(out))

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender properties made from the parameters that `core/` declares: name, unit, range, default and words, once."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, FloatVectorProperty, IntProperty
+
+from ..core.stain_parameters import Field, is_whole
+
+_UNITS = {"per_mm": "1/mm", "mm": "mm", "um": "µm", "nm": "nm", "px": "px", "deg": "°", "ms": "ms", "w": "W", "e": "e⁻",
+          "percent": "%"}  # fmt: skip
+
+
+def label(name: str) -> str:
+    """ "radius_mm" -> "Radius (mm)": the unit that ends a parameter's name, in brackets."""
+    unit = next((unit for unit in _UNITS if name.endswith(f"_{unit}")), None)
+    words = name.removesuffix(f"_{unit}") if unit else name
+    # Else the sidebar at its usual width would cut the unit off.
+    words = words.removeprefix("noise_").replace("elongation_direction", "direction").replace("quantum_", "q. ")
+    words = words.replace("_", " ").title()
+    return f"{words} ({_UNITS[unit]})" if unit else words
+
+
+def stain_property(field: Field, update: Callable):
+    """The property of one of the stain's `FIELDS`."""
+    (low, high), (soft_low, soft_high) = field.hard, field.soft
+    common = {
+        "name": label(field.name),
+        "description": f"{field.tooltip} ({field.symbol})",
+        "min": low,
+        "max": high,
+        "soft_min": soft_low,
+        "soft_max": soft_high,
+        "update": update,
+    }
+    if is_whole(field):
+        return IntProperty(default=field.default, **common)
+    if field.default is None:
+        return FloatVectorProperty(size=3, precision=2, step=100, **common)
+    return FloatProperty(default=field.default, **_digits((soft_high - soft_low) / 10), **common)
+
+
+def parameter_property(name: str, field: dataclasses.Field, default, update: Callable | None = None):
+    """The property of a parameter that `core.parameter.parameter` declared."""
+    text = field.metadata["text"]
+    common = {"name": label(name), "description": text[:1].upper() + text[1:], "default": default, "update": update}
+    if field.metadata["choices"]:
+        items = [(word, word.replace("_", " ").title(), "") for word in field.metadata["choices"]]
+        return EnumProperty(items=items, **common)
+    if isinstance(field.default, bool):
+        return BoolProperty(**common)
+    low, high = field.metadata["low"], field.metadata["high"]
+    if isinstance(field.default, int):
+        return IntProperty(min=low, max=high, **common)
+    return FloatProperty(min=low, max=high, **_digits(abs(default) or (high - low) / 10), **common)
+
+
+def is_share(field: dataclasses.Field) -> bool:
+    """Whether the parameter's range is so narrow that a slider over the whole of it is of use."""
+    low, high = field.metadata["low"], field.metadata["high"]
+    return low is not None and high - low <= 1.0
+
+
+def plain(value):
+    """What a person typed: Blender stores numbers as float32, which hold seven digits of them."""
+    if isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return float(f"{value:.7g}")
+    return tuple(plain(float(part)) for part in value)
+
+
+def _digits(scale: float) -> dict[str, int]:
+    """How many decimals are shown, and by how much an arrow moves, for values of about this size."""
+    power = math.floor(math.log10(scale))
+    return {"precision": min(max(2 - power, 0), 5), "step": min(max(round(10.0 ** (power + 1)), 1), 100)}

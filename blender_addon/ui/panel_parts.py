@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the panels are drawn of: fields, warnings, a progress bar."""
+
+import textwrap
+from collections.abc import Iterable
+
+from ..core.parameter import parameters_of
+from ..core.stain_parameters import FIELDS, Field
+from .declared import is_share
+
+_NEEDS = {"rim_width": ("rim_gain", "ring_count"), "ring_gain": ("ring_count",),
+          "deposit_frequency_per_mm": ("deposit_contrast",), "elongation_direction_deg": ("elongation",),
+          "noise_frequency_per_mm": ("noise_amplitude_mm",)}  # fmt: skip
+"""Parameters without effect while all of these are off."""
+_OFF = {"elongation": 1.0}
+
+
+def stain_fields(group: str) -> list[Field]:
+    return [field for field in FIELDS if field.group == group]
+
+
+def draw_stain_fields(layout, settings, fields: Iterable[Field]) -> None:
+    """Sliders; those that belong together stand together, and what has no effect is pale."""
+    column, family = None, ""
+    for field in fields:
+        stem = field.name.split("_")[0].removesuffix("s")
+        if column is None or stem != family:
+            column, family = layout.column(align=True), stem
+        row = column.row(align=True)
+        row.active = any(getattr(settings, name) != _OFF.get(name, 0) for name in _NEEDS.get(field.name, ())) \
+            if field.name in _NEEDS else True  # fmt: skip
+        row.prop(settings, field.name, slider=isinstance(field.default, float))
+
+
+def draw_section(layout, group, section: type) -> None:
+    """All parameters of a section of a recipe."""
+    column = layout.column(align=True)
+    for name, field in parameters_of(section).items():
+        if field.metadata["choices"]:
+            column.row(align=True).prop(group, name, expand=True)
+        else:
+            column.prop(group, name, slider=is_share(field))
+
+
+def warn(layout, context, text: str, icon: str = "ERROR") -> None:
+    """Write a warning in lines as wide as the sidebar."""
+    if not text:
+        return
+    # A letter is about 6.5 units wide; 70 go to the tabs, the borders and the icon.
+    width = max(16, int((context.region.width / context.preferences.system.ui_scale - 70) / 6.5))
+    column = layout.box().column(align=True)
+    column.scale_y = 0.8
+    for number, line in enumerate(textwrap.wrap(text, width)):
+        column.label(text=line, icon=icon if number == 0 else "BLANK1")
+
+
+def draw_progress(layout, render, stop: str) -> None:
+    """The bar of a background render, and the button that ends it."""
+    column = layout.box().column(align=True)
+    column.label(text=render.what, icon="RENDER_STILL")
+    if hasattr(column, "progress"):  # 4.2 and later
+        column.progress(factor=render.fraction, text=render.text)
+    else:
+        filled = round(render.fraction * 16)
+        column.label(text="█" * filled + "░" * (16 - filled))
+        column.label(text=render.text)
+    column.operator(stop, text="Stop (Esc)", icon="CANCEL")

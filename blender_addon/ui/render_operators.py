@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The buttons that render: beside the window, which stays alive; Esc or the panel's Stop ends them."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import bpy
+
+from ..core.errors import UserError
+from ..core.recipe_file import write_recipe
+from . import inspection_scene, panel_recipe, properties, stain_on_material
+from .background import BackgroundRender
+from .button import Button
+from .operators import why_not_stain
+
+_INTERVAL_S = 0.25
+_KINDS = ("image", "mask", "instances")
+_running: list["_Work"] = []
+
+
+class _Work:
+    """A background render with what belongs to it in the window."""
+
+    def __init__(self, render: BackgroundRender, scratch: str) -> None:
+        self.render, self.scratch, self.timer = render, scratch, None
+
+    def end(self) -> None:
+        self.render.stop() if self.render.poll() else None
+        if self.timer is not None:
+            bpy.context.window_manager.event_timer_remove(self.timer)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        if self in _running:
+            _running.remove(self)
+        show_status(bpy.context, None)
+
+
+def running() -> BackgroundRender | None:
+    """The render that is at work."""
+    return _running[0].render if _running else None
+
+
+def stop_all() -> None:
+    """End what runs, for the add-on that is switched off and the window that is closed."""
+    for work in list(_running):
+        work.end()
+
+
+def why_not_folder(context) -> str:
+    """Why the panel's folder cannot be written to, or nothing."""
+    folder = properties.settings_of(context.scene).folder
+    if not folder:
+        return "Choose a folder"
+    if folder.startswith("//") and not bpy.data.filepath:
+        return "Save the file first, or choose a folder that does not begin with //"
+    return ""
+
+
+class _RenderButton(Button):
+    """Starts a background render: in a window it comes back at once, without one it waits."""
+
+    bl_options = {"REGISTER"}  # noqa: RUF012 - Blender's way; what is on disk cannot be undone
+
+    def invoke(self, context, event):
+        try:
+            self.work = self.begin(context, properties.settings_of(context.scene))
+        except UserError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.work.timer = context.window_manager.event_timer_add(_INTERVAL_S, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context, event):
+        if self.work not in _running:  # stopped by the panel's button
+            return self._finish(context)
+        if event.type == "ESC" and event.value == "PRESS":
+            self.work.render.stop()
+        elif event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        if self.work.render.poll():
+            show_status(context, f"{self.work.render.what}: {self.work.render.text}. Esc stops")
+            return {"PASS_THROUGH"}
+        return self._finish(context)
+
+    def cancel(self, context):
+        self.work.end()
+
+    def run(self, context, settings) -> None:
+        work = self.begin(context, settings)
+        try:
+            work.render.wait()
+            self.conclude(work)
+        finally:
+            work.end()
+
+    def begin(self, context, settings) -> _Work:
+        scratch = tempfile.mkdtemp(prefix="surface_impurities_")
+        try:
+            work = _Work(BackgroundRender(self.arguments(context, settings, Path(scratch)), self.bl_label), scratch)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        _running.append(work)
+        return work
+
+    def conclude(self, work: _Work) -> None:
+        """Say how it went. Raises UserError where it went wrong."""
+        if work.render.stopped:
+            self.report({"WARNING"}, self.stopped_text(work.render))
+        elif work.render.exit_code:
+            raise UserError(work.render.complaint)
+        else:
+            self.report({"INFO"}, self.done(work))
+
+    def _finish(self, context):
+        try:
+            self.conclude(self.work)
+            return {"FINISHED"}
+        except UserError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        finally:
+            self.work.end()
+            show_status(context, None)
+
+
+class RenderPair(_RenderButton, bpy.types.Operator):
+    bl_idname = "surface_impurities.render_pair"
+    bl_label = "Render Pair"
+    bl_description = (
+        "Render the inspection scene's image, class mask and instances into the folder, as the headless renderer does. "
+        "You can go on working; Esc stops it"
+    )
+
+    @classmethod
+    def why_not(cls, context) -> str:
+        if running():
+            return "A render is at work; wait for it or press Esc"
+        plate = inspection_scene.plate_of(context.scene)
+        if plate is None:
+            return "This is not an inspection scene; press Set Up Inspection Scene"
+        stain = why_not_stain(context) if stain_on_material.is_stained(plate.active_material) else ""
+        return why_not_folder(context) or panel_recipe.scene_problem(properties.settings_of(context.scene)) or stain
+
+    def arguments(self, context, settings, scratch: Path) -> list[str]:
+        self.folder = Path(bpy.path.abspath(settings.folder))
+        _make(self.folder)
+        stained = stain_on_material.is_stained(inspection_scene.plate_of(context.scene).active_material)
+        stain = asdict(properties.stain_parameters(settings)) if stained else None
+        write_recipe(panel_recipe.scene_recipe(settings), scratch / "recipe.toml")
+        request = {"recipe": str(scratch / "recipe.toml"), "stain": stain, "out": str(scratch),
+                   "device": inspection_scene.device_of(context.scene)}  # fmt: skip
+        (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        return ["--pair", str(scratch / "request.json")]
+
+    def done(self, work: _Work) -> str:
+        number = 1
+        while any(self.folder.glob(f"pair_{number:04d}_*.png")):
+            number += 1
+        names = [f"pair_{number:04d}_{kind}.png" for kind in _KINDS]
+        for kind, name in zip(_KINDS, names, strict=True):
+            _move(Path(work.scratch) / f"{kind}.png", self.folder / name)
+        return f"Wrote {', '.join(names)} to {self.folder}"
+
+    def stopped_text(self, render: BackgroundRender) -> str:
+        return "Stopped; nothing was written"
+
+
+class RenderDataset(_RenderButton, bpy.types.Operator):
+    bl_idname = "surface_impurities.render_dataset"
+    bl_label = "Render Data Set"
+    bl_description = (
+        "Render images with class masks, instances and records into a folder of that name, beside its recipe. "
+        "You can go on working; Esc stops it, and the same button goes on from there"
+    )
+
+    @classmethod
+    def why_not(cls, context) -> str:
+        if running():
+            return "A render is at work; wait for it or press Esc"
+        dataset = panel_recipe.dataset_problem(properties.settings_of(context.scene))
+        return why_not_folder(context) or dataset or why_not_stain(context)
+
+    def arguments(self, context, settings, scratch: Path) -> list[str]:
+        recipe = panel_recipe.dataset_recipe(settings)
+        folder = Path(bpy.path.abspath(settings.folder))
+        path, out = folder / f"{recipe.name}.toml", folder / recipe.name
+        # The recipe that is beside a data set stays what it was made by, unless that is to go.
+        if out.exists() and not settings.dataset.overwrite:
+            path = scratch / path.name
+        write_recipe(recipe, path, _HEADING.format(name=recipe.name))
+        device = inspection_scene.device_of(context.scene)
+        overwrite = ["--overwrite"] if settings.dataset.overwrite else []
+        return ["--recipe", str(path), "--out", str(out), "--device", device, "--json-progress", *overwrite]
+
+    def done(self, work: _Work) -> str:
+        render = work.render
+        new = "all were there" if not render.new else f"{render.new} rendered now"
+        return f"{render.total} samples in {render.folder}, {new}"
+
+    def stopped_text(self, render: BackgroundRender) -> str:
+        return f"Stopped; {render.done} of {render.total} samples are finished, the same button goes on from there"
+
+
+class StopRender(Button, bpy.types.Operator):
+    bl_idname = "surface_impurities.stop_render"
+    bl_label = "Stop"
+    bl_description = "End the render; finished samples stay (Esc does the same)"
+    bl_options = {"REGISTER"}  # noqa: RUF012 - Blender's way
+
+    @classmethod
+    def why_not(cls, context) -> str:
+        return "" if running() else "No render is at work"
+
+    def run(self, context, settings) -> None:
+        for work in _running:  # its own operator sees the end, and says what is kept
+            work.render.stop()
+
+
+class ExportRecipe(Button, bpy.types.Operator):
+    bl_idname = "surface_impurities.export_recipe"
+    bl_label = "Export Recipe"
+    bl_description = "Write the data set's recipe (TOML), to be rendered without a window, here or elsewhere"
+    bl_options = {"REGISTER"}  # noqa: RUF012 - Blender's way
+
+    filepath: bpy.props.StringProperty(subtype="FILE_PATH")
+    filter_glob: bpy.props.StringProperty(default="*.toml", options={"HIDDEN"})
+
+    @classmethod
+    def why_not(cls, context) -> str:
+        return panel_recipe.dataset_problem(properties.settings_of(context.scene))
+
+    def invoke(self, context, event):
+        settings = properties.settings_of(context.scene)
+        self.filepath = str(Path(bpy.path.abspath(settings.folder) or "") / f"{settings.dataset.title}.toml")
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def run(self, context, settings) -> None:
+        path = Path(bpy.path.abspath(self.filepath)).with_suffix(".toml")
+        recipe = panel_recipe.dataset_recipe(settings)
+        write_recipe(recipe, path, _HEADING.format(name=recipe.name))
+        self.report({"INFO"}, f"Wrote {path}; its first lines say how to render it")
+
+
+class OpenFolder(Button, bpy.types.Operator):
+    bl_idname = "surface_impurities.open_folder"
+    bl_label = "Open Folder"
+    bl_description = "Show the folder in the system's file browser"
+    bl_options = {"REGISTER"}  # noqa: RUF012 - Blender's way
+
+    @classmethod
+    def why_not(cls, context) -> str:
+        folder = properties.settings_of(context.scene).folder
+        missing = why_not_folder(context)
+        return missing or ("" if Path(bpy.path.abspath(folder)).is_dir() else "The folder is made by the first render")
+
+    def run(self, context, settings) -> None:
+        bpy.ops.wm.path_open(filepath=bpy.path.abspath(settings.folder))
+
+
+_HEADING = """\
+A data set of the add-on's panel. Without a window:
+    blender -b -P surface_impurities/render.py -- --recipe {name}.toml --out {name}"""
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror or error}; choose another folder") from error
+
+
+def _move(source: Path, target: Path) -> None:
+    """Copy beside the target, then rename: the two may lie on different disks."""
+    beside = target.with_name(f".{target.name}.part")
+    try:
+        shutil.copyfile(source, beside)
+        os.replace(beside, target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise UserError(f"cannot write {target}: {error.strerror or error}; choose another folder") from error
+
+
+def show_status(context, text: str | None) -> None:
+    """Write a line into the window's status bar (None: Blender's own again) and draw the sidebar anew."""
+    manager = context.window_manager
+    for window in manager.windows if manager else ():
+        window.workspace.status_text_set(text)
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+CLASSES = (RenderPair, RenderDataset, StopRender, ExportRecipe, OpenFolder)
