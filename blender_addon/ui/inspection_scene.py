@@ -101,7 +101,7 @@ def render_pair(scene: bpy.types.Scene, folder: Path) -> list[Path]:
 
 def _build(scene: bpy.types.Scene, sample: Sample) -> InspectionScene:
     """The scene of `sample`, with the settings under which F12 shows what the camera sees."""
-    built = build_inspection(scene, sample)
+    built = build_inspection(scene, sample, to_keep=True)
     session.configure(scene)
     scene.render.resolution_x, scene.render.resolution_y = sample.size_px
     scene.cycles.samples = sample.render.samples
