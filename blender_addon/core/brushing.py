@@ -48,6 +48,7 @@ _SPREADS = ((0.2, 5.3), (0.45, 13.7), (1.2, 41.3))
 _TEXELS_PER_SPACING = 12
 _TEXEL_ALONG_MM = 0.4
 """At most; less where grooves lean so much that they would cross a texel within one."""
+_TEXELS_PER_PIXEL = 16
 _LARGEST_SIDE = 16384
 _BLOCK_ROWS = 256
 
@@ -97,14 +98,18 @@ def bands(along: np.ndarray, across: np.ndarray, surface: Surface) -> np.ndarray
 
 
 @lru_cache(maxsize=2)
-def bake(surface: Surface, left_mm: float, right_mm: float, bottom_mm: float, top_mm: float) -> GrainTexture:
+def bake(
+    surface: Surface, left_mm: float, right_mm: float, bottom_mm: float, top_mm: float, coarsen: int = 1
+) -> GrainTexture:
     """The surface over the rectangle `left_mm` .. `right_mm` along, `bottom_mm` .. `top_mm` across the grain.
 
+    Texels are point samples; `coarsen` leaves out all but every n-th row, which keeps the statistics of the slopes.
     Texels lie on one lattice for all rectangles, so that pictures of neighbouring places see the same surface. They are
     coarser where the rectangle would have more than 16,384 rows, the largest texture of many graphics processors.
     """
     step_c = surface.finest_spacing_um * 1e-3 / _TEXELS_PER_SPACING
     step_a = min(_TEXEL_ALONG_MM, step_c / max(math.tan(math.radians(surface.angle_spread_deg)), 1e-6))
+    step_c *= coarsen
     step_c *= math.ceil((top_mm - bottom_mm) / step_c / (_LARGEST_SIDE - 2))
     first_a, first_c = math.floor(left_mm / step_a) - 1, math.floor(bottom_mm / step_c) - 1
     columns, rows = math.ceil(right_mm / step_a) + 1 - first_a, math.ceil(top_mm / step_c) + 1 - first_c
@@ -119,11 +124,16 @@ def bake(surface: Surface, left_mm: float, right_mm: float, bottom_mm: float, to
     return GrainTexture(values, (first_a * step_a, first_c * step_c), (step_a, step_c))
 
 
+def coarsening(surface: Surface, pixel_um: float) -> int:
+    """How much coarser the texture may be for pixels of this size: as long as each one covers 16 rows of texels."""
+    return max(1, int(pixel_um * _TEXELS_PER_SPACING / (surface.finest_spacing_um * _TEXELS_PER_PIXEL)))
+
+
 def _waves(along: np.ndarray, seed: int) -> np.ndarray:
-    phases = (2.0 * math.pi * uniform(seed, k, "groove wave") for k in range(len(_WAVES)))
-    waves = (size * np.sin(along * (2.0 * math.pi / length) + phase) for (size, length), phase in zip(_WAVES, phases,
-                                                                                                    strict=True))  # fmt: skip
-    return sum(waves).astype(np.float32)
+    total = np.float32(0.0)
+    for k, (size, length) in enumerate(_WAVES):
+        total = total + size * np.sin(2.0 * math.pi * (along / length + uniform(seed, k, "groove wave")))
+    return total.astype(np.float32)
 
 
 def _spread(place: np.ndarray, seed: int, scale: int) -> np.ndarray:

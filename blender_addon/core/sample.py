@@ -123,6 +123,7 @@ def draw_sample(recipe: Recipe, index: int) -> Sample:
     pose = section(Plate, "plate")
     camera = section(Camera, "camera")
     dents, scratches = _draw_defects(recipe, shot, split, position, *_defect_area(acquisition, pose, camera))
+    side = shot.purpose("surface")
     plate = replace(
         pose,
         offset_x_mm=round(pose.offset_x_mm - shot.camera_x_mm, 9),
@@ -137,7 +138,7 @@ def draw_sample(recipe: Recipe, index: int) -> Sample:
         acquisition=acquisition,
         shot=shot,
         plate=plate,
-        surface=section(Surface, "surface", shot.purpose("surface"), seed=seed(master, shot.plate, shot.purpose("surface"))),
+        surface=section(Surface, "surface", side, seed=seed(master, shot.plate, side)),
         light=_draw_light(recipe, shot.plate),
         camera=camera,
         sensor=section(Sensor, "sensor"),

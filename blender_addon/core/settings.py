@@ -49,7 +49,7 @@ class DefectOccurrence:
     share: float = parameter(1.0, 0.0, 1.0, "share of the samples, within their split, that have defects")
     side: str = parameter("both", None, None, "side of the plate that has this defect", ("both", *SIDES))
     count: int = parameter(1, 0, 100, "number in one image")
-    border_mm: float = parameter(3.0, -100.0, 1000.0, "least distance to the border of the image; of the plate, for a grid")
+    border_mm: float = parameter(3.0, -100.0, 1000.0, "least distance to the border of the image, or of the plate")
     distance_mm: float = parameter(4.0, 0.0, 1000.0, "distance to the other defects, where there is room")
 
 
@@ -209,7 +209,8 @@ def _parse_section(path: Path, section: str, table: Any) -> dict[str, Any]:
         raise UserError(f"{path}: render.bits = {parsed['bits']!r}: expected 8 or 16")
     ranges = [key for key in CONSTANT if section == "acquisition" and isinstance(parsed.get(key), Range)]
     if ranges:
-        raise UserError(f"{path}: acquisition.{ranges[0]} = {table[ranges[0]]!r}: expected one whole number, not a range")
+        place = f"{path}: acquisition.{ranges[0]}"
+        raise UserError(f"{place} = {table[ranges[0]]!r}: expected one whole number, the same for all plates")
     return parsed
 
 

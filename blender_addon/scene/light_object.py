@@ -9,7 +9,7 @@ from ..core.ring_light import RingLight
 
 
 def build_light(light: RingLight, name: str, collection: bpy.types.Collection) -> bpy.types.Object:
-    """Add the ring to `collection`, facing down. Segments of one radiance share a material; a dead one emits nothing."""
+    """Add the ring to `collection`, facing down; segments of one radiance share a material."""
     outer, inner = (corners * 1e-3 for corners in light.corners_mm())
     vertices = [(float(x), float(y), 0.0) for x, y in (*outer, *inner)]
     # Clockwise as seen from above, so that the normals point at the plate.

@@ -9,7 +9,7 @@ import math
 import bpy
 import numpy as np
 
-from ..core.brushing import GrainTexture, bake, to_grain
+from ..core.brushing import GrainTexture, bake, coarsening, to_grain
 from ..core.sample import Sample
 from . import compat
 from .compat import SocketSpec
@@ -32,7 +32,9 @@ def build_surface_group(sample: Sample, name: str, whole_plate: bool = False) ->
     The texture covers what the camera sees, or the whole plate; beyond it, its border goes on.
     """
     surface = sample.surface
-    texture = bake(surface, *_window(sample, whole_plate))
+    pixel_um = sample.camera.object_pixel_um * 100.0 / sample.render.scale_percent
+    coarsen = 1 if whole_plate else coarsening(surface, pixel_um)
+    texture = bake(surface, *_window(sample, whole_plate), coarsen)
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
     compat.ensure_group_sockets(tree, _INPUTS, _OUTPUTS)
     f = Formula(tree)
@@ -45,7 +47,8 @@ def build_surface_group(sample: Sample, name: str, whole_plate: bool = False) ->
         u = f.math("DOT_PRODUCT", position, (cosine / length, sine / length, 0.0)) - left / length
         v = f.math("DOT_PRODUCT", position, (-sine / height, cosine / height, 0.0)) - bottom / height
         lookup = f.node("ShaderNodeTexImage", "grooves", image=_image(texture, name))
-        lookup.interpolation, lookup.extension = "Linear", "EXTEND"
+        # A mean of two rows that are far apart would be a slope that neither has.
+        lookup.interpolation, lookup.extension = "Linear" if coarsen == 1 else "Closest", "EXTEND"
         f.feed(lookup.inputs["Vector"], _combine(f, u.named("along"), v.named("across")))
         parts = f.node("ShaderNodeSeparateXYZ")
         tree.links.new(lookup.outputs["Color"], parts.inputs["Vector"])

@@ -82,6 +82,16 @@ def test_windows_of_one_plate_share_their_texels():
     np.testing.assert_allclose(seen[..., 1], part.values[..., 1], atol=5e-3)
 
 
+def test_a_coarse_texture_keeps_the_statistics():
+    fine = brushing.bake(SURFACE, -10.0, 10.0, -20.0, 20.0).values[..., 0]
+    for pixel_um, factor in ((38.0, 1), (152.0, 1), (380.0, 4), (1265.0, 15)):
+        assert brushing.coarsening(SURFACE, pixel_um) == factor
+        coarse = brushing.bake(SURFACE, -10.0, 10.0, -20.0, 20.0, factor).values[..., 0]
+        assert coarse.shape[0] == pytest.approx(fine.shape[0] / factor, abs=3)
+        assert coarse.std() == pytest.approx(fine.std(), rel=0.05)
+        assert np.quantile(coarse, [0.01, 0.99]) == pytest.approx(np.quantile(fine, [0.01, 0.99]), rel=0.1)
+
+
 def test_nothing_repeats_across_or_along_the_grain():
     across = np.arange(-50, 50, 0.0075)
     line = np.concatenate([brushing.groove_slope(a, across, SURFACE)[None] for a in (-30.0, 0.0, 30.0)]).astype(float)
