@@ -15,7 +15,7 @@ endif
 RECIPE ?= scenes/recipes/synth_ws.toml
 ARGS ?=
 
-.PHONY: help setup demo test test-matrix test-training test-rendering lint addon render train finetune meld calibrate evaluate predict bench clean
+.PHONY: help setup demo test test-matrix test-training test-rendering lint addon render train finetune meld calibrate evaluate predict bench bench-render gallery clean
 .DELETE_ON_ERROR:
 
 help:
@@ -31,7 +31,8 @@ help:
 	@echo 'make evaluate   MODEL="M.h5 ..." DATA=DIR OUT=DIR'
 	@echo 'make predict    MODEL=M.h5 IMAGES="a.png folder" OUT=DIR'
 	@echo 'make addon      the Blender extension as a zip in build/'
-	@echo 'make bench      speed and memory, as ratios'
+	@echo 'make bench      speed and memory, as ratios; make bench-render: the renderer alone'
+	@echo 'make gallery    pictures of the inspection scene, in docs/gallery/'
 	@echo 'make lint       check the style'
 	@echo 'make clean      remove what was built (not the environments, not out/)'
 	@echo
@@ -103,6 +104,15 @@ predict: .venv/.done
 
 bench: .venv/.done
 	$(TRAINING) tests/bench/bench_coreset.py $(ARGS)
+ifneq ($(wildcard .venv-blender/.done),)
+	$(RENDERING) tests/bench/bench_render.py
+endif
+
+bench-render: .venv-blender/.done
+	$(RENDERING) tests/bench/bench_render.py $(ARGS)
+
+gallery: .venv-blender/.done
+	$(RENDERING) tools/gallery_scene.py $(ARGS)
 
 clean:
 	rm -rf build dist training/*.egg-info .pytest_cache .ruff_cache

@@ -18,7 +18,8 @@ from typing import Any
 from .errors import UserError
 
 FORMAT_VERSION = 1
-FOLDERS = {"image": "images", "mask": "masks", "instances": "instances"}
+REQUIRED = ("image", "mask", "instances")
+FOLDERS = {"image": "images", "mask": "masks", "instances": "instances", "region": "regions"}
 DESCRIPTION = "dataset.json"
 _PART = ".part"
 _STALE_S = 3600.0
@@ -70,7 +71,7 @@ class DatasetFolder:
         _guard(self.path, lambda: self.path.mkdir(parents=True, exist_ok=True))
         # First of all, since without it a killed run's folder would pass for somebody else's.
         _write(self.path / DESCRIPTION, (json.dumps(description, indent=2) + "\n").encode())
-        for folder in (self.path / name for name in FOLDERS.values()):
+        for folder in (self.path / FOLDERS[kind] for kind in REQUIRED):
             _guard(folder, lambda folder=folder: folder.mkdir(exist_ok=True))
         self._remove_stale_parts()
         self._own = {record["id"]: record for record in _read_records(self._records_path)}
@@ -81,18 +82,22 @@ class DatasetFolder:
         return {record["id"]: record for file in files for record in _read_records(file)}
 
     def finished(self, ids: Iterable[str]) -> set[str]:
-        """Those of `ids` that have a record and whose three files have its checksums."""
+        """Those of `ids` that have a record and whose files are there and have its checksums."""
         records = self.records()
         return {name for name in ids if name in records and self._is_whole(records[name])}
 
     def add(self, record: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-        """Write the `files` ("image", "mask", "instances") of a sample, then its record, checksums added.
+        """Write the `files` ("image", "mask", "instances", perhaps "region") of a sample, then its record with their
+        checksums.
 
         Raises:
             UserError: a file cannot be written (no room, no permission).
         """
         sums = {}
         for kind, data in files.items():
+            if kind not in REQUIRED:
+                folder = self.path / FOLDERS[kind]
+                _guard(folder, lambda folder=folder: folder.mkdir(exist_ok=True))
             _write(self._file(kind, record["id"]), data)
             sums[kind] = hashlib.sha256(data).hexdigest()
         self._own[record["id"]] = {**record, "sha256": sums}
@@ -116,7 +121,9 @@ class DatasetFolder:
 
     def _is_whole(self, record: Mapping[str, Any]) -> bool:
         sums = record.get("sha256", {})
-        for kind in FOLDERS:
+        for kind in {*REQUIRED, *sums}:
+            if kind not in FOLDERS:
+                return False
             try:
                 data = self._file(kind, record["id"]).read_bytes()
             except OSError:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import aluminium
 from .parameter import parameter
 
 
@@ -36,7 +37,7 @@ class Plate:
 
 @dataclass(frozen=True)
 class Surface:
-    """Brushed metal after a parallel texture model: grooves of random spacing, width, depth and length, superposed.
+    """Brushed metal: grooves of random spacing, width, depth and length, superposed; `brushing.py` has the formula.
 
     Grooves wider than `finest_spacing_um` are drawn one by one and bend the normal; what is finer is the statistics
     of the microfacets (roughness, anisotropy).
@@ -44,13 +45,15 @@ class Surface:
 
     seed: int
     grain_angle_deg: float = parameter(0.0, -180.0, 180.0, "direction of the grooves, from x")
-    angle_spread_deg: float = parameter(0.35, 0.0, 10.0, "spread of the directions between the scales")
-    finest_spacing_um: float = parameter(100.0, 20.0, 1000.0, "spacing of the finest grooves that are drawn")
-    scale_ratio: float = parameter(2.6, 1.2, 5.0, "ratio of spacing from one scale to the next")
+    angle_spread_deg: float = parameter(0.35, 0.0, 2.0, "spread of the directions between the scales")
+    finest_spacing_um: float = parameter(60.0, 20.0, 1000.0, "spacing of the finest grooves that are drawn")
+    scale_ratio: float = parameter(1.7, 1.2, 5.0, "ratio of spacing from one of the six scales to the next")
     groove_width: float = parameter(0.55, 0.1, 0.95, "mean width of a groove as a share of its spacing")
-    groove_length_mm: float = parameter(16.0, 1.0, 100.0, "mean length of the grooves of the finest scale")
-    groove_slope: float = parameter(0.045, 0.0, 0.5, "steepest slope of an average groove's flank; gives the depth")
+    groove_length_mm: float = parameter(8.0, 1.0, 100.0, "mean length of the grooves of the finest scale")
+    groove_slope: float = parameter(0.035, 0.0, 0.5, "steepest slope of an average groove's flank; gives the depth")
     roughness: float = parameter(0.25, 0.05, 1.0, "microfacet roughness (its square is the GGX width)")
     anisotropy: float = parameter(0.68, 0.0, 0.98, "how much wider the microfacets spread across the grain than along")
-    reflectance: float = parameter(0.92, 0.2, 0.99, "reflectance at normal incidence; aluminium 0.92")
+    reflectance: float = parameter(
+        round(aluminium.reflectance(550.0), 3), 0.2, 0.99, "reflectance at normal incidence; bare aluminium 0.921"
+    )
     streak_contrast: float = parameter(0.10, 0.0, 0.5, "variation of reflectance and roughness in bands")

@@ -2,17 +2,18 @@
 """One sample of a data set, drawn from a recipe: everything that decides its pixels, and nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from .acquisition import Acquisition, Shot, constant, shot_of
 from .camera import Camera
 from .dent import Dent
 from .errors import UserError
 from .parameter import Range, draw
 from .plate import Plate, Surface
-from .ring_light import RingLight
+from .ring_light import SEGMENTS, RingLight, segment_brightness
 from .scratch import Scratch
 from .seeding import seed, spread, uniform
 from .sensor import Sensor
@@ -31,7 +32,10 @@ class Sample:
     split: str
     group: str
     seed: int
+    acquisition: Acquisition
+    shot: Shot
     plate: Plate
+    """Its offset is from the camera's axis: the pose of the plate less the place of the camera."""
     surface: Surface
     light: RingLight
     camera: Camera
@@ -56,6 +60,7 @@ class Sample:
         light = {
             **asdict(self.light),
             "radiance_w_m2_sr": self.light.radiance_w_m2_sr,
+            "segment_radiances_w_m2_sr": list(self.light.segment_radiances_w_m2_sr),
             "total_power_w": self.light.total_power_w,
         }
         width, height = self.camera.field_mm
@@ -68,6 +73,7 @@ class Sample:
             "field_height_mm": height,
         }
         return {
+            "acquisition": {**asdict(self.acquisition), **self.shot._asdict()},
             "plate": asdict(self.plate),
             "surface": asdict(self.surface),
             "light": light,
@@ -107,60 +113,93 @@ def draw_sample(recipe: Recipe, index: int) -> Sample:
         UserError: the drawn stain is impossible (its cells are smaller than its reach).
     """
     master = recipe.seed
-    split, position = split_of(recipe, index)
+    shot = _draw_shot(recipe, index)
+    split, position = split_of(recipe, shot.plate)
 
-    def section(kind: type, name: str, **fixed: Any) -> Any:
-        return draw(kind, recipe.section(name), master, index, name, **fixed)
+    def section(kind: type, name: str, purpose: str = "", **fixed: Any) -> Any:
+        return draw(kind, recipe.section(name), master, shot.plate, purpose or name, **fixed)
 
-    plate = section(Plate, "plate")
+    acquisition = section(Acquisition, "acquisition")
+    pose = section(Plate, "plate")
     camera = section(Camera, "camera")
-    dents, scratches = _draw_defects(recipe, index, split, position, plate, camera)
+    dents, scratches = _draw_defects(recipe, shot, split, position, *_defect_area(acquisition, pose, camera))
+    side = shot.purpose("surface")
+    plate = replace(
+        pose,
+        offset_x_mm=round(pose.offset_x_mm - shot.camera_x_mm, 9),
+        offset_y_mm=round(pose.offset_y_mm - shot.camera_y_mm, 9),
+    )
     return Sample(
         index=index,
         id=sample_id(recipe, index),
         split=split,
-        group=f"{recipe.plates}-{recipe.seed}-plate{index:04d}",
+        group=f"{recipe.plates}-{recipe.seed}-plate{shot.plate:04d}",
         seed=seed(master, index, "sample"),
+        acquisition=acquisition,
+        shot=shot,
         plate=plate,
-        surface=section(Surface, "surface", seed=seed(master, index, "surface")),
-        light=section(RingLight, "light"),
+        surface=section(Surface, "surface", side, seed=seed(master, shot.plate, side)),
+        light=_draw_light(recipe, shot.plate),
         camera=camera,
         sensor=section(Sensor, "sensor"),
         render=section(RenderSettings, "render"),
-        stain=_draw_stain(recipe, index, split, position),
+        stain=_draw_stain(recipe, shot, split, position),
         scratches=scratches,
         dents=dents,
     )
 
 
-def _draw_stain(recipe: Recipe, index: int, split: str, position: int) -> StainParameters | None:
+def _draw_shot(recipe: Recipe, index: int) -> Shot:
+    table = recipe.section("acquisition")
+    plate = index // Acquisition(**constant(table)).shots
+    return shot_of(draw(Acquisition, table, recipe.seed, plate, "acquisition"), index, recipe.seed)
+
+
+def _draw_light(recipe: Recipe, plate: int) -> RingLight:
+    light = draw(RingLight, recipe.section("light"), recipe.seed, plate, "light")
+    draws = [uniform(recipe.seed, plate, f"light.segment{k}") for k in range(SEGMENTS)]
+    return replace(light, segments=segment_brightness(light.segment_spread, light.dead_segment, draws))
+
+
+def _draw_stain(recipe: Recipe, shot: Shot, split: str, position: int) -> StainParameters | None:
     if not recipe.has("stain", split):
         return None
     table = recipe.section("stain")
-    occurrence = draw(StainOccurrence, table, recipe.seed, index, "stain")
-    if spread(position, "stain") >= occurrence.share:
+    purpose = shot.purpose("stain")
+    occurrence = draw(StainOccurrence, table, recipe.seed, shot.plate, purpose)
+    if occurrence.side not in ("both", shot.side) or spread(position, "stain") >= occurrence.share:
         return None
-    values = asdict(draw(StainSection, table, recipe.seed, index, "stain"))
+    values = asdict(draw(StainSection, table, recipe.seed, shot.plate, purpose))
     try:
-        return StainParameters(seed=seed(recipe.seed, index, "stain"), **values)
+        return StainParameters(seed=seed(recipe.seed, shot.plate, purpose), **values)
     except UserError as error:
-        raise UserError(f"recipe {recipe.name}, sample {index}: {error}") from error
+        raise UserError(f"recipe {recipe.name}, plate {shot.plate}: {error}") from error
 
 
-def _draw_defects(recipe: Recipe, index: int, split: str, position: int, plate: Plate, camera: Camera):
-    """Dents and scratches of one sample. One decision for all kinds: a plate is either clean or it is not."""
+def _defect_area(acquisition: Acquisition, pose: Plate, camera: Camera) -> tuple[tuple[float, float], Plate]:
+    """Width and height of the area that holds the defects, and the pose of the plate under it.
+
+    The image, where there is one for each side, so that it shows all of them; otherwise the plate.
+    """
+    if acquisition.is_grid:
+        return (pose.width_mm, pose.length_mm), replace(pose, offset_x_mm=0.0, offset_y_mm=0.0, yaw_deg=0.0)
+    return camera.field_mm, pose
+
+
+def _draw_defects(recipe: Recipe, shot: Shot, split: str, position: int, area: tuple[float, float], pose: Plate):
+    """Dents and scratches of one side of a plate. One decision for all kinds: a plate is either clean or it is not."""
     placed: list[Dent | Scratch] = []
     for name, kind in (("dent", Dent), ("scratch", Scratch)):
         if not recipe.has(name, split):
             continue
         table = recipe.section(name)
-        occurrence = draw(DefectOccurrence, table, recipe.seed, index, name)
-        if spread(position, "") >= occurrence.share:
+        occurrence = draw(DefectOccurrence, table, recipe.seed, shot.plate, shot.purpose(name))
+        if occurrence.side not in ("both", shot.side) or spread(position, "") >= occurrence.share:
             continue
         for number in range(occurrence.count):
-            purpose = f"{name}{number}"
+            purpose = shot.purpose(f"{name}{number}")
             tries = (
-                _place(kind, table, recipe.seed, index, f"{purpose}.try{k}", purpose, plate, camera, occurrence)
+                _place(kind, table, recipe.seed, shot.plate, f"{purpose}.try{k}", purpose, area, pose, occurrence)
                 for k in range(_PLACEMENT_TRIES)
             )
             placed.append(_first_with_room(tries, placed, occurrence.distance_mm))
@@ -171,20 +210,20 @@ def _draw_defects(recipe: Recipe, index: int, split: str, position: int, plate: 
 
 
 def _place(
-    kind: type, table: Any, master: int, index: int, place: str, purpose: str, plate: Plate, camera: Camera,
+    kind: type, table: Any, master: int, index: int, place: str, purpose: str, area: tuple[float, float], pose: Plate,
     occurrence: DefectOccurrence,
 ) -> Any:  # fmt: skip
-    """The defect `purpose` at a place of its own for each `place`, whole within the image's border if it fits."""
+    """The defect `purpose` at a place of its own for each `place`, whole within the area's border if it fits."""
     shape = draw(kind, table, master, index, purpose, centre_x_mm=0.0, centre_y_mm=0.0)
     points, radius = shape.footprint()
     centre = []
-    for axis, extent in enumerate(camera.field_mm):
+    for axis, extent in enumerate(area):
         # The plate's yaw is small: its effect on the footprint's extent lies within the border.
         low = -extent / 2 + occurrence.border_mm + radius - points[:, axis].min()
         high = extent / 2 - occurrence.border_mm - radius - points[:, axis].max()
         fraction = uniform(master, index, f"{place}.{'xy'[axis]}")
         centre.append(Range(low, high).at(fraction) if low < high else (low + high) / 2)
-    x, y = (round(float(value), 6) for value in plate.from_world(np.array(centre)))
+    x, y = (round(float(value), 6) for value in pose.from_world(np.array(centre)))
     return draw(kind, table, master, index, purpose, centre_x_mm=x, centre_y_mm=y)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .acquisition import CONSTANT, SIDES, Acquisition
 from .camera import Camera
 from .dent import Dent
 from .errors import UserError
@@ -38,6 +39,7 @@ class StainOccurrence:
     """Which samples have stains."""
 
     share: float = parameter(1.0, 0.0, 1.0, "share of the samples, within their split, that have stains")
+    side: str = parameter("both", None, None, "side of the plate that has stains", ("both", *SIDES))
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,9 @@ class DefectOccurrence:
     """Which samples have this defect, how many, and where they may lie."""
 
     share: float = parameter(1.0, 0.0, 1.0, "share of the samples, within their split, that have defects")
+    side: str = parameter("both", None, None, "side of the plate that has this defect", ("both", *SIDES))
     count: int = parameter(1, 0, 100, "number in one image")
-    border_mm: float = parameter(3.0, -100.0, 1000.0, "least distance to the image's border")
+    border_mm: float = parameter(3.0, -100.0, 1000.0, "least distance to the border of the image, or of the plate")
     distance_mm: float = parameter(4.0, 0.0, 1000.0, "distance to the other defects, where there is room")
 
 
@@ -62,6 +65,7 @@ StainSection = make_dataclass(
 """The stain's parameters as a recipe gives them: a grid of stains, its seed drawn per sample."""
 
 SECTIONS: dict[str, tuple[type, ...]] = {
+    "acquisition": (Acquisition,),
     "plate": (Plate,),
     "surface": (Surface,),
     "light": (RingLight,),
@@ -203,6 +207,10 @@ def _parse_section(path: Path, section: str, table: Any) -> dict[str, Any]:
             raise UserError(f"{path}: unknown key '{section}.{key}'; allowed in [{section}]: {', '.join(names)}")
     if section == "render" and parsed.get("bits", 8) not in (8, 16):
         raise UserError(f"{path}: render.bits = {parsed['bits']!r}: expected 8 or 16")
+    ranges = [key for key in CONSTANT if section == "acquisition" and isinstance(parsed.get(key), Range)]
+    if ranges:
+        place = f"{path}: acquisition.{ranges[0]}"
+        raise UserError(f"{place} = {table[ranges[0]]!r}: expected one whole number, the same for all plates")
     return parsed
 
 

@@ -2,6 +2,7 @@
 """The command line of the headless renderer: arguments -> job."""
 
 import argparse
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
@@ -80,7 +81,7 @@ def make_job(arguments: argparse.Namespace) -> jobs.Job:
     if arguments.overwrite and arguments.shard:
         raise UserError("--overwrite with --shard would remove what the other shards made; run it once without --shard")
     return jobs.Job(recipe, Path(arguments.out), arguments.start, count, arguments.shard, arguments.device,
-                    arguments.overwrite)  # fmt: skip
+                    arguments.threads, arguments.overwrite)  # fmt: skip
 
 
 def _with_overrides(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
@@ -99,7 +100,9 @@ def _print_plan(job: jobs.Job, planned: jobs.Plan) -> None:
     samples = first.render.samples
     print(f"{job.recipe.name}: {planned.total} samples of {width} x {height} px, {samples} light paths per pixel")
     print(f"{planned.total - len(planned.missing)} are finished in {job.out}, {len(planned.missing)} would be rendered")
-    print(f"about {size / 1e6:.0f} MB of disk, about {duration(seconds)} on this machine's processor")
+    free = shutil.disk_usage(next(folder for folder in (job.out, *job.out.absolute().parents) if folder.is_dir())).free
+    print(f"about {size / 1e6:.0f} MB of disk ({free / 1e6:.0f} MB free), about {duration(seconds)} on this machine's "
+          "processor")  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -121,6 +124,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--stain-backend", metavar="osl|nodes", help="what computes the stain; the fields agree")
     add("--device", type=_device, default="auto", metavar="NAME",
         help="auto, CPU, CUDA, OPTIX, HIP, METAL or ONEAPI (default auto)")  # fmt: skip
+    add("--threads", type=_whole(0), default=0, metavar="N",
+        help="processor threads (default 0: all); the pixels do not depend on it")  # fmt: skip
     add("--overwrite", action="store_true", help="remove the data set in DIR first")
     add("--dry-run", action="store_true", help="say what would be made and how long it takes, and stop")
     add("--json-progress", action="store_true", help="progress as JSON lines on stdout")

@@ -33,6 +33,7 @@ class Job:
     count: int
     shard: tuple[int, int] | None = None
     device: str = "auto"
+    threads: int = 0
     overwrite: bool = False
 
     @property
@@ -76,9 +77,10 @@ def run(job: Job, planned: Plan, progress: Progress, scratch: Path) -> None:
     from .one_sample import render_sample
 
     with session.silence():
-        scene, device = session.start(job.device, needs_osl=draw_sample(job.recipe, 0).render.stain_backend == "osl")
+        needs_osl = draw_sample(job.recipe, 0).render.stain_backend == "osl"
+        scene, device = session.start(job.device, needs_osl, job.threads)
     if device == "CPU" and job.device == "auto":
-        progress.note(f"no graphics processor that Cycles can use: rendering on {os.cpu_count()} processor cores")
+        progress.note(f"no graphics processor that Cycles can use: rendering on {_threads(job)} processor threads")
     if job.overwrite:  # not before it is sure that the job can start
         planned.folder.clear()
     planned.folder.begin(describe(job.recipe))
@@ -113,9 +115,15 @@ def estimate(job: Job, planned: Plan) -> tuple[float, float]:
         sample = draw_sample(job.recipe, k)
         pixels = sample.size_px[0] * sample.size_px[1]
         paths = pixels * (sample.render.samples + 2)
-        seconds += 0.5 + paths / (_PATHS_PER_CORE_SECOND * (os.cpu_count() or 1))
+        seconds += 0.5 + paths / (_PATHS_PER_CORE_SECOND * _threads(job))
         size += pixels * _BYTES_PER_PIXEL * sample.render.bits / 8
     return seconds, size
+
+
+def _threads(job: Job) -> int:
+    """Processor threads that the job may use: what it asks for, or those of the machine given to this process."""
+    given = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return job.threads or given or 1
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory:

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
 from ..core import png
 from ..core.classes import PALETTE
 from ..core.labels import compose_labels
+from ..core.region import inspected_region
 from ..core.sample import Sample
 from ..core.sensor import expose
 from ..scene.inspection import build_inspection
@@ -44,4 +46,7 @@ def render_sample(
         "parameters": parameters,
     }
     files = {"image": png.encode(image), "mask": png.encode(mask, PALETTE), "instances": png.encode(instances)}
+    region = inspected_region(sample)
+    if not region.all():
+        files["region"] = png.encode(region.astype(np.uint8) * np.uint8(255))
     return record, files

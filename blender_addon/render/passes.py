@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The two renders of a sample: the picture, and what is where; both as float arrays, row 0 on top."""
 
+import shutil
 from pathlib import Path
 
 import bpy
 import numpy as np
 
+from ..core.errors import UserError
 from ..core.sample import Sample
 from ..scene import compat
 from ..scene.inspection import InspectionScene
 
 _CAMERA_FILTER_PX = 1.5
 """Width of the Blackman-Harris pixel filter: the anti-aliasing of the picture."""
+_BYTES_PER_PIXEL = 12
+"""Of three floats, uncompressed."""
 
 
 def render_picture(scene: bpy.types.Scene, built: InspectionScene, sample: Sample, folder: Path) -> np.ndarray:
@@ -53,8 +57,16 @@ def _needs_osl(sample: Sample) -> bool:
 
 
 def _render(scene: bpy.types.Scene, folder: Path) -> np.ndarray:
-    """Render to a float EXR and read it back: (H, W, 4) float32, linear."""
+    """Render to a float EXR and read it back: (H, W, 4) float32, linear.
+
+    Raises:
+        UserError: no room for the EXR file.
+    """
     file = folder / "pass.exr"
+    needed = scene.render.resolution_x * scene.render.resolution_y * _BYTES_PER_PIXEL + 2**20
+    if shutil.disk_usage(folder).free < needed:  # Blender would say no more than that it cannot write
+        raise UserError(f"{folder}: expected {needed / 1e6:.0f} MB of room for temporary files; "
+                        "make room, or name another folder in TMPDIR")  # fmt: skip
     scene.render.filepath = str(file)
     scene.render.use_file_extension = True
     bpy.ops.render.render(write_still=True, scene=scene.name)

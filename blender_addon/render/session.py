@@ -19,8 +19,10 @@ DEVICES = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
 """In the order of preference; the processor comes last."""
 
 
-def start(device: str, needs_osl: bool) -> tuple[bpy.types.Scene, str]:
+def start(device: str, needs_osl: bool, threads: int = 0) -> tuple[bpy.types.Scene, str]:
     """An empty scene, ready for Cycles, and the device that renders: one of `DEVICES` or CPU.
+
+    `threads` on the processor, 0 for all of them; it changes no pixel.
 
     Raises:
         UserError: the device asked for by name is not there, or cannot run OSL.
@@ -34,6 +36,8 @@ def start(device: str, needs_osl: bool) -> tuple[bpy.types.Scene, str]:
         if not available:
             raise UserError(f"--stain-backend osl: {why}")
     configure(scene)
+    if threads:
+        scene.render.threads_mode, scene.render.threads = "FIXED", threads
     return scene, chosen
 
 

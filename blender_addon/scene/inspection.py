@@ -26,8 +26,12 @@ class InspectionScene:
     labels: bpy.types.Material
 
 
-def build_inspection(scene: bpy.types.Scene, sample: Sample) -> InspectionScene:
-    """Build the scene of `sample` in `scene`, in place of the one that was built before. The engine becomes Cycles."""
+def build_inspection(scene: bpy.types.Scene, sample: Sample, to_keep: bool = False) -> InspectionScene:
+    """Build the scene of `sample` in `scene`, in place of the one that was built before. The engine becomes Cycles.
+
+    A scene `to_keep` is one that a person looks around in and saves: its brushed surface covers the whole plate and is
+    packed into the .blend file. Otherwise it covers what the camera sees.
+    """
     remove_inspection(scene)
     scene.render.engine = "CYCLES"
     collection = bpy.data.collections.new(NAME)
@@ -37,10 +41,13 @@ def build_inspection(scene: bpy.types.Scene, sample: Sample) -> InspectionScene:
         light=build_light(sample.light, f"{NAME} Light", collection),
         camera=build_camera(sample.camera, f"{NAME} Camera", collection),
         world=build_surroundings(sample.light, f"{NAME} World"),
-        beauty=build_plate_material(sample, f"{NAME} Plate"),
+        beauty=build_plate_material(sample, f"{NAME} Plate", whole_plate=to_keep),
         labels=build_label_material(sample, f"{NAME} Labels"),
     )
     built.plate.data.materials.append(built.beauty)
+    if to_keep:
+        for image in _own(bpy.data.images):
+            image.pack()
     scene.camera = built.camera
     scene.world = built.world
     return built
@@ -57,5 +64,9 @@ def remove_inspection(scene: bpy.types.Scene) -> None:
         (bpy.data.cameras if isinstance(data, bpy.types.Camera) else bpy.data.meshes).remove(data)
     bpy.data.collections.remove(collection)
     for store in (bpy.data.materials, bpy.data.worlds, bpy.data.node_groups, bpy.data.images):
-        for block in [block for block in store if block.name.startswith(f"{NAME} ")]:
+        for block in _own(store):
             store.remove(block)
+
+
+def _own(store) -> list:
+    return [block for block in store if block.name.startswith(f"{NAME} ")]

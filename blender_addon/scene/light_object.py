@@ -1,22 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The ring light as an emissive mesh, and the surroundings; metres and W / (m² sr)."""
 
+import math
+
 import bpy
 
 from ..core.ring_light import RingLight
 
 
 def build_light(light: RingLight, name: str, collection: bpy.types.Collection) -> bpy.types.Object:
-    """Add the ring to `collection`, facing down."""
+    """Add the ring to `collection`, facing down; segments of one radiance share a material."""
     outer, inner = (corners * 1e-3 for corners in light.corners_mm())
-    height = light.height_mm * 1e-3
-    vertices = [(float(x), float(y), height) for x, y in (*outer, *inner)]
+    vertices = [(float(x), float(y), 0.0) for x, y in (*outer, *inner)]
     # Clockwise as seen from above, so that the normals point at the plate.
     faces = [(k, 6 + k, 6 + (k + 1) % 6, (k + 1) % 6) for k in range(6)]
     mesh = bpy.data.meshes.new(name)
     mesh.from_pydata(vertices, [], faces)
-    mesh.materials.append(_emitter(light.radiance_w_m2_sr, name))
+    radiances = light.segment_radiances_w_m2_sr
+    distinct = sorted(set(radiances))
+    for radiance in distinct:
+        mesh.materials.append(_emitter(radiance, name))
+    for face, radiance in zip(mesh.polygons, radiances, strict=True):
+        face.material_index = distinct.index(radiance)
     ring = bpy.data.objects.new(name, mesh)
+    ring.location = (light.shift_x_mm * 1e-3, light.shift_y_mm * 1e-3, light.height_mm * 1e-3)
+    ring.rotation_euler = (math.radians(light.tilt_x_deg), math.radians(light.tilt_y_deg), 0.0)
     collection.objects.link(ring)
     return ring
 

@@ -12,19 +12,19 @@ from .stain_skip import add_near_stain, build_near_stain_image
 from .surface_nodes import build_surface_group
 
 
-def build_plate_material(sample: Sample, name: str) -> bpy.types.Material:
+def build_plate_material(sample: Sample, name: str, whole_plate: bool = False) -> bpy.types.Material:
     """Brushed metal with the sample's stains and defects.
 
     A metallic Principled BSDF: the stain acts on its base colour, which is the metal's reflectance at normal
     incidence, on the roughness, and as a thin film on the normal; grooves and defects bend the normal by their slopes;
     scratches change the roughness. Where a cheap test says that neither stain nor defect is near, the bare metal is
-    chosen, which is what the rest would come to there.
+    chosen, which is what the rest would come to there. The grooves cover what the camera sees, or the whole plate.
     """
     material = _empty_material(name)
     tree = material.node_tree
     coordinates, position = _position_mm(tree)
 
-    surface = _group_node(tree, build_surface_group(sample.surface, f"{name} Surface"), (-700, 100))
+    surface = _group_node(tree, build_surface_group(sample, f"{name} Surface", whole_plate), (-700, 100))
     tree.links.new(position, surface.inputs["Position"])
     reflectance, roughness, slope = (surface.outputs[key] for key in ("Reflectance", "Roughness", "Slope"))
     tangent = _tangent(tree, sample.surface.grain_angle_deg)

@@ -95,6 +95,6 @@ def test_the_record_names_all_that_a_mask_needs():
     assert draw_sample(SYNTH, 0).parameters()["stain"] is None
 
 
-def test_an_impossible_stain_names_the_recipe_and_the_sample():
-    with pytest.raises(UserError, match="recipe synth_ws, sample 0: stain: radius_mm"):
+def test_an_impossible_stain_names_the_recipe_and_the_plate():
+    with pytest.raises(UserError, match="recipe synth_ws, plate 0: stain: radius_mm"):
         draw_sample(SYNTH_WS.with_values("stain", "x", radius_mm=30.0), 0)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The renderer's speed, as ratios of one run.
+
+1. Time to equal error: this renderer against Cycles' defaults with six plain area lights in place of the ring, on the
+   same plate and camera. RMSE in 8-bit grey levels of a crop against a reference of the same kind with many paths.
+2. Where the time of one finished sample goes, and images per hour.
+
+    .venv-blender/bin/python tests/bench/bench_render.py [--reference 512] [--scale 25] [--crop 0.4] [--whole 25]
+"""
+
+import argparse
+import math
+import os
+import platform
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import bpy  # noqa: E402
+
+from blender_addon.core.sample import Sample, draw_sample  # noqa: E402
+from blender_addon.core.settings import load  # noqa: E402
+from blender_addon.render import one_sample, passes, session  # noqa: E402
+from blender_addon.scene import inspection  # noqa: E402
+
+_PATHS = (4, 8, 16, 32)
+_DEFAULTS = ("max_bounces", "light_sampling_threshold", "blur_glossy", "use_adaptive_sampling", "use_auto_tile",
+             "use_light_tree", "sampling_pattern", "sample_clamp_direct", "sample_clamp_indirect")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--recipe", default="synth")
+    add("--reference", type=int, default=512, help="light paths per pixel of the reference (4096 for a final figure)")
+    add("--scale", type=float, default=25.0, help="percent of the camera's resolution")
+    add("--crop", type=float, default=0.4, help="edge of the measured crop, as a share of the image's (1 for all)")
+    add("--whole", type=float, default=25.0, help="scale of the finished sample, percent (100 for a final figure)")
+    chosen = parser.parse_args()
+    print(f"{platform.machine()}, {os.cpu_count()} threads, Blender {bpy.app.version_string}")
+    with session.silence():
+        scene, _ = session.start("CPU", needs_osl=False)
+    with tempfile.TemporaryDirectory() as folder:
+        equal_error(scene, chosen, Path(folder))
+        whole_sample(scene, chosen, Path(folder))
+
+
+def equal_error(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path) -> None:
+    """Print paths, RMSE and processor seconds of both, and the ratio of the times at equal error."""
+    print(f"1. {chosen.recipe} at {chosen.scale:g} %, crop {chosen.crop:g}, reference {chosen.reference} paths")
+    costs = {}
+    for name, prepare in (("this renderer", _ours), ("Cycles' defaults, area lights", _defaults)):
+        reference, _ = _render(scene, chosen, folder, prepare, chosen.reference, seed=1)
+        products = []
+        for paths in _PATHS:
+            picture, seconds = _render(scene, chosen, folder, prepare, paths, seed=2)
+            # The reference is noisy too, by 1/N of the variance of one path.
+            rmse = 255 * math.sqrt(np.mean((picture - reference) ** 2) / (1 + paths / chosen.reference))
+            products.append(rmse**2 * seconds)
+            print(f"   {name:30} {paths:4} paths  RMSE {rmse:6.2f}  {seconds:6.2f} s of processor", flush=True)
+        costs[name] = products
+    # Error squared falls as 1/n and time grows as n: their product is the time at RMSE 1. Start-up counts in.
+    ours, defaults = costs.values()
+    for paths, mine, theirs in zip(_PATHS, ours, defaults, strict=True):
+        print(f"   time at equal error, around {paths} paths: {mine / theirs:.2f} of the defaults'")
+
+
+def whole_sample(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path) -> None:
+    """Print the shares of beauty, labels and the rest of one sample with stains, and images per hour."""
+    recipe = load(ROOT / "scenes" / "recipes" / "synth_ws.toml").with_values("render", "x", scale_percent=chosen.whole)
+    sample = draw_sample(recipe, 0)
+    session.configure(scene)
+    spent = {"beauty": 0.0, "labels": 0.0}
+    kept = passes.render_picture, passes.render_labels
+
+    def timed(name, function):
+        def call(*arguments):
+            began = time.perf_counter()
+            result = function(*arguments)
+            spent[name] += time.perf_counter() - began
+            return result
+
+        return call
+
+    passes.render_picture, passes.render_labels = timed("beauty", kept[0]), timed("labels", kept[1])
+    try:
+        began = time.perf_counter()
+        one_sample.render_sample(scene, sample, "CPU", folder)
+        total = time.perf_counter() - began
+    finally:
+        passes.render_picture, passes.render_labels = kept
+    what = f"synth_ws at {chosen.whole:g} %, {sample.render.samples} paths"
+    print(f"2. {what}: {total:.1f} s, {3600 / total:.0f} images an hour")
+    print(f"   not the beauty pass: {1 - spent['beauty'] / total:.1%}, of which labels {spent['labels'] / total:.1%}")
+
+
+def _render(scene, chosen, folder, prepare, paths: int, seed: int) -> tuple[np.ndarray, float]:
+    """The crop (h, w), full wells clipped at 1, and the processor seconds of the render."""
+    recipe = load(ROOT / "scenes" / "recipes" / f"{chosen.recipe}.toml")
+    sample = draw_sample(recipe.with_values("render", "x", scale_percent=chosen.scale, samples=paths), 0)
+    render = scene.render
+    with session.silence():
+        session.configure(scene)
+        built = inspection.build_inspection(scene, sample)
+        prepare(scene, built, sample)
+        low, high = 0.5 - chosen.crop / 2, 0.5 + chosen.crop / 2
+        render.use_border = render.use_crop_to_border = chosen.crop < 1
+        render.border_min_x = render.border_min_y = low
+        render.border_max_x = render.border_max_y = high
+        began = time.process_time()
+        picture = passes.render_picture(scene, built, _with_seed(sample, seed), folder)
+        seconds = time.process_time() - began
+        render.use_border = render.use_crop_to_border = False
+        for lamp in list(bpy.data.lights):
+            bpy.data.lights.remove(lamp)
+    return np.minimum(picture, 1.0), seconds
+
+
+def _with_seed(sample: Sample, seed: int) -> Sample:
+    return replace(sample, seed=seed)
+
+
+def _ours(scene, built, sample: Sample) -> None:
+    pass
+
+
+def _defaults(scene, built, sample: Sample) -> None:
+    """Cycles as it comes, and a rectangle area light of each segment's size and power."""
+    for name in _DEFAULTS:
+        scene.cycles.property_unset(name)
+    built.world.cycles.property_unset("sampling_method")
+    light = sample.light
+    collection = built.light.users_collection[0]
+    outer, inner = light.corners_mm()
+    for k in range(6):
+        sides = [(ring[k] + ring[(k + 1) % 6]) / 2 for ring in (outer, inner)]
+        length = (np.linalg.norm(outer[k]) + np.linalg.norm(inner[k])) / 2
+        width = np.linalg.norm(sides[0] - sides[1])
+        data = bpy.data.lights.new("area", "AREA")
+        data.shape, data.size, data.size_y = "RECTANGLE", length * 1e-3, width * 1e-3
+        data.energy = light.radiance_w_m2_sr * math.pi * length * width * 1e-6
+        lamp = bpy.data.objects.new("area", data)
+        middle = (sides[0] + sides[1]) / 2e3
+        lamp.location = (*middle, light.height_mm * 1e-3)
+        lamp.rotation_euler = (0.0, 0.0, math.atan2(middle[1], middle[0]) + math.pi / 2)
+        collection.objects.link(lamp)
+    collection.objects.unlink(built.light)
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    os._exit(0)  # the wheel may hang while it tears itself down
