@@ -19,7 +19,9 @@ from .errors import UserError
 
 FORMAT_VERSION = 1
 REQUIRED = ("image", "mask", "instances")
-FOLDERS = {"image": "images", "mask": "masks", "instances": "instances", "region": "regions"}
+FOLDERS = {"image": "images", "mask": "masks", "instances": "instances", "region": "regions",
+           "stain_distance": "stain_distance"}  # fmt: skip
+ENDINGS = {"stain_distance": ".tif"}
 DESCRIPTION = "dataset.json"
 _PART = ".part"
 _STALE_S = 3600.0
@@ -87,7 +89,7 @@ class DatasetFolder:
         return {name for name in ids if name in records and self._is_whole(records[name])}
 
     def add(self, record: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-        """Write the `files` ("image", "mask", "instances", perhaps "region") of a sample, then its record with their
+        """Write the `files` ("image", "mask", "instances", perhaps "region" and "stain_distance") of a sample, then its record with their
         checksums.
 
         Raises:
@@ -133,7 +135,7 @@ class DatasetFolder:
         return True
 
     def _file(self, kind: str, name: str) -> Path:
-        return self.path / FOLDERS[kind] / f"{name}.png"
+        return self.path / FOLDERS[kind] / f"{name}{ENDINGS.get(kind, '.png')}"
 
 
 def _read_records(file: Path) -> list[dict[str, Any]]:

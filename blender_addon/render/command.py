@@ -85,7 +85,8 @@ def make_job(arguments: argparse.Namespace) -> jobs.Job:
 
 
 def _with_overrides(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
-    options = {"scale": "scale_percent", "samples": "samples", "stain_backend": "stain_backend"}
+    options = {"scale": "scale_percent", "samples": "samples", "stain_backend": "stain_backend",
+               "stain_distance": "stain_distance"}  # fmt: skip
     for option, key in options.items():
         value = getattr(arguments, option)
         if value is not None:
@@ -122,6 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--samples", type=int, metavar="SPP", help="light paths per pixel: more is smoother and slower")
     add("--seed", type=_whole(0), metavar="S", help="another master seed: other plates, stains and defects")
     add("--stain-backend", metavar="osl|nodes", help="what computes the stain; the fields agree")
+    add("--stain-distance", action="store_true", default=None,
+        help="also write stain_distance/ID.tif: the stain's d / r' per pixel as float, 0 outside")  # fmt: skip
     add("--device", type=_device, default="auto", metavar="NAME",
         help="auto, CPU, CUDA, OPTIX, HIP, METAL or ONEAPI (default auto)")  # fmt: skip
     add("--threads", type=_whole(0), default=0, metavar="N",

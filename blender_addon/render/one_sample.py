@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..core import png
+from ..core import png, tiff
 from ..core.classes import PALETTE
 from ..core.labels import compose_labels
 from ..core.region import inspected_region
@@ -31,6 +31,9 @@ def render_sample(
         built = build_inspection(scene, sample)
         linear = passes.render_picture(scene, built, sample, folder)
         labels = passes.render_labels(scene, built, sample, folder)
+        distance = None
+        if sample.render.stain_distance:
+            distance = passes.render_stain_distance(scene, built, sample, folder)
     settings = sample.render
     image = expose(linear, sample.sensor, sample.camera, settings.scale_percent, sample.seed, settings.bits)
     names = [type(defect).__name__.lower() for defect in sample.defects]
@@ -46,6 +49,8 @@ def render_sample(
         "parameters": parameters,
     }
     files = {"image": png.encode(image), "mask": png.encode(mask, PALETTE), "instances": png.encode(instances)}
+    if distance is not None:
+        files["stain_distance"] = tiff.encode(distance)
     region = inspected_region(sample)
     if not region.all():
         files["region"] = png.encode(region.astype(np.uint8) * np.uint8(255))

@@ -34,12 +34,22 @@ def render_picture(scene: bpy.types.Scene, built: InspectionScene, sample: Sampl
 
 
 def render_labels(scene: bpy.types.Scene, built: InspectionScene, sample: Sample, folder: Path) -> np.ndarray:
-    """The label pass: (H, W, 3) float32, see `core/labels.py`.
+    """The label pass: (H, W, 3) float32, see `core/labels.py`."""
+    return _render_field(scene, built, built.labels, sample, folder)
+
+
+def render_stain_distance(scene: bpy.types.Scene, built: InspectionScene, sample: Sample, folder: Path) -> np.ndarray:
+    """The stain's d / r' at the pixels' centres: (H, W) float32, 0 outside. The sample must ask for it."""
+    return _render_field(scene, built, built.stain_distance, sample, folder)[..., 0].copy()
+
+
+def _render_field(scene, built: InspectionScene, material, sample: Sample, folder: Path) -> np.ndarray:
+    """What `material` emits: (H, W, 3) float32.
 
     One sample with a box filter sits on the pixel's centre, so every value is the field's own, never a mean.
     """
     cycles, render = scene.cycles, scene.render
-    built.plate.data.materials[0] = built.labels
+    built.plate.data.materials[0] = material
     built.light.hide_render = True
     scene.world = None
     render.resolution_x, render.resolution_y = sample.size_px

@@ -8,7 +8,7 @@ import bpy
 from ..core.sample import Sample
 from .camera_object import build_camera
 from .light_object import build_light, build_surroundings
-from .material import build_label_material, build_plate_material
+from .material import build_distance_material, build_label_material, build_plate_material
 from .plate_object import build_plate
 
 NAME = "Inspection"
@@ -24,6 +24,8 @@ class InspectionScene:
     world: bpy.types.World
     beauty: bpy.types.Material
     labels: bpy.types.Material
+    stain_distance: bpy.types.Material | None
+    """Shows the stain's d / r', where the sample asks for that map."""
 
 
 def build_inspection(scene: bpy.types.Scene, sample: Sample, to_keep: bool = False) -> InspectionScene:
@@ -43,6 +45,7 @@ def build_inspection(scene: bpy.types.Scene, sample: Sample, to_keep: bool = Fal
         world=build_surroundings(sample.light, f"{NAME} World"),
         beauty=build_plate_material(sample, f"{NAME} Plate", whole_plate=to_keep),
         labels=build_label_material(sample, f"{NAME} Labels"),
+        stain_distance=build_distance_material(sample, f"{NAME} Distance") if sample.render.stain_distance else None,
     )
     built.plate.data.materials.append(built.beauty)
     if to_keep:

@@ -94,6 +94,19 @@ def build_label_material(sample: Sample, name: str) -> bpy.types.Material:
     return material
 
 
+def build_distance_material(sample: Sample, name: str) -> bpy.types.Material:
+    """Emission of the stain's d / r', 0 outside."""
+    material = _empty_material(name)
+    tree = material.node_tree
+    emission = tree.nodes.new("ShaderNodeEmission")
+    emission.inputs["Color"].default_value = (0.0, 0.0, 0.0, 1.0)
+    if sample.stain is not None:
+        stain = add_stain_node(tree, sample.stain, backend=sample.render.stain_backend)
+        tree.links.new(stain.outputs["Normalised Distance"], emission.inputs["Color"])
+    _output(tree, emission.outputs["Emission"])
+    return material
+
+
 def _metal(tree, reflectance, roughness, anisotropy, normal, tangent):
     """A metallic Principled BSDF; sockets or numbers."""
     shader = tree.nodes.new("ShaderNodeBsdfPrincipled")

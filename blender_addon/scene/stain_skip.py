@@ -23,7 +23,6 @@ def build_near_stain_image(parameters: StainParameters, plate: Plate, name: str)
     pixels = np.ones((rows, columns, 4), dtype=np.float32)
     pixels[..., :3] = tiles[..., None]
     image.pixels.foreach_set(pixels.ravel())
-    image.pack()  # pixels that only memory holds are lost when the file is saved
     return image
 
 

@@ -64,6 +64,14 @@ def object_position(tree):
     return tree.nodes.new("ShaderNodeTexCoord").outputs["Object"]
 
 
+def on_the_plate(tree):
+    """1 wherever there is a surface; what the camera sees past it emits nothing."""
+    node = tree.nodes.new("ShaderNodeCombineXYZ")
+    for socket in node.inputs:
+        socket.default_value = 1.0
+    return node.outputs["Vector"]
+
+
 def defect_slope(tree):
     group = next(node for node in tree.nodes if node.type == "GROUP" and "Slope" in node.outputs)
     return group.outputs["Slope"]
@@ -91,6 +99,42 @@ def test_labels_are_the_numpy_fields_at_the_pixel_centres(scene, tmp_path, index
     assert set(np.unique(labels[..., 1:])) <= set(range(len(sample.defects) + 1)), "no grey pixels"
     assert (labels[..., 2].ravel() != number).sum() <= 1, "float32 may decide otherwise on the very outline"
     assert set(np.unique(number)) == set(range(len(sample.defects) + 1))
+
+
+STAINS = {
+    "smaller than a pixel": {"radius_mm": 0.12, "noise_amplitude_mm": 0.03, "cell_size_mm": 1.5},
+    "cut by the plate's edge, all features": {
+        "radius_mm": 5.0, "noise_amplitude_mm": 1.5, "cell_size_mm": 26.0, "radius_spread": 0.6, "density": 0.8,
+        "rim_gain": 1.5, "ring_count": 2, "deposit_contrast": 0.5, "elongation": 1.6, "roughness_change": 0.1,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", ["nodes", "osl"])
+@pytest.mark.parametrize("stain", STAINS.values(), ids=STAINS)
+def test_mask_instances_and_distance_are_the_field_at_the_hit_points(scene, tmp_path, stain, backend):
+    """At 20 %, 200,000 pixels, of which two may differ, on the outline; half of the image misses the plate."""
+    percent = 20.0
+    changed = recipe("synth_ws", percent, plate={"offset_x_mm": 45.0, "yaw_deg": 9.0}, stain=stain)
+    changed = changed.with_values("render", "x", stain_distance=True, stain_backend=backend)
+    sample = draw_sample(changed, 5)
+    position = render_socket(scene, sample, tmp_path, object_position).reshape(-1, 3)
+    plate = render_socket(scene, sample, tmp_path, on_the_plate)[..., 0].ravel() > 0
+    with session.silence():
+        built = build_inspection(scene, sample)
+        labels = passes.render_labels(scene, built, sample, tmp_path)
+        distance = passes.render_stain_distance(scene, built, sample, tmp_path)
+    assert 0.3 < plate.mean() < 0.8
+    truth = stain_field(np.where(plate[:, None], position, np.nan), sample.stain)
+    differ = (labels[..., 1].ravel() > 0) != truth.inside
+    assert differ.sum() <= len(differ) // 100_000 and truth.inside.sum() > 200
+    assert (np.abs(truth.distance - truth.boundary)[differ] < 1e-5 * sample.stain.reach_mm / 1000).all()
+    assert set(np.unique(labels[..., 1])) == {0.0, 1.0}, "no grey pixels"
+    np.testing.assert_array_equal(labels[..., 0].ravel()[~differ], truth.instance_hash[~differ])
+    np.testing.assert_allclose(distance.ravel()[~differ], truth.normalised_distance[~differ], atol=1e-5)
+    mask, instances, listed = compose_labels(labels, [])
+    areas = [entry["pixels"] for entry in listed]
+    assert min(areas) >= 1 and sum(areas) == (mask > 0).sum() == (instances > 0).sum()
 
 
 def test_position_is_where_the_thin_lens_looks(scene, tmp_path):

@@ -13,7 +13,14 @@ from . import png
 from .dataset import Dataset, read_header, record_files
 from .format import Header, Sample, canonical_json, parse_json, parse_sample, read_text
 
-_FILES = {"image": "images", "mask": "masks", "instances": "instances", "region": "regions"}
+_FILES = {
+    "image": "images/{}.png",
+    "mask": "masks/{}.png",
+    "instances": "instances/{}.png",
+    "region": "regions/{}.png",
+    "stain_distance": "stain_distance/{}.tif",
+}
+_OPTIONAL = ("region", "stain_distance")
 
 
 def check_dataset(path: str | Path, full: bool = True, *, progress: bool = False) -> list[str]:
@@ -66,14 +73,14 @@ def _check_records(path: Path, header: Header, problems: list[str]) -> list[Samp
 
 
 def _check_files(dataset: Dataset, sample: Sample, full: bool) -> Iterator[str]:
-    for what, folder in _FILES.items():
-        file = dataset.path / folder / f"{sample.id}.png"
+    for what, place in _FILES.items():
+        file = dataset.path / place.format(sample.id)
         recorded = sample.sha256.get(what)
         if not file.is_file():
             required = what == "image" or (what in ("mask", "instances") and sample.instances)
             if required or recorded:
                 yield f"missing file {file}"
-        elif what != "region" and recorded is None:
+        elif what not in _OPTIONAL and recorded is None:
             yield f"{file}: no sha256 of it in the record"
         elif full and recorded is not None:
             try:
