@@ -21,7 +21,6 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import bpy  # noqa: E402
 
 from blender_addon.core import png  # noqa: E402
 from blender_addon.core.labels import compose_labels  # noqa: E402
@@ -55,7 +54,7 @@ class Studio:
         self.folder, self.samples = folder, samples
 
     def picture(self, sample: Sample, crop: tuple[float, float, float, float] | None = None) -> np.ndarray:
-        """(H, W) uint8 as the camera stores it, 254 for white; `crop` = left, right, bottom, top as shares of the image."""
+        """(H, W) uint8 as the camera stores it, 254 for white; `crop`: left, right, bottom, top as shares."""
         render = self.scene.render
         with session.silence():
             built = build_inspection(self.scene, sample)

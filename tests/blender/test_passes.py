@@ -12,12 +12,14 @@ bpy = pytest.importorskip("bpy", reason="needs the bpy module")
 
 from blender_addon.core.dent import Dent, dent_field  # noqa: E402
 from blender_addon.core.labels import compose_labels  # noqa: E402
+from blender_addon.core.region import inspected_region  # noqa: E402
 from blender_addon.core.sample import draw_sample  # noqa: E402
 from blender_addon.core.scratch import scratch_field  # noqa: E402
 from blender_addon.core.sensor import expose  # noqa: E402
 from blender_addon.core.settings import load  # noqa: E402
 from blender_addon.core.stain import stain_field  # noqa: E402
 from blender_addon.render import passes, session  # noqa: E402
+from blender_addon.render.one_sample import render_sample  # noqa: E402
 from blender_addon.scene.inspection import NAME, build_inspection, remove_inspection  # noqa: E402
 
 RECIPES = pathlib.Path(__file__).parents[2] / "scenes" / "recipes"
@@ -213,11 +215,70 @@ def test_the_same_sample_gives_the_same_pixels_whatever_came_before(scene, tmp_p
         np.testing.assert_array_equal(one, other)
 
 
+def test_the_region_is_where_rays_hit_the_plate_within_its_rim(scene, tmp_path):
+    sample = draw_sample(recipe("acquisition", 3.0, acquisition={"border_mm": 0.0}), 9)
+    position = render_socket(scene, sample, tmp_path, object_position)
+    hit = (position != 0.0).any(axis=-1)
+    np.testing.assert_array_equal(hit, inspected_region(sample))
+    assert 0.2 < hit.mean() < 0.9
+
+
+def test_neighbouring_pictures_of_a_plate_show_the_same_surface(scene, tmp_path):
+    """The slopes of the overlap of two pictures, seen in the texture of each, half a millimetre of jitter apart."""
+    slopes = {}
+    for index in (3, 4):
+        sample = draw_sample(recipe("acquisition", 10.0, surface={"finest_spacing_um": 300.0}), index)
+        build_inspection(scene, sample)
+        group = next(group for group in bpy.data.node_groups if "Plate Surface" in group.name)
+        image = next(node.image for node in group.nodes if node.type == "TEX_IMAGE")
+        pixels = np.empty(image.size[0] * image.size[1] * 4, np.float32)
+        image.pixels.foreach_get(pixels)
+        slopes[index] = pixels.reshape(image.size[1], image.size[0], 4)[..., 0]
+    left, right = slopes[3], slopes[4]
+    found = max(
+        float(np.corrcoef(left[200:600, -wide:].ravel(), right[200 + dy : 600 + dy, :wide].ravel())[0, 1])
+        for wide in range(10, 40)
+        for dy in range(-60, 61)
+    )
+    assert found > 0.999
+
+
+def test_the_light_is_posed_and_its_segments_shine_as_drawn(scene):
+    values = {"shift_x_mm": 5.0, "shift_y_mm": -3.0, "tilt_x_deg": 2.0, "tilt_y_deg": -1.0, "segment_spread": 0.1,
+              "dead_segment": 4}  # fmt: skip
+    sample = draw_sample(recipe("synth", light=values), 0)
+    ring = build_inspection(scene, sample).light
+    assert list(ring.location) == pytest.approx([0.005, -0.003, 0.272])
+    assert [np.degrees(angle) for angle in ring.rotation_euler] == pytest.approx([2.0, -1.0, 0.0], abs=1e-5)
+    shining = []
+    for face in ring.data.polygons:
+        nodes = ring.data.materials[face.material_index].node_tree.nodes
+        strength = next(node for node in nodes if node.type == "EMISSION").inputs["Strength"].default_value
+        middle = np.degrees(np.arctan2(face.center[1], face.center[0])) % 360
+        shining.append((round(middle), strength))
+    assert [angle for angle, _ in shining] == [30, 90, 150, 210, 270, 330]
+    assert [strength for _, strength in shining] == pytest.approx(sample.light.segment_radiances_w_m2_sr)
+    assert shining[3][1] == 0.0
+
+
+@pytest.mark.slow
+def test_memory_is_flat_over_many_samples(scene, tmp_path):
+    def resident():
+        return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    drawn = recipe("inspection_demo", 3.0, 1)
+    after = []
+    for k in range(220):
+        render_sample(scene, draw_sample(drawn, k % 20), "CPU", tmp_path)
+        after.append(resident())
+    assert after[-1] < 1.05 * after[19], [value // 2**20 for value in after[19::50]]
+
+
 def test_removing_the_inspection_leaves_nothing_of_it(scene):
     build_inspection(scene, draw_sample(recipe("inspection_demo"), 1))
     remove_inspection(scene)
     stores = (bpy.data.objects, bpy.data.meshes, bpy.data.materials, bpy.data.worlds, bpy.data.node_groups,
-              bpy.data.cameras, bpy.data.collections)  # fmt: skip
+              bpy.data.cameras, bpy.data.collections, bpy.data.images)  # fmt: skip
     assert [block.name for store in stores for block in store if block.name.startswith(NAME)] == []
 
 

@@ -133,6 +133,49 @@ def test_a_sample_is_the_same_alone_in_a_shard_and_in_the_full_run(whole, tmp_pa
 
 
 @needs_bpy
+def test_threads_change_no_pixel(whole, tmp_path):
+    result = render(*SMALL, "--count", 2, "--threads", 1, "--out", tmp_path / "one")
+    assert result.returncode == 0 and "1 processor threads" not in result.stderr
+    two = {name: value for name, value in pixels(whole).items() if name.endswith(("0000.png", "0001.png"))}
+    assert pixels(tmp_path / "one") == two and len(two) == 6
+
+
+@needs_bpy
+def test_two_processes_at_once_make_one_data_set(whole, tmp_path):
+    command = [sys.executable, str(RENDER), *SMALL, "--count", "4", "--threads", "1", "--out", str(tmp_path / "set")]
+    both = [subprocess.Popen([*command, "--shard", f"{part}/2"], stderr=subprocess.DEVNULL) for part in (1, 2)]
+    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    assert pixels(tmp_path / "set") == pixels(whole)
+
+
+@needs_bpy
+def test_the_grid_writes_regions_and_checks_them(tmp_path):
+    recipe = str(ROOT / "scenes" / "recipes" / "acquisition.toml")
+    arguments = ("--recipe", recipe, "--scale", 2, "--samples", 1, "--count", 5, "--out", tmp_path / "set")
+    assert render(*arguments).returncode == 0
+    records = [json.loads(line) for line in (tmp_path / "set" / "samples.jsonl").read_text().splitlines()]
+    assert {record["group"] for record in records} == {"synth-2025-plate0000"}
+    # 4 places at the edge, and the fifth over the middle of the plate, which fills its picture
+    assert ["region" in record["sha256"] for record in records] == [True] * 4 + [False]
+    assert [record["parameters"]["acquisition"]["row"] for record in records] == [0, 0, 0, 1, 1]
+    (tmp_path / "set" / "regions" / "acquisition_0002.png").write_bytes(b"half")
+    assert "5 samples, 1 rendered now" in render(*arguments).stdout
+
+
+@needs_bpy
+def test_no_room_for_temporary_files_is_said(tmp_path):
+    without = (
+        "import collections, shutil, sys, runpy; sys.argv = sys.argv[1:]; "
+        "shutil.disk_usage = lambda path: collections.namedtuple('usage', 'total used free')(9, 9, 0); "
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    arguments = (RENDER, *SMALL, "--count", 1, "--out", tmp_path / "x")
+    result = render(*arguments, command=(sys.executable, "-c", without))
+    assert result.returncode == 2 and "MB of room for temporary files" in result.stderr, result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@needs_bpy
 def test_missing_and_damaged_samples_are_rendered_again(whole, tmp_path):
     folder = tmp_path / "set"
     shutil.copytree(whole, folder)

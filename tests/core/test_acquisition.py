@@ -82,7 +82,7 @@ def test_the_region_is_the_plate_without_its_rim(index):
     pitch = sample.camera.field_mm[0] / columns
     for row in range(0, rows, 3):
         for column in range(columns):
-            world = ((column + 0.5 - columns / 2) * pitch, (rows / 2 - row - 0.5) * sample.camera.field_mm[1] / rows)
+            world = ((column + 0.5 - columns / 2) * pitch, (rows / 2 - row - 0.5) * pitch)
             x, y = sample.plate.from_world(np.array(world))
             assert region[row, column] == (abs(x) <= 47.0 and abs(y) <= 57.0)
     assert region.all() == (index == 7)

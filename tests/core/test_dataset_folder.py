@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+import errno
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,6 +71,30 @@ def test_half_written_files_are_not_left(tmp_path):
         folder.add({"id": "a", "split": "train"}, FILES)
     assert folder.records() == {}
     assert not list((tmp_path / "set").glob("**/*.part"))
+
+
+def test_a_full_disk_is_named_and_what_is_finished_stays(tmp_path, monkeypatch):
+    folder = made(tmp_path, "a")
+
+    def full(path, data):
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(UserError, match=r"b\.png: No space left on device; what is finished stays"):
+            folder.add({"id": "b", "split": "train"}, FILES)
+    assert folder.finished(["a", "b"]) == {"a"}
+    assert not list((tmp_path / "set").glob("**/*.part"))
+
+
+def test_a_region_is_part_of_its_sample(tmp_path):
+    folder = made(tmp_path, "a")
+    assert not (tmp_path / "set" / "regions").exists()
+    folder.add({"id": "b", "split": "train"}, {**FILES, "region": FILES["image"]})
+    assert folder.finished(["a", "b"]) == {"a", "b"}
+    (tmp_path / "set" / "regions" / "b.png").unlink()
+    assert folder.finished(["a", "b"]) == {"a"}
 
 
 def test_parts_of_a_killed_run_are_cleared_away_when_they_are_old(tmp_path):

@@ -80,7 +80,7 @@ def test_every_value_is_in_the_description(tmp_path):
 
 
 def test_pairs_differ_in_the_stain_alone():
-    for base in ("synth", "synth_rot90", "synth_x2"):
+    for base in ("synth", "synth_rot90", "synth_x2", "synth_perturbed"):
         clean, stained = (load(RECIPES / f"{base}{end}.toml") for end in ("", "_ws"))
         assert (clean.seed, clean.plates) == (stained.seed, stained.plates)
         assert {**stained.sections, "stain": None} == {**clean.sections, "stain": None}
