@@ -110,6 +110,7 @@ endif
 
 bench-render: .venv-blender/.done
 	$(RENDERING) tests/bench/bench_render.py $(ARGS)
+	$(RENDERING) tests/bench/bench_stain.py
 
 gallery: .venv-blender/.done
 	$(RENDERING) tools/gallery_scene.py $(ARGS)
