@@ -106,6 +106,7 @@ bench: .venv/.done
 	$(TRAINING) tests/bench/bench_coreset.py $(ARGS)
 ifneq ($(wildcard .venv-blender/.done),)
 	$(RENDERING) tests/bench/bench_render.py
+	$(RENDERING) tests/bench/bench_stain.py
 endif
 
 bench-render: .venv-blender/.done
@@ -114,6 +115,7 @@ bench-render: .venv-blender/.done
 
 gallery: .venv-blender/.done
 	$(RENDERING) tools/gallery_scene.py $(ARGS)
+	$(RENDERING) tools/gallery_stain.py
 	$(RENDERING) tools/gallery_panel.py
 
 clean:
