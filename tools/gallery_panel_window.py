@@ -158,11 +158,13 @@ def story():
 
 
 def on_the_cube():
+    with bpy.context.temp_override(window=window(), area=view_area(), region=region("WINDOW")):
+        bpy.ops.view3d.view_selected()
     press("fit_to_object")
     press("add_stain")
     view_area().spaces.active.shading.type = "RENDERED"
     window().scene.render.engine = "CYCLES"
-    settings().rim_gain = 1.0
+    settings().rim_gain, settings().intensity = 1.0, -0.4
     yield 12
     screenshot("cube", sidebar=False)
     press("remove_stain")

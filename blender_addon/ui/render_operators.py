@@ -21,6 +21,7 @@ from .operators import why_not_stain
 _INTERVAL_S = 0.25
 _KINDS = ("image", "mask", "instances")
 _running: list["_Work"] = []
+_last_words: list[str] = []
 
 
 class _Work:
@@ -44,10 +45,20 @@ def running() -> BackgroundRender | None:
     return _running[0].render if _running else None
 
 
+def last_words() -> str:
+    """How the last render ended; nothing after it was taken note of."""
+    return _last_words[0] if _last_words else ""
+
+
+def _say(words: str) -> None:
+    _last_words[:] = [words] if words else []
+
+
 def stop_all() -> None:
     """End what runs, for the add-on that is switched off and the window that is closed."""
     for work in list(_running):
         work.end()
+    _say("")
 
 
 def why_not_folder(context) -> str:
@@ -106,16 +117,16 @@ class _RenderButton(Button):
             shutil.rmtree(scratch, ignore_errors=True)
             raise
         _running.append(work)
+        _say("")
         return work
 
     def conclude(self, work: _Work) -> None:
         """Say how it went. Raises UserError where it went wrong."""
-        if work.render.stopped:
-            self.report({"WARNING"}, self.stopped_text(work.render))
-        elif work.render.exit_code:
+        _say(f"{self.bl_label} failed: {work.render.complaint}")
+        if work.render.exit_code and not work.render.stopped:
             raise UserError(work.render.complaint)
-        else:
-            self.report({"INFO"}, self.done(work))
+        _say(self.stopped_text(work.render) if work.render.stopped else self.done(work))
+        self.report({"WARNING" if work.render.stopped else "INFO"}, last_words())
 
     def _finish(self, context):
         try:
@@ -222,6 +233,16 @@ class StopRender(Button, bpy.types.Operator):
             work.render.stop()
 
 
+class Dismiss(Button, bpy.types.Operator):
+    bl_idname = "surface_impurities.dismiss"
+    bl_label = "Dismiss"
+    bl_description = "Take note of how the render ended"
+    bl_options = {"INTERNAL"}  # noqa: RUF012 - Blender's way
+
+    def run(self, context, settings) -> None:
+        _say("")
+
+
 class ExportRecipe(Button, bpy.types.Operator):
     bl_idname = "surface_impurities.export_recipe"
     bl_label = "Export Recipe"
@@ -300,4 +321,4 @@ def show_status(context, text: str | None) -> None:
                 area.tag_redraw()
 
 
-CLASSES = (RenderPair, RenderDataset, StopRender, ExportRecipe, OpenFolder)
+CLASSES = (RenderPair, RenderDataset, StopRender, Dismiss, ExportRecipe, OpenFolder)
