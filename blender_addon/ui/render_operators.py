@@ -176,7 +176,7 @@ class RenderPair(_RenderButton, bpy.types.Operator):
         names = [f"pair_{number:04d}_{kind}.png" for kind in _KINDS]
         for kind, name in zip(_KINDS, names, strict=True):
             _move(Path(work.scratch) / f"{kind}.png", self.folder / name)
-        return f"Wrote {', '.join(names)} to {self.folder}"
+        return f"Wrote pair_{number:04d}: image, mask and instances"
 
     def stopped_text(self, render: BackgroundRender) -> str:
         return "Stopped; nothing was written"
@@ -212,7 +212,7 @@ class RenderDataset(_RenderButton, bpy.types.Operator):
     def done(self, work: _Work) -> str:
         render = work.render
         new = "all were there" if not render.new else f"{render.new} rendered now"
-        return f"{render.total} samples in {render.folder}, {new}"
+        return f"{render.total} samples in {Path(render.folder).name}, {new}"
 
     def stopped_text(self, render: BackgroundRender) -> str:
         return f"Stopped; {render.done} of {render.total} samples are finished, the same button goes on from there"
