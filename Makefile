@@ -32,7 +32,7 @@ help:
 	@echo 'make predict    MODEL=M.h5 IMAGES="a.png folder" OUT=DIR'
 	@echo 'make addon      the Blender extension as a zip in build/'
 	@echo 'make bench      speed and memory, as ratios; make bench-render: the renderer alone'
-	@echo 'make gallery    pictures of the inspection scene, in docs/gallery/'
+	@echo 'make gallery    pictures of the inspection scene and of the panel, in docs/gallery/'
 	@echo 'make lint       check the style'
 	@echo 'make clean      remove what was built (not the environments, not out/)'
 	@echo
@@ -106,13 +106,17 @@ bench: .venv/.done
 	$(TRAINING) tests/bench/bench_coreset.py $(ARGS)
 ifneq ($(wildcard .venv-blender/.done),)
 	$(RENDERING) tests/bench/bench_render.py
+	$(RENDERING) tests/bench/bench_stain.py
 endif
 
 bench-render: .venv-blender/.done
 	$(RENDERING) tests/bench/bench_render.py $(ARGS)
+	$(RENDERING) tests/bench/bench_stain.py
 
 gallery: .venv-blender/.done
 	$(RENDERING) tools/gallery_scene.py $(ARGS)
+	$(RENDERING) tools/gallery_stain.py
+	$(RENDERING) tools/gallery_panel.py
 
 clean:
 	rm -rf build dist training/*.egg-info .pytest_cache .ruff_cache

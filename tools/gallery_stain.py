@@ -17,15 +17,17 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from gallery_scene import _PALETTE, OUT, Studio, _row  # noqa: E402
+from gallery_scene import _PALETTE, OUT, Studio, _row
 
-from blender_addon.core import png  # noqa: E402
-from blender_addon.core.sample import draw_sample  # noqa: E402
-from blender_addon.core.stain_parameters import GRID_ONLY, StainParameters  # noqa: E402
+from blender_addon.core import png
+from blender_addon.core.sample import draw_sample
+from blender_addon.core.stain_parameters import GRID_ONLY, StainParameters
 
 ONE = StainParameters(4.5, 0.3, 1.2, decay=2.5, intensity=-0.35, seed=3, centre_mm=(-17.0, 9.0, 0.0))
 MANY = StainParameters(3.0, 0.3, 0.8, decay=2.5, intensity=-0.35, seed=6, cell_size_mm=11.0)
 RIM = {"rim_gain": 1.5, "intensity": -0.2}
+PATCHES = {"decay": 0.6, "intensity": -0.25}
+CLEAR = {"decay": 0.5, "intensity": 0.0}
 STRIPS: dict[str, tuple[tuple, dict]] = {
     "radius_mm": ((2.5, 3.5, 4.5, 5.5, 6.5), {}),
     "noise_frequency_per_mm": ((0.05, 0.15, 0.3, 0.6, 1.2), {}),
@@ -42,12 +44,12 @@ STRIPS: dict[str, tuple[tuple, dict]] = {
     "rim_width": ((0.01, 0.03, 0.08, 0.15, 0.3), RIM),
     "ring_count": ((0, 1, 2, 3, 5), {**RIM, "ring_gain": 1.2, "rim_width": 0.04}),
     "ring_gain": ((0.0, 0.4, 0.8, 1.2, 2.0), {**RIM, "ring_count": 2, "rim_width": 0.04}),
-    "deposit_contrast": ((0.0, 0.3, 0.6, 1.0, 2.0), {"decay": 0.6, "intensity": -0.25}),
-    "deposit_frequency_per_mm": ((0.2, 0.5, 1.0, 2.0, 4.0), {"decay": 0.6, "intensity": -0.25, "deposit_contrast": 1.0}),
+    "deposit_contrast": ((0.0, 0.3, 0.6, 1.0, 2.0), PATCHES),
+    "deposit_frequency_per_mm": ((0.2, 0.5, 1.0, 2.0, 4.0), {**PATCHES, "deposit_contrast": 1.0}),
     "elongation": ((1.0, 1.3, 1.6, 2.0, 2.5), {"radius_mm": 2.8, "noise_amplitude_mm": 0.6}),
     "elongation_direction_deg": ((-90.0, -45.0, 0.0, 90.0, 160.0), {"elongation": 2.0, "radius_mm": 3.0}),
-    "roughness_change": ((-0.08, -0.04, 0.0, 0.08, 0.2), {"intensity": 0.0, "decay": 0.5}),
-    "film_height_um": ((0.0, 2.0, 5.0, 10.0, 20.0), {"intensity": 0.0, "decay": 0.5, "rim_gain": 0.5, "rim_width": 0.15}),
+    "roughness_change": ((-0.08, -0.04, 0.0, 0.08, 0.2), CLEAR),
+    "film_height_um": ((0.0, 2.0, 5.0, 10.0, 20.0), {**CLEAR, "rim_gain": 0.5, "rim_width": 0.15}),
 }
 """Parameter -> its values, and what else differs from `ONE` (or from `MANY`, for what tells stains of a grid apart)."""
 

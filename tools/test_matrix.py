@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stain and the add-on in every Blender at hand; writes the table docs/test_matrix.md.
 
-    python tools/test_matrix.py [--pixels 1001] [--only 5.2 ...] [--out docs/test_matrix.md]
+    python tools/test_matrix.py [--pixels 501] [--only 5.2 ...] [--out docs/test_matrix.md]
 
 Blenders: the environments `.venv-blender` and `.venv-matrix/*` (each with a bpy module), and a `blender` executable.
 In each: the three implementations of the stain compared point by point (tests/parity/parity.py), and the tests of the
@@ -27,7 +27,7 @@ VALUES = ("distance", "boundary", "normalised_distance", "reflectance_delta", "r
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pixels", type=int, default=1001, help="points per side and case (default 1001: a million)")
+    parser.add_argument("--pixels", type=int, default=501, help="points per side and case (default 501, 3.5 million a backend)")
     parser.add_argument("--only", nargs="+", metavar="VERSION", help="only these, e.g. 4.2 executable")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "test_matrix.md")
     options = parser.parse_args()

@@ -89,8 +89,8 @@ class DatasetFolder:
         return {name for name in ids if name in records and self._is_whole(records[name])}
 
     def add(self, record: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-        """Write the `files` ("image", "mask", "instances", perhaps "region" and "stain_distance") of a sample, then its record with their
-        checksums.
+        """Write the `files` of a sample ("image", "mask", "instances", perhaps "region" and "stain_distance"), then its
+        record with their checksums.
 
         Raises:
             UserError: a file cannot be written (no room, no permission).

@@ -21,7 +21,8 @@ def compose_labels(
 
     Returns:
         mask (H, W) uint8, instances (H, W) uint16, and `{"id", "class", "pixels"}` per instance. Defects come first,
-        in their order, then stains by their hash, which keeps their order over lights and views. Where both lie, the
+        in their order, then stains by their hash, which keeps their order over lights and views; a stain also has its
+        "hash", by which it is known again in another view. Where both lie, the
         defect owns the pixel; an instance that is covered wholly has 0 pixels. Defects are listed wherever they lie,
         stains if the image touches them.
     """
@@ -38,4 +39,6 @@ def compose_labels(
     ids = np.array([0, *(CLASS_ID[name] for name in classes)], dtype=np.uint8)
     pixels = np.bincount(instances.ravel(), minlength=count + 1)
     listed = [{"id": k, "class": name, "pixels": int(pixels[k])} for k, name in enumerate(classes, start=1)]
+    for entry, value in zip(listed[len(defect_classes) :], stain_hashes, strict=True):
+        entry["hash"] = float(value)
     return ids[instances], instances, listed

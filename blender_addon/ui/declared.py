@@ -13,14 +13,27 @@ _UNITS = {"per_mm": "1/mm", "mm": "mm", "um": "µm", "nm": "nm", "px": "px", "de
           "percent": "%"}  # fmt: skip
 
 
+_SHORT = {"Frequency": "Freq.", "Amplitude": "Ampl.", "Roughness": "Rough.", "Elongation ": "", "Quantum": "Q.",
+          "Length": "Len.", "Spacing": "Space", "Reflectance": "Reflect."}  # fmt: skip
+_TITLES = {"samples": "Paths per Pixel", "scale_percent": "Image Size (%)", "f_number": "F-Number"}
+"""Where the words of the declaration's name would say too little."""
+
+
 def label(name: str) -> str:
     """ "radius_mm" -> "Radius (mm)": the unit that ends a parameter's name, in brackets."""
+    if name in _TITLES:
+        return _TITLES[name]
     unit = next((unit for unit in _UNITS if name.endswith(f"_{unit}")), None)
-    words = name.removesuffix(f"_{unit}") if unit else name
-    # Else the sidebar at its usual width would cut the unit off.
-    words = words.removeprefix("noise_").replace("elongation_direction", "direction").replace("quantum_", "q. ")
-    words = words.replace("_", " ").title()
+    words = (name.removesuffix(f"_{unit}") if unit else name).replace("_", " ").title()
     return f"{words} ({_UNITS[unit]})" if unit else words
+
+
+def fitting(text: str, letters: int) -> str:
+    """The label, abbreviated where it has more letters than there is room for."""
+    for word, short in _SHORT.items():
+        if len(text) > letters:
+            text = text.replace(word, short)
+    return text
 
 
 def stain_property(field: Field, update: Callable):
@@ -75,4 +88,4 @@ def plain(value):
 def _digits(scale: float) -> dict[str, int]:
     """How many decimals are shown, and by how much an arrow moves, for values of about this size."""
     power = math.floor(math.log10(scale))
-    return {"precision": min(max(2 - power, 0), 5), "step": min(max(round(10.0 ** (power + 1)), 1), 100)}
+    return {"precision": min(max(2 - power, 0), 3), "step": min(max(round(10.0 ** (power + 1)), 1), 100)}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ..core.parameter import parameters_of
 from ..core.stain_parameters import FIELDS, Field
-from .declared import is_share
+from .declared import fitting, is_share
 
 _NEEDS = {"rim_width": ("rim_gain", "ring_count"), "ring_gain": ("ring_count",),
           "deposit_frequency_per_mm": ("deposit_contrast",), "elongation_direction_deg": ("elongation",),
@@ -19,27 +19,38 @@ def stain_fields(group: str) -> list[Field]:
     return [field for field in FIELDS if field.group == group]
 
 
-def draw_stain_fields(layout, settings, fields: Iterable[Field]) -> None:
+def letters(context) -> int:
+    """How many letters of a label fit beside a number in the sidebar as wide as it is."""
+    return int((context.region.width / context.preferences.system.ui_scale - 125) / 6.3)
+
+
+def field(layout, context, data, name: str, **options) -> None:
+    """A property with a label that is not cut off."""
+    text = fitting(data.bl_rna.properties[name].name, letters(context))
+    layout.prop(data, name, text=text, **options)
+
+
+def draw_stain_fields(layout, context, settings, fields: Iterable[Field]) -> None:
     """Sliders; those that belong together stand together, and what has no effect is pale."""
     column, family = None, ""
-    for field in fields:
-        stem = field.name.split("_")[0].removesuffix("s")
-        if column is None or stem != family:
+    for each in fields:
+        stem = each.name.split("_")[0]
+        if column is None or stem.removesuffix("s") != family.removesuffix("s"):
             column, family = layout.column(align=True), stem
         row = column.row(align=True)
-        row.active = any(getattr(settings, name) != _OFF.get(name, 0) for name in _NEEDS.get(field.name, ())) \
-            if field.name in _NEEDS else True  # fmt: skip
-        row.prop(settings, field.name, slider=isinstance(field.default, float))
+        masters = _NEEDS.get(each.name)
+        row.active = masters is None or any(getattr(settings, name) != _OFF.get(name, 0) for name in masters)
+        field(row, context, settings, each.name, slider=isinstance(each.default, float))
 
 
-def draw_section(layout, group, section: type) -> None:
+def draw_section(layout, context, group, section: type) -> None:
     """All parameters of a section of a recipe."""
     column = layout.column(align=True)
-    for name, field in parameters_of(section).items():
-        if field.metadata["choices"]:
+    for name, declared in parameters_of(section).items():
+        if declared.metadata["choices"]:
             column.row(align=True).prop(group, name, expand=True)
         else:
-            column.prop(group, name, slider=is_share(field))
+            field(column, context, group, name, slider=is_share(declared))
 
 
 def warn(layout, context, text: str, icon: str = "ERROR") -> None:

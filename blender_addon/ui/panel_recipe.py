@@ -85,7 +85,7 @@ def _sections(settings) -> dict[str, dict[str, Any]]:
         for section, kind in SECTIONS.items()
     }
     render = {name: plain(getattr(settings, name)) for name in RENDER_NAMES}
-    return {**sections, "render": {**render, "stain_backend": settings.backend}}
+    return {**sections, "render": {**render, "bits": int(settings.depth), "stain_backend": settings.backend}}
 
 
 def _stain_section(settings) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from ..core.plate import Plate, Surface
 from ..core.ring_light import RingLight
 from ..core.sensor import Sensor
 from . import inspection_scene, mask_preview, operators, panel_recipe, render_operators
-from .panel_parts import draw_progress, draw_section, draw_stain_fields, stain_fields, warn
+from .panel_parts import draw_progress, draw_section, draw_stain_fields, field, stain_fields, warn
 from .preset_menu import draw_presets
 from .properties import CENTRE, GRID, RENDER_NAMES, is_used, settings_of
 
@@ -41,8 +41,10 @@ class StainPanel(_Panel, bpy.types.Panel):
         shown = mask_preview.is_shown(material)
         row.operator(operators.ShowMask.bl_idname, text="Mask", icon="IMAGE_ALPHA", depress=shown)
         warn(layout, context, operators.why_not_stain(context) or _osl_note(context, settings))
-        draw_stain_fields(layout, settings, stain_fields("stain"))
-        layout.row(align=True).prop(settings, "backend", expand=True)
+        draw_stain_fields(layout, context, settings, stain_fields("stain"))
+        row = layout.row(align=True)
+        row.label(text="Backend")
+        row.prop(settings, "backend", expand=True)
         layout.operator(operators.FitToObject.bl_idname, icon="FULLSCREEN_EXIT")
 
 
@@ -57,8 +59,8 @@ class DistributionPanel(_Panel, bpy.types.Panel):
         row = layout.row(align=True)
         row.prop(settings, "seed")
         row.operator(operators.RollSeed.bl_idname, text="", icon="FILE_REFRESH")
-        fields = [field for field in stain_fields("distribution") if is_used(field.name, settings)]
-        draw_stain_fields(layout, settings, [field for field in fields if field.name not in ("seed", CENTRE)])
+        fields = [each for each in stain_fields("distribution") if is_used(each.name, settings)]
+        draw_stain_fields(layout, context, settings, [each for each in fields if each.name not in ("seed", CENTRE)])
         if settings.distribution != GRID:
             layout.column().prop(settings, CENTRE)
 
@@ -69,7 +71,7 @@ class AppearancePanel(_ClosedPanel, bpy.types.Panel):
     bl_label = "Appearance"
 
     def draw(self, context):
-        draw_stain_fields(self.layout, settings_of(context.scene), stain_fields("appearance"))
+        draw_stain_fields(self.layout, context, settings_of(context.scene), stain_fields("appearance"))
 
 
 class InspectionPanel(_Panel, bpy.types.Panel):
@@ -88,7 +90,7 @@ class _SectionPanel(_ClosedPanel):
     bl_parent_id = InspectionPanel.bl_idname
 
     def draw(self, context):
-        draw_section(self.layout, getattr(settings_of(context.scene), self.section_name), self.section)
+        draw_section(self.layout, context, getattr(settings_of(context.scene), self.section_name), self.section)
 
 
 class PlatePanel(_SectionPanel, bpy.types.Panel):
@@ -126,9 +128,12 @@ class RenderPanel(_Panel, bpy.types.Panel):
         layout, settings = self.layout, settings_of(context.scene)
         column = layout.column(align=True)
         for name in RENDER_NAMES:
-            column.prop(settings, name)
-        layout.label(text=f"Device: {inspection_scene.device_of(context.scene)}")
-        row = layout.row(align=True)
+            field(column, context, settings, name)
+        column.row(align=True).prop(settings, "depth", expand=True)
+        layout.label(text=f"Device: {inspection_scene.device_of(context.scene)}", icon="PREFERENCES")
+        column = layout.column(align=True)
+        column.label(text="Output Folder")
+        row = column.row(align=True)
         row.prop(settings, "folder", text="")
         row.operator(render_operators.OpenFolder.bl_idname, text="", icon="FILEBROWSER")
         layout.operator(render_operators.RenderPair.bl_idname, icon="RENDER_STILL")
@@ -148,14 +153,14 @@ class DatasetPanel(_ClosedPanel, bpy.types.Panel):
         column.prop(dataset, "title", text="")
         column.prop(dataset, "count")
         column.prop(dataset, "seed")
-        row = layout.row(align=True)
+        column = layout.column(align=True)
         for split in ("train", "val", "test"):
-            row.prop(dataset, split)
+            column.prop(dataset, split)
         column = layout.column(align=True)
         column.prop(dataset, "share", slider=True)
         column.prop(dataset, "variation", slider=True)
-        column.prop(dataset, "offset_mm")
-        column.prop(dataset, "yaw_deg")
+        field(column, context, dataset, "offset_mm")
+        field(column, context, dataset, "yaw_deg")
         layout.prop(dataset, "overwrite")
         warn(layout, context, panel_recipe.dataset_problem(settings_of(context.scene)))
         layout.operator(render_operators.RenderDataset.bl_idname, icon="RENDER_ANIMATION")

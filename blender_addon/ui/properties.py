@@ -24,7 +24,7 @@ SECTIONS = {"plate": Plate, "surface": Surface, "light": RingLight, "camera": Ca
 """Sections of a recipe that the panel shows whole."""
 _PANEL_DEFAULTS = {"scale_percent": 25.0}
 """A first picture in seconds, not minutes."""
-_RENDER = {name: field for name, field in parameters_of(RenderSettings).items() if name != "stain_backend"}
+_RENDER = {name: parameters_of(RenderSettings)[name] for name in ("samples", "scale_percent")}
 
 
 def is_used(name: str, settings) -> bool:
@@ -86,8 +86,8 @@ def _section_group(name: str, section: type) -> type:
 
 
 def _weight(name: str, default: int):
-    return IntProperty(name=name, description=f"Weight of the split '{name.lower()}': its share of the samples",
-                       default=default, min=0, max=1000)  # fmt: skip
+    text = f"Weight of the split '{name.lower()}': its share of the images"
+    return IntProperty(name=f"{name} Weight", description=text, default=default, min=0, max=1000)
 
 
 SECTION_GROUPS = {name: _section_group(name, section) for name, section in SECTIONS.items()}
@@ -99,7 +99,7 @@ class SurfaceImpuritiesDataset(bpy.types.PropertyGroup):
     __annotations__ = {
         "title": StringProperty(name="Name", description="Names the data set's folder, its recipe and its samples",
                                 default="stained_plates"),
-        "count": IntProperty(name="Samples", description="How many images", default=20, min=1, max=10**6),
+        "count": IntProperty(name="Images", description="How many", default=20, min=1, max=10**6),
         "seed": IntProperty(name="Master Seed", description="Another seed, other plates and stains; "
                             "also that of the inspection scene's plate", default=1, min=0,
                             update=live.changed("scene")),
@@ -111,9 +111,9 @@ class SurfaceImpuritiesDataset(bpy.types.PropertyGroup):
         "variation": FloatProperty(name="Vary Stains ±", description="Each sample draws the stain's radius, outline, "
                                    "decay and intensity evenly from the values above, more or less this share of them",
                                    default=0.2, min=0.0, max=0.9, precision=2, step=5),
-        "offset_mm": FloatProperty(name="Shift Plates ± (mm)", description="How far each plate lies off its place",
+        "offset_mm": FloatProperty(name="Shift ± (mm)", description="How far each plate lies off its place",
                                    default=1.5, min=0.0, max=50.0, precision=2, step=10),
-        "yaw_deg": FloatProperty(name="Turn Plates ± (°)", description="How far each plate is turned",
+        "yaw_deg": FloatProperty(name="Turn ± (°)", description="How far each plate is turned",
                                  default=0.8, min=0.0, max=45.0, precision=2, step=10),
         "overwrite": BoolProperty(name="Render Anew", description="Remove a data set of that name first. Without it, a "
                                   "data set of the same settings goes on where it was stopped"),
@@ -148,6 +148,13 @@ class SurfaceImpuritiesSettings(bpy.types.PropertyGroup):
                                      live.changed("scene"))
             for name, field in _RENDER.items()
         },
+        "depth": EnumProperty(
+            name="Bits per Pixel",
+            items=(
+                ("8", "8 Bit", "Grey values 0 to 255, as most inspection cameras give"),
+                ("16", "16 Bit", "Grey values 0 to 65535"),
+            ),
+        ),
         "dataset": PointerProperty(type=SurfaceImpuritiesDataset),
         "folder": StringProperty(
             name="Folder", description="Where rendered pairs and data sets are written", subtype="DIR_PATH"

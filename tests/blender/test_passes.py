@@ -285,3 +285,8 @@ def test_removing_the_inspection_leaves_nothing_of_it(scene):
 def test_an_error_that_blender_only_prints_is_raised():
     with pytest.raises(RuntimeError, match="Blender reported: Error: out of memory"), session.silence():
         os.write(1, b"Error: out of memory\n")
+
+
+def test_a_warning_that_quotes_an_error_is_none():
+    with session.silence():
+        os.write(2, b"00:00.6  cycles | WARNING CUEW initialization failed: Error opening the library\n")

@@ -20,9 +20,9 @@ def test_defects_own_their_pixels_and_numbers_are_unique():
     assert listed == [
         {"id": 1, "class": "dent", "pixels": 1},
         {"id": 2, "class": "scratch", "pixels": 1},
-        {"id": 3, "class": "water_stain", "pixels": 1},
-        {"id": 4, "class": "water_stain", "pixels": 1},
-        {"id": 5, "class": "water_stain", "pixels": 1},
+        {"id": 3, "class": "water_stain", "pixels": 1, "hash": 0.0},
+        {"id": 4, "class": "water_stain", "pixels": 1, "hash": float(np.float32(0.2))},
+        {"id": 5, "class": "water_stain", "pixels": 1, "hash": float(np.float32(0.9))},
     ]
 
 

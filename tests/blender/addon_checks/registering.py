@@ -7,6 +7,12 @@ from .installing import CLEAN
 from .tools import FOLDER, MODULE, add_object, module, press, residue, settings
 
 
+class Nameless(bpy.types.Operator):
+    """Blender refuses it."""
+
+    bl_idname, bl_label = "no dot", ""
+
+
 def check_settings_are_saved_with_the_file():
     settings().film_height_um, settings().sensor.gamma = 3.25, 2.2
     file = str(FOLDER / "saved.blend")
@@ -20,10 +26,10 @@ def check_a_failed_registration_unwinds_and_is_loud():
     ui = module("ui")
     bpy.ops.preferences.addon_disable(module=MODULE)
     kept = ui.CLASSES
-    ui.CLASSES = (*kept, int)
+    ui.CLASSES = (*kept, Nameless)
     try:
         ui.register()
-        raise AssertionError("registering a class that is none did not fail")
+        raise AssertionError("registering a class without a valid name did not fail")
     except (RuntimeError, ValueError):  # what register_class says
         pass
     finally:
