@@ -6,7 +6,7 @@
    in percent of its mean, against a reference of the same kind with many paths. Nothing is clipped: area lights are
    rectangles, shine a little more into the middle, and would be let off there.
 2. The texture of grooves against the nodes: mean grey level, and the ratio of the spectra across the grain.
-3. Where the time of one finished sample goes, and images per hour.
+3. Where the time of one finished sample goes, images per hour, and the peak of memory.
 
     .venv-blender/bin/python tests/bench/bench_render.py [--reference 512] [--scale 25] [--crop 0.4] [--whole 25]
 """
@@ -15,6 +15,7 @@ import argparse
 import math
 import os
 import platform
+import resource
 import sys
 import tempfile
 import time
@@ -109,14 +110,17 @@ def whole_sample(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Pat
 
     passes.render_picture, passes.render_labels = timed("beauty", kept[0]), timed("labels", kept[1])
     try:
-        began = time.perf_counter()
+        began, processor = time.perf_counter(), time.process_time()
         one_sample.render_sample(scene, sample, "CPU", folder)
-        total = time.perf_counter() - began
+        total, processor = time.perf_counter() - began, time.process_time() - processor
     finally:
         passes.render_picture, passes.render_labels = kept
     what = f"synth_ws at {chosen.whole:g} %, {sample.render.samples} paths"
     print(f"3. {what}: {total:.1f} s, {3600 / total:.0f} images an hour")
+    alone = 3600 * (os.cpu_count() or 1) / processor
+    print(f"   {processor:.0f} s of processor: {alone:.0f} images an hour where all {os.cpu_count()} threads are free")
     print(f"   not the beauty pass: {1 - spent['beauty'] / total:.1%}, of which labels {spent['labels'] / total:.1%}")
+    print(f"   peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
 def _render(scene, chosen, folder, prepare, paths: int, seed: int) -> tuple[np.ndarray, float]:
