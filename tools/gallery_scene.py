@@ -102,7 +102,7 @@ def textures(studio: Studio, scale: float) -> np.ndarray:
 
 
 def crop(studio: Studio, scale: float) -> np.ndarray:
-    return studio.picture(draw_sample(studio.recipe("synth_ws", 100.0), 2), (0.30, 0.70, 0.45, 0.85))
+    return studio.picture(draw_sample(studio.recipe("synth_ws", 100.0), 2), (0.10, 0.50, 0.08, 0.48))
 
 
 def grid(studio: Studio, scale: float) -> np.ndarray:

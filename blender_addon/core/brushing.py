@@ -28,7 +28,7 @@ from .plate import Surface
 from .seeding import uniform
 
 SCALES = 6
-_STEEPNESS = (1.0, 1.3, 1.5, 1.5, 1.3, 0.9)
+_STEEPNESS = (1.0, 1.3, 1.4, 1.2, 0.8, 0.5)
 """Of an average groove, by scale."""
 _TAIL = (1, 1, 2, 3, 4, 4)
 """Depth is a uniform draw to this power, over its mean: fine grooves lie everywhere, few of the wide ones are deep."""

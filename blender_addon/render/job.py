@@ -17,8 +17,11 @@ from .progress import Progress
 
 GENERATOR = {"name": "surface_impurities", "version": "0.1.0"}
 
-_PATHS_PER_CORE_SECOND = 4.5e5
-"""Light paths per second of one processor core, for the estimate of a dry run; measured on a 2-core machine."""
+_PATHS_PER_CORE_SECOND = 5.4e5
+"""Light paths per second of one processor core, for the estimate of a dry run; `make bench-render` on two cores of a
+virtual machine."""
+_SECONDS_PER_SAMPLE = 2.0
+"""For the texture of grooves, the building of the scene and the writing."""
 _BYTES_PER_PIXEL = 0.8
 """Of image, mask and instances together, compressed; measured."""
 
@@ -115,7 +118,7 @@ def estimate(job: Job, planned: Plan) -> tuple[float, float]:
         sample = draw_sample(job.recipe, k)
         pixels = sample.size_px[0] * sample.size_px[1]
         paths = pixels * (sample.render.samples + 2)
-        seconds += 0.5 + paths / (_PATHS_PER_CORE_SECOND * _threads(job))
+        seconds += _SECONDS_PER_SAMPLE + paths / (_PATHS_PER_CORE_SECOND * _threads(job))
         size += pixels * _BYTES_PER_PIXEL * sample.render.bits / 8
     return seconds, size
 

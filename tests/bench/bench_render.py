@@ -2,8 +2,11 @@
 """The renderer's speed, as ratios of one run.
 
 1. Time to equal error: this renderer against Cycles' defaults with six plain area lights in place of the ring, on the
-   same plate and camera. RMSE in 8-bit grey levels of a crop against a reference of the same kind with many paths.
-2. Where the time of one finished sample goes, and images per hour.
+   same plate and camera, with the grooves as a texture and as shader nodes. RMSE of a crop from the middle to a corner,
+   in percent of its mean, against a reference of the same kind with many paths. Nothing is clipped: area lights are
+   rectangles, shine a little more into the middle, and would be let off there.
+2. The texture of grooves against the nodes: mean grey level, and the ratio of the spectra across the grain.
+3. Where the time of one finished sample goes, images per hour, and the peak of memory.
 
     .venv-blender/bin/python tests/bench/bench_render.py [--reference 512] [--scale 25] [--crop 0.4] [--whole 25]
 """
@@ -12,6 +15,7 @@ import argparse
 import math
 import os
 import platform
+import resource
 import sys
 import tempfile
 import time
@@ -21,14 +25,15 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import bpy  # noqa: E402
+import procedural_surface  # noqa: E402
 
 from blender_addon.core.sample import Sample, draw_sample  # noqa: E402
 from blender_addon.core.settings import load  # noqa: E402
 from blender_addon.render import one_sample, passes, session  # noqa: E402
-from blender_addon.scene import inspection  # noqa: E402
+from blender_addon.scene import inspection, material  # noqa: E402
 
 _PATHS = (4, 8, 16, 32)
 _DEFAULTS = ("max_bounces", "light_sampling_threshold", "blur_glossy", "use_adaptive_sampling", "use_auto_tile",
@@ -55,21 +60,34 @@ def main() -> None:
 def equal_error(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path) -> None:
     """Print paths, RMSE and processor seconds of both, and the ratio of the times at equal error."""
     print(f"1. {chosen.recipe} at {chosen.scale:g} %, crop {chosen.crop:g}, reference {chosen.reference} paths")
-    costs = {}
-    for name, prepare in (("this renderer", _ours), ("Cycles' defaults, area lights", _defaults)):
-        reference, _ = _render(scene, chosen, folder, prepare, chosen.reference, seed=1)
+    costs, references = {}, {}
+    for name, prepare, surface in _KINDS:
+        material.build_surface_group = surface
+        references[name], _ = reference, _ = _render(scene, chosen, folder, prepare, chosen.reference, seed=1)
         products = []
         for paths in _PATHS:
             picture, seconds = _render(scene, chosen, folder, prepare, paths, seed=2)
             # The reference is noisy too, by 1/N of the variance of one path.
-            rmse = 255 * math.sqrt(np.mean((picture - reference) ** 2) / (1 + paths / chosen.reference))
+            rmse = 100 * math.sqrt(np.mean((picture - reference) ** 2) / (1 + paths / chosen.reference))
+            rmse /= reference.mean()
             products.append(rmse**2 * seconds)
-            print(f"   {name:30} {paths:4} paths  RMSE {rmse:6.2f}  {seconds:6.2f} s of processor", flush=True)
+            print(f"   {name:36} {paths:4} paths  RMSE {rmse:5.2f} %  {seconds:6.2f} s of processor", flush=True)
         costs[name] = products
     # Error squared falls as 1/n and time grows as n: their product is the time at RMSE 1. Start-up counts in.
-    ours, defaults = costs.values()
-    for paths, mine, theirs in zip(_PATHS, ours, defaults, strict=True):
-        print(f"   time at equal error, around {paths} paths: {mine / theirs:.2f} of the defaults'")
+    ours, *others = costs.items()
+    for name, theirs in others:
+        ratios = ", ".join(f"{mine / other:.2f}" for mine, other in zip(ours[1], theirs, strict=True))
+        print(f"   time at equal error over that of {name}: {ratios}")
+    texture, nodes = (references[name] for name, *_ in _KINDS[1:])
+    bands = [np.array_split(_spectrum(picture)[1:], 4) for picture in (texture, nodes)]
+    ratios = ", ".join(f"{one.mean() / other.mean():.3f}" for one, other in zip(*bands, strict=True))
+    mean = texture.mean() / nodes.mean()
+    print(f"2. texture over nodes: mean {mean:.4f}, spectrum across the grain from low to high: {ratios}")
+
+
+def _spectrum(picture: np.ndarray) -> np.ndarray:
+    """Mean power of the columns (h, w) -> (h // 2 + 1,)."""
+    return (np.abs(np.fft.rfft(picture - picture.mean(axis=0), axis=0)) ** 2).mean(axis=1)
 
 
 def whole_sample(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path) -> None:
@@ -77,6 +95,7 @@ def whole_sample(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Pat
     recipe = load(ROOT / "scenes" / "recipes" / "synth_ws.toml").with_values("render", "x", scale_percent=chosen.whole)
     sample = draw_sample(recipe, 0)
     session.configure(scene)
+    material.build_surface_group = _KINDS[0][2]
     spent = {"beauty": 0.0, "labels": 0.0}
     kept = passes.render_picture, passes.render_labels
 
@@ -91,18 +110,21 @@ def whole_sample(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Pat
 
     passes.render_picture, passes.render_labels = timed("beauty", kept[0]), timed("labels", kept[1])
     try:
-        began = time.perf_counter()
+        began, processor = time.perf_counter(), time.process_time()
         one_sample.render_sample(scene, sample, "CPU", folder)
-        total = time.perf_counter() - began
+        total, processor = time.perf_counter() - began, time.process_time() - processor
     finally:
         passes.render_picture, passes.render_labels = kept
     what = f"synth_ws at {chosen.whole:g} %, {sample.render.samples} paths"
-    print(f"2. {what}: {total:.1f} s, {3600 / total:.0f} images an hour")
+    print(f"3. {what}: {total:.1f} s, {3600 / total:.0f} images an hour")
+    alone = 3600 * (os.cpu_count() or 1) / processor
+    print(f"   {processor:.0f} s of processor: {alone:.0f} images an hour where all {os.cpu_count()} threads are free")
     print(f"   not the beauty pass: {1 - spent['beauty'] / total:.1%}, of which labels {spent['labels'] / total:.1%}")
+    print(f"   peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
 def _render(scene, chosen, folder, prepare, paths: int, seed: int) -> tuple[np.ndarray, float]:
-    """The crop (h, w), full wells clipped at 1, and the processor seconds of the render."""
+    """The crop (h, w) in full wells, and the processor seconds of the render."""
     recipe = load(ROOT / "scenes" / "recipes" / f"{chosen.recipe}.toml")
     sample = draw_sample(recipe.with_values("render", "x", scale_percent=chosen.scale, samples=paths), 0)
     render = scene.render
@@ -110,17 +132,16 @@ def _render(scene, chosen, folder, prepare, paths: int, seed: int) -> tuple[np.n
         session.configure(scene)
         built = inspection.build_inspection(scene, sample)
         prepare(scene, built, sample)
-        low, high = 0.5 - chosen.crop / 2, 0.5 + chosen.crop / 2
         render.use_border = render.use_crop_to_border = chosen.crop < 1
-        render.border_min_x = render.border_min_y = low
-        render.border_max_x = render.border_max_y = high
+        render.border_max_x = render.border_max_y = high = max(0.55, chosen.crop)
+        render.border_min_x = render.border_min_y = high - chosen.crop
         began = time.process_time()
         picture = passes.render_picture(scene, built, _with_seed(sample, seed), folder)
         seconds = time.process_time() - began
         render.use_border = render.use_crop_to_border = False
         for lamp in list(bpy.data.lights):
             bpy.data.lights.remove(lamp)
-    return np.minimum(picture, 1.0), seconds
+    return picture, seconds
 
 
 def _with_seed(sample: Sample, seed: int) -> Sample:
@@ -152,6 +173,13 @@ def _defaults(scene, built, sample: Sample) -> None:
         lamp.rotation_euler = (0.0, 0.0, math.atan2(middle[1], middle[0]) + math.pi / 2)
         collection.objects.link(lamp)
     collection.objects.unlink(built.light)
+
+
+_KINDS = (
+    ("this renderer", _ours, material.build_surface_group),
+    ("the defaults, area lights, texture", _defaults, material.build_surface_group),
+    ("the defaults, area lights, nodes", _defaults, procedural_surface.build_surface_group),
+)
 
 
 if __name__ == "__main__":

@@ -266,7 +266,7 @@ def test_memory_is_flat_over_many_samples(scene, tmp_path):
     def resident():
         return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
-    drawn = recipe("inspection_demo", 3.0, 1)
+    drawn = recipe("inspection_demo", 1.0, 1)
     after = []
     for k in range(220):
         render_sample(scene, draw_sample(drawn, k % 20), "CPU", tmp_path)
