@@ -13,7 +13,7 @@ from pathlib import Path
 from . import __version__
 from .data.dataset import Dataset, open_dataset
 from .errors import UserError
-from .names import FILTERS
+from .names import FILTERS, GREEDY
 from .progress import say
 
 
@@ -26,8 +26,12 @@ def train(arguments: Namespace) -> None:
     settings = TrainSettings(
         coreset_size=arguments.coreset_size, epochs=arguments.epochs, augment=arguments.augment,
         border_mask=arguments.border_mask, shuffle=arguments.shuffle, seed=arguments.seed, shard=arguments.shard,
+        eviction=arguments.eviction, coreset=arguments.coreset,
     )
-    chosen = ExtractorSettings(arguments.backbone, arguments.image_scale, arguments.pool, arguments.unit_maps)
+    chosen = ExtractorSettings(
+        arguments.backbone, arguments.image_scale, arguments.pool, arguments.unit_maps, tuple(arguments.layers),
+        arguments.normalisation, arguments.projection, arguments.precision,
+    )
     place = _weights_place(arguments.weights, arguments.backbone)
     request = _request(
         "train", datasets=_fingerprints(datasets), settings=asdict(settings), extractor=asdict(chosen),
@@ -38,12 +42,22 @@ def train(arguments: Namespace) -> None:
     _need_checkpoint(arguments)
     extractor = build_extractor(chosen, place)
     say(f"backbone {chosen.backbone}, weights {extractor.weights}: vectors of {extractor.dimension}")
-    chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size)
-    model = run(
-        datasets, extractor, settings, arguments.out, request=request, chunk_size=chunk, device=device,
-        restart=arguments.restart, split=arguments.split,
-        record={"weights": place, "blur_sigma": arguments.blur_sigma},
-    )
+    common = {
+        "request": request, "split": arguments.split, "workers": arguments.workers,
+        "record": {"weights": place, "blur_sigma": arguments.blur_sigma},
+    }
+    if settings.coreset == GREEDY:
+        from .train_greedy import count_patches, train_greedy
+
+        patches = count_patches(datasets, arguments.split, settings.shard, extractor)
+        _, device = _plan(arguments, datasets, extractor, settings.coreset_size, patches)
+        model = train_greedy(datasets, extractor, settings, arguments.out, device=device, **common)
+    else:
+        chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size)
+        model = run(
+            datasets, extractor, settings, arguments.out, chunk_size=chunk, device=device, restart=arguments.restart,
+            **common,
+        )
     _written(arguments.out, model)
 
 
@@ -58,7 +72,7 @@ def finetune(arguments: Namespace) -> None:
     settings = TrainSettings(
         coreset_size=arguments.coreset_size or len(initial.features), epochs=arguments.epochs,
         augment=arguments.augment, border_mask=arguments.border_mask, shuffle=arguments.shuffle, seed=arguments.seed,
-        shard=arguments.shard,
+        shard=arguments.shard, eviction=arguments.eviction,
     )
     request = _request(
         "finetune", parent=initial.fingerprint, datasets=_fingerprints(datasets), settings=asdict(settings),
@@ -71,7 +85,7 @@ def finetune(arguments: Namespace) -> None:
     chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size)
     model = run(
         datasets, extractor, settings, arguments.out, request=request, chunk_size=chunk, device=device,
-        initial=initial, restart=arguments.restart, split=arguments.split, record={},
+        initial=initial, restart=arguments.restart, split=arguments.split, record={}, workers=arguments.workers,
     )
     _written(arguments.out, model)
 
@@ -112,7 +126,8 @@ def calibrate(arguments: Namespace) -> None:
         return
     from .device import choose_device
 
-    scorer = scorer_of(model, arguments.model, _override(arguments.weights), choose_device(arguments.device))
+    scorer = scorer_of(model, arguments.model, _override(arguments.weights), choose_device(arguments.device),
+                       precision=arguments.precision)  # fmt: skip
     threshold = run(scorer, dataset, arguments.split)
     save_model(model.with_threshold(threshold), arguments.model)
     print(f"threshold {threshold.value:g} ({threshold.method}) stored in {arguments.model}")
@@ -140,7 +155,8 @@ def evaluate(arguments: Namespace) -> None:
 
         def score(image):
             nonlocal scorer
-            scorer = scorer or scorer_of(models[path], path, _override(arguments.weights), device)
+            scorer = scorer or scorer_of(models[path], path, _override(arguments.weights), device,
+                                         precision=arguments.precision)  # fmt: skip
             return scorer.anomaly_map(image)
 
         return score
@@ -165,8 +181,14 @@ def predict(arguments: Namespace) -> None:
 
     images = find_images(arguments.images)
     model = load_model(arguments.model)
-    scorer = scorer_of(model, arguments.model, _override(arguments.weights), choose_device(arguments.device))
-    predictions = run(scorer, model, images, arguments.out)
+    scorer = scorer_of(model, arguments.model, _override(arguments.weights), choose_device(arguments.device),
+                       precision=arguments.precision)  # fmt: skip
+    explainer = None
+    if arguments.explain:
+        from .explain import Explainer
+
+        explainer = Explainer(scorer, model, arguments.out, arguments.data)
+    predictions = run(scorer, model, images, arguments.out, explainer)
     for each in predictions:
         print(f"{each.verdict:9}  {each.score:10.4g}  {len(each.boxes):3} region(s)  {each.image}")
     anomalous = sum(each.verdict == "anomalous" for each in predictions)
@@ -230,8 +252,14 @@ def _need_checkpoint(arguments: Namespace) -> None:
         raise UserError(f"--resume: there is no {path} to go on from; leave --resume out to begin")
 
 
-def _plan(arguments: Namespace, datasets: list[Dataset], extractor: object, coreset_size: int) -> tuple[int, object]:
-    """Threads, device, and the chunk size that fits the budget; prints the estimate."""
+def _plan(
+    arguments: Namespace, datasets: list[Dataset], extractor: object, coreset_size: int, all_patches: int = 0
+) -> tuple[int, object]:
+    """Threads, device, and the chunk size that fits the budget; prints the estimate.
+
+    Args:
+        all_patches: how many the greedy baseline will hold.
+    """
     import torch
 
     from .device import choose_device
@@ -245,7 +273,7 @@ def _plan(arguments: Namespace, datasets: list[Dataset], extractor: object, core
     scaled = scaled_size(largest, extractor.settings.image_scale)
     chosen = plan(
         largest, scaled, extractor.dimension, extractor.stride, activation_bytes_per_pixel(extractor), coreset_size,
-        arguments.chunk_size, parse_size(arguments.memory_budget),
+        arguments.chunk_size, parse_size(arguments.memory_budget), arguments.workers, all_patches,
     )
     say(str(chosen))
     return chosen.chunk_size, choose_device(arguments.device)

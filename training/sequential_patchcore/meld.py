@@ -28,7 +28,7 @@ def check_same_extractor(models: Sequence[Model], names: Sequence[str]) -> None:
             if key not in _NOT_COMPARED and first.get(key) != other.get(key)
         ]
         if differing:
-            details = "; ".join(f"{key}: {first.get(key)} and {other.get(key)}" for key in differing)
+            details = "; ".join(f"{key}: {first.get(key, 'the default')} and {other.get(key, 'the default')}" for key in differing)
             raise UserError(f"{names[0]} and {name} have different feature extractors ({details}); train both alike")
 
 
