@@ -78,6 +78,8 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--blur-sigma", type=_not_negative, default=2.0, help="of the anomaly map's Gaussian, in pixels")
     sub.add_argument("--coreset", choices=CORESETS, default=CORESETS[0],
                      help="greedy: the original PatchCore's, which holds all patches; for comparison")  # fmt: skip
+    sub.add_argument("--ray", metavar="local|auto|HOST:PORT", help="shards as tasks of a Ray cluster, melded")
+    sub.add_argument("--shards", type=_count, default=2, metavar="N", help="how many, with --ray")
     _add_training(sub, 2048)
 
     sub = command("finetune", commands.finetune, "go on with a coreset over other data, by the same rule")

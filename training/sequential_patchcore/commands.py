@@ -18,6 +18,9 @@ from .progress import say
 
 
 def train(arguments: Namespace) -> None:
+    if arguments.ray:
+        _train_on_cluster(arguments)
+        return
     from .extractors import ExtractorSettings, build_extractor
     from .train import TrainSettings
     from .train import train as run
@@ -59,6 +62,42 @@ def train(arguments: Namespace) -> None:
             **common,
         )
     _written(arguments.out, model)
+
+
+def _train_on_cluster(arguments: Namespace) -> None:
+    """Each shard is the `train` command with --shard I/N; the model is their meld, in order."""
+    from .cluster import run_shards, shard_path
+    from .meld import Melder
+    from .model_file import load_model, save_model
+
+    if arguments.shard != (1, 1):
+        raise UserError("--ray makes the shards itself: give their number with --shards N, not --shard I/N")
+    count = arguments.shards
+    shards = []
+    for part in range(1, count + 1):
+        place = str(shard_path(Path(arguments.out).resolve(), part, count))
+        given = vars(arguments) | {"ray": None, "shard": (part, count), "out": place, "resume": False}
+        given["data"] = [str(Path(path).resolve()) for path in arguments.data]
+        given["threads"] = arguments.threads or 1
+        given.pop("run")
+        shards.append(Namespace(**given))
+    datasets = [open_dataset(path) for path in arguments.data]
+    request = _request("ray", datasets=_fingerprints(datasets), shards=[
+        {key: value for key, value in vars(each).items() if key not in _NOT_OF_THE_RESULT} for each in shards
+    ])  # fmt: skip
+    if _finished(arguments.out, request, arguments.overwrite):
+        return
+    melder = Melder(arguments.coreset_size)
+    for number in run_shards(train, shards, arguments.ray, shards[0].threads):
+        melder.add(load_model(shards[number].out), Path(shards[number].out).name)
+    model = melder.finish(request) if count > 1 else load_model(shards[0].out)
+    save_model(model, arguments.out)
+    _written(arguments.out, model)
+
+
+# Where a command runs, and how fast.
+_NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "memory_budget", "chunk_size", "restart",
+                      "resume", "overwrite", "json_progress")  # fmt: skip
 
 
 def finetune(arguments: Namespace) -> None:
