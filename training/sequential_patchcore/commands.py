@@ -22,6 +22,7 @@ def train(arguments: Namespace) -> None:
         _train_on_cluster(arguments)
         return
     from .extractors import ExtractorSettings, build_extractor
+    from .memory import peak
     from .train import TrainSettings
     from .train import train as run
 
@@ -61,6 +62,7 @@ def train(arguments: Namespace) -> None:
             datasets, extractor, settings, arguments.out, chunk_size=chunk, device=device, restart=arguments.restart,
             **common,
         )
+    say(peak(device))
     _written(arguments.out, model)
 
 
@@ -101,6 +103,7 @@ _NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "mem
 
 
 def finetune(arguments: Namespace) -> None:
+    from .memory import peak
     from .model_file import load_model
     from .restore import restore_extractor
     from .train import TrainSettings
@@ -126,6 +129,7 @@ def finetune(arguments: Namespace) -> None:
         datasets, extractor, settings, arguments.out, request=request, chunk_size=chunk, device=device,
         initial=initial, restart=arguments.restart, split=arguments.split, record={}, workers=arguments.workers,
     )
+    say(peak(device))
     _written(arguments.out, model)
 
 
@@ -303,7 +307,7 @@ def _plan(
 
     from .device import choose_device
     from .extractors import scaled_size
-    from .memory import activation_bytes_per_pixel, parse_size, plan
+    from .memory import activation_bytes_per_pixel, cap, parse_size, plan
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -315,7 +319,9 @@ def _plan(
         arguments.chunk_size, parse_size(arguments.memory_budget), arguments.workers, all_patches,
     )
     say(str(chosen))
-    return chosen.chunk_size, choose_device(arguments.device)
+    device = choose_device(arguments.device)
+    cap(device, chosen.budget)
+    return chosen.chunk_size, device
 
 
 def _written(out: str, model: object) -> None:

@@ -2,6 +2,7 @@
 """How much memory a run will take, said before it starts; a chunk size that fits, or a refusal with advice."""
 
 import re
+import resource
 from dataclasses import dataclass
 
 import torch
@@ -120,6 +121,23 @@ def plan(
             "or raise --memory-budget"
         )
     return chosen
+
+
+def cap(device: torch.device, budget: int) -> None:
+    """On a GPU, let the allocator refuse what goes beyond the budget; a CPU has no such limit to set."""
+    if device.type == "cuda":
+        whole = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, budget / whole), device)
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak(device: torch.device) -> str:
+    """What was taken at the most: the allocator's peak on a GPU, and the resident memory of the process."""
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+    text = f"memory: at most {gib(resident)} were resident"
+    if device.type == "cuda":
+        text += f", {gib(torch.cuda.max_memory_allocated(device))} on the GPU"
+    return text
 
 
 @torch.inference_mode()
