@@ -90,6 +90,9 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", default=None, metavar="DIR", help="data set with the validation split")
     sub.add_argument("--split", default="val", help="never the test split")
     sub.add_argument("--threshold", type=_not_negative, default=None, metavar="VALUE", help="set it by hand instead")
+    sub.add_argument("--false-positive-rate", type=_share, default=None, metavar="RATE",
+                     help="instead of best F1: at most this share predicted on clean validation images, such as 0.001")
+    sub.add_argument("--per", choices=("pixel", "image"), default="pixel", help="what the rate is a share of")
     sub.add_argument("--overwrite", action="store_true", help="compute it again even where it is known")
     _add_scoring(sub)
 
@@ -99,6 +102,11 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--split", default="test", help="which images")
     sub.add_argument("--out", required=True, metavar="DIR", help="folder of the results")
     sub.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    sub.add_argument("--threshold", type=_not_negative, default=None, metavar="VALUE",
+                     help="for all models, instead of the stored ones; the files stay as they are")
+    sub.add_argument("--detection-coverage", type=int, default=0, choices=(0, 1, 2, 3, 5, 10, 15, 20, 25, 50, 75, 100),
+                     metavar="PERCENT", help="of an instance, to count as detected; 0: one pixel")
+    _add_rule(sub)
     _add_scoring(sub)
 
     sub = command("predict", commands.predict, "verdict, boxes and overlay for photographs")
@@ -160,6 +168,12 @@ def _add_training(sub: argparse.ArgumentParser, size: int | None) -> None:
     sub.add_argument("--json-progress", action="store_true", help="progress as JSON lines on stdout")
 
 
+def _add_rule(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--min-region", type=_whole, default=0, metavar="PIXELS", help="drop smaller predicted regions")
+    sub.add_argument("--hysteresis", type=_share, default=1.0, metavar="SHARE",
+                     help="grow regions down to this share of the threshold; 1: do not")
+
+
 def _add_scoring(sub: argparse.ArgumentParser) -> None:
     _add_weights_override(sub)
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
@@ -186,6 +200,14 @@ def _positive(text: str) -> float:
 
 def _not_negative(text: str) -> float:
     return _number(text, float, lambda value: 0 <= value < float("inf"), "a number of at least 0")
+
+
+def _share(text: str) -> float:
+    return _number(text, float, lambda value: 0 < value <= 1, "a number above 0 and at most 1")
+
+
+def _whole(text: str) -> int:
+    return _number(text, int, lambda value: value >= 0, "a whole number of at least 0")
 
 
 def _count(text: str) -> int:
