@@ -160,7 +160,8 @@ def wait(browser, condition, seconds=30):
 
 def shown(browser, m):
     script = """const row = document.querySelector(`.live tr[data-model="${arguments[0]}"]`);
-        return Object.fromEntries([...row.querySelectorAll("[data-of]")].map((c) => [c.dataset.of, c.dataset.value]));"""
+        const cells = [...row.querySelectorAll("[data-of]")];
+        return Object.fromEntries(cells.map((cell) => [cell.dataset.of, cell.dataset.value]));"""
     return {name: None if text == "" else float(text) for name, text in browser.execute_script(script, m).items()}
 
 

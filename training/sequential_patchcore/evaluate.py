@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Score a split with one or more models and write the results folder: numbers, tables, figures, overlays, report."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,37 +11,13 @@ from .errors import UserError
 from .files import atomic_path, make_folder, write_text
 from .metrics import COVERAGE_PERCENT
 from .progress import Progress, say
-from .provenance import Nominal
-from .record import metrics_record
+from .record import EvaluatedModel, metrics_record
 from .regions import PLAIN, Rule
 from .report import alarms, cards, figures, overlays, page, tables
 from .results_folder import RECORD, file_names, is_whole, publish, read_record, staging_folder
 from .tally import Labelled, Scored, Tally
 
 _OVERLAY_QUALITY = 92
-
-
-@dataclass(frozen=True)
-class EvaluatedModel:
-    """A model as the evaluation sees it.
-
-    Attributes:
-        name: shown in tables and used in file names; unique within a comparison.
-        path: the model file, for messages and the record.
-        threshold: raw score units; a pixel is anomalous when score >= threshold.
-        score: (H, W, 3) float32 RGB in [0, 1] to the (H, W) float32 anomaly map, non-negative.
-        info: what the report says about the model, free-form and JSON-ready. Known keys: `random_weights` (bool) puts
-            a red banner on the page, `epochs` (list of counts or of mappings with "replacements") makes a figure,
-            `training_pictures` (list of (caption, (H, W, 3) array)) are shown and stay out of metrics.json.
-        explain: for pixels (row, column) of the image scored last the nominal patches they were compared with.
-    """
-
-    name: str
-    path: str | None
-    threshold: float | None
-    score: Callable[[np.ndarray], np.ndarray]
-    info: dict = field(default_factory=dict)
-    explain: Callable[[Sequence[tuple[int, int]]], list[Nominal]] | None = None
 
 
 def evaluate(

@@ -2,24 +2,45 @@
 """metrics.json: the figures of all models with their intervals, and the counts of every image."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from .bootstrap import differences, intervals
 from .data.dataset import Dataset
 from .metrics import DEFINITIONS
+from .provenance import Nominal
 from .report.cards import Card
 from .results_folder import FORMAT_VERSION
 from .tally import Tally
 
-if TYPE_CHECKING:
-    from .evaluate import EvaluatedModel
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """A model as the evaluation sees it.
+
+    Attributes:
+        name: shown in tables and used in file names; unique within a comparison.
+        path: the model file, for messages and the record.
+        threshold: raw score units; a pixel is anomalous when score >= threshold.
+        score: (H, W, 3) float32 RGB in [0, 1] to the (H, W) float32 anomaly map, non-negative.
+        info: what the report says about the model, free-form and JSON-ready. Known keys: `random_weights` (bool) puts
+            a red banner on the page, `epochs` (list of counts or of mappings with "replacements") makes a figure,
+            `training_pictures` (list of (caption, (H, W, 3) array)) are shown and stay out of metrics.json.
+        explain: for pixels (row, column) of the image scored last the nominal patches they were compared with.
+    """
+
+    name: str
+    path: str | None
+    threshold: float | None
+    score: Callable[[np.ndarray], np.ndarray]
+    info: dict = field(default_factory=dict)
+    explain: Callable[[Sequence[tuple[int, int]]], list[Nominal]] | None = None
 
 
 def metrics_record(
-    models: Sequence["EvaluatedModel"], tallies: Sequence[Tally], dataset: Dataset, split: str, inputs: str | None,
+    models: Sequence[EvaluatedModel], tallies: Sequence[Tally], dataset: Dataset, split: str, inputs: str | None,
     shown: Sequence[Card],
 ) -> dict:
     """What metrics.json holds, but for the names of the files beside it."""
@@ -57,7 +78,7 @@ def metrics_record(
     }
 
 
-def _sample_record(card: Card, models: Sequence["EvaluatedModel"], coverage: float) -> dict:
+def _sample_record(card: Card, models: Sequence[EvaluatedModel], coverage: float) -> dict:
     """The counts of one image, so that any other number can be made without scoring again."""
     return {
         "id": card.id,

@@ -15,6 +15,7 @@ from . import overlays
 MOST = 3  # of an image and model
 _QUALITY = 80
 _LEAST = 0.5  # of the threshold: weaker ones no one would turn the slider down to
+_MARGIN = 1 / 40  # of the longer side, around defects: scores leak over their borders
 _APART = 0.08  # of the longer side, between two alarms
 
 
@@ -51,7 +52,7 @@ def find(
     if explain is None:
         return ()
     height, width = scores.shape
-    margin = max(2, round(max(height, width) / 150))
+    margin = max(4, round(_MARGIN * max(height, width)))
     defects = (np.isin(of.mask, of.defect_ids) & of.region).astype(np.uint8)
     near = cv2.dilate(defects, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)) if defects.any() else defects
     left = np.where(of.region & (near == 0), scores, np.float32(-1))

@@ -142,7 +142,7 @@ def filters(metrics: dict) -> Figure | None:
     axes = figure.subplots(len(models), len(panels), sharex=True, sharey="col", squeeze=False)
     shares = sorted({row["hysteresis"] for of in rows.values() for row in of}, reverse=True)
     shades = matplotlib.colormaps["viridis"]
-    for line, (model, sweep) in zip(axes, rows.items(), strict=True):
+    for number, (line, (model, sweep)) in enumerate(zip(axes, rows.items(), strict=True)):
         for axis, (key, label, factor) in zip(line, panels, strict=True):
             for k, share in enumerate(shares):
                 of = [row for row in sweep if row["hysteresis"] == share]
@@ -153,7 +153,7 @@ def filters(metrics: dict) -> Figure | None:
                 )
             axis.set_xticks(range(len(of)), [str(row["min_region"]) for row in of])
             axis.set_ylim(bottom=0)
-            if line is axes[0]:
+            if number == 0:
                 axis.set_title(label)
         line[0].set_ylabel(model)
     figure.supxlabel("smallest region kept [pixels]  (0: all)", fontsize=9)

@@ -2,6 +2,7 @@
 """report.html: one file that holds its pictures, its style and its script, and asks nothing of a network."""
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def render(
     )
     environment.filters |= {
         "percent": percent, "count": count, "number": number, "decimals": decimals, "jpeg": _jpeg_uri,
-        "words": _words, "info": _info_text, "css": palette.css, "interval": interval,
+        "words": _words, "info": _info_text, "css": palette.css, "interval": interval, "breakable": _breakable,
     }
     models = metrics["models"]
     return environment.get_template("report.html").render(
@@ -153,6 +154,11 @@ def _gradient() -> str:
     """The colour scale of the anomaly maps for CSS."""
     stops = [palette.css(tuple(int(v) for v in overlays.colour_table()[k])) for k in range(0, 256, 17)]
     return f"linear-gradient(to right, {', '.join(stops)})"
+
+
+def _breakable(name: str) -> Markup:
+    """The name with places where a narrow column may break it."""
+    return Markup("<wbr>").join(re.split(r"(?<=[_.-])", name))
 
 
 def _words(name: str) -> str:

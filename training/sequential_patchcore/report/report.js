@@ -187,7 +187,7 @@ function drawLabels(out, photograph, labels) {
     const label = labels[k], base = luma(photograph, at) * (label & OUTSIDE ? 0.4 : 0.85), place = label & CLASS;
     out[at] = out[at + 1] = out[at + 2] = base;
     out[at + 3] = 255;
-    if (place) tint(out, at, base, data.classes[place - 1].colour, 0.6);
+    if (place) tint(out, at, base, data.classes[place - 1].colour, 0.85);
   }
 }
 
@@ -346,6 +346,11 @@ document.addEventListener("keydown", (event) => {
     next?.focus({ preventScroll: true });
   }
 });
+
+const desk = document.querySelector(".desk"); // what scrolls into view must not hide behind it
+new ResizeObserver(() => {
+  document.documentElement.style.setProperty("--desk", `${getComputedStyle(desk).position === "sticky" ? desk.offsetHeight : 0}px`);
+}).observe(desk);
 
 // ---- enlarged pictures, false alarms ----
 
