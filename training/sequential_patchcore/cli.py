@@ -22,7 +22,10 @@ The usual way:
   sequential-patchcore evaluate  --model model.h5 --data data/mine --out results
   sequential-patchcore predict   --model model.h5 photo.png --out today"""
 
-_EXIT = "Exit codes: 0 done; 2 wrong usage or bad input; 130 interrupted, the same command goes on; 1 a fault of ours."
+_EXIT = (
+    "Exit codes: 0 done; 2 wrong usage or bad input; 130 interrupted, the same command goes on; 1 a fault of ours; "
+    "3 and 4 only from predict --exit-code."
+)
 
 
 def entry() -> None:
@@ -35,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
     parsed = build_parser().parse_args(arguments)
     use_json_lines(getattr(parsed, "json_progress", False))
     try:
-        parsed.run(parsed)
+        return parsed.run(parsed) or 0
     except UserError as error:
         print(f"sequential-patchcore: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -46,7 +49,6 @@ def main(arguments: Sequence[str]) -> int:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -109,10 +111,22 @@ def build_parser() -> argparse.ArgumentParser:
     _add_rule(sub)
     _add_scoring(sub)
 
-    sub = command("predict", commands.predict, "verdict, boxes and overlay for photographs")
+    sub = command("predict", commands.predict, "verdict, boxes, areas and overlay for photographs")
     sub.add_argument("images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
     sub.add_argument("--model", required=True, help="a calibrated model")
     sub.add_argument("--out", required=True, metavar="DIR", help="folder of the tables and overlays")
+    sub.add_argument("--threshold", type=_not_negative, default=None, metavar="VALUE", help="instead of the model's")
+    _add_rule(sub)
+    sub.add_argument("--pixel-size-um", type=_positive, default=None, metavar="UM",
+                     help="edge of a pixel on the surface, for areas in mm2; default: as the images' data set says")
+    sub.add_argument("--watch", action="store_true", help="stay, and take files as they arrive in the folders")
+    sub.add_argument("--interval", type=_positive, default=1.0, metavar="S", help="--watch: seconds between looks")
+    sub.add_argument("--idle-exit", type=_positive, default=None, metavar="S",
+                     help="--watch: end after so many seconds without a new file")
+    sub.add_argument("--exit-code", action="store_true",
+                     help="exit by verdict: 0 all normal, 3 any anomalous, 4 else any unreadable")
+    sub.add_argument("--json", action="store_true", help="print one JSON line an image instead of text")
+    sub.add_argument("--memory-budget", default="12GiB", metavar="SIZE", help="images that need more are unreadable")
     _add_scoring(sub)
 
     sub = command("info", data_commands.info, "what a model file or a data set holds; --check validates it")

@@ -10,13 +10,17 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .data.dataset import Dataset, open_dataset
 from .errors import UserError
 from .names import FILTERS
 from .progress import say
+
+if TYPE_CHECKING:
+    from .prediction_folder import Prediction
+    from .scoring import Scorer
 
 
 def train(arguments: Namespace) -> None:
@@ -165,21 +169,81 @@ def evaluate(arguments: Namespace) -> None:
     print(f"report: {Path(arguments.out) / 'report.html'}")
 
 
-def predict(arguments: Namespace) -> None:
+def predict(arguments: Namespace) -> int:
     from .device import choose_device
     from .model_file import load_model
-    from .predict import find_images
+    from .predict import Predictor, PredictSettings, find_images
     from .predict import predict as run
+    from .regions import Rule
     from .restore import scorer_of
+    from .watch import watch
 
-    images = find_images(arguments.images)
+    folders = [Path(path) for path in arguments.images]
+    if arguments.watch:
+        if missing := [path for path in folders if not path.is_dir()]:
+            raise UserError(f"--watch takes folders, and {missing[0]} is none")
+        images = []
+    else:
+        images = find_images(arguments.images)
     model = load_model(arguments.model)
+    settings = PredictSettings(
+        arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um
+    )
     scorer = scorer_of(model, arguments.model, _override(arguments.weights), choose_device(arguments.device))
-    predictions = run(scorer, model, images, arguments.out)
-    for each in predictions:
-        print(f"{each.verdict:9}  {each.score:10.4g}  {len(each.boxes):3} region(s)  {each.image}")
-    anomalous = sum(each.verdict == "anomalous" for each in predictions)
-    print(f"{anomalous} of {len(predictions)} anomalous; tables and overlays in {arguments.out}")
+    fits = _fits(scorer, len(model.features), arguments.memory_budget)
+
+    def show(each: "Prediction") -> None:
+        if arguments.json:
+            print(json.dumps(each.record()), flush=True)
+            return
+        detail = each.error or f"{len(each.regions):3} region(s)"
+        score = "-" if each.score is None else f"{each.score:.4g}"
+        print(f"{each.verdict:10}  {score:>10}  {detail}  {each.image}", flush=True)
+
+    if arguments.watch:
+        one, latest = Predictor(scorer, model, arguments.out, settings, fits), {}
+
+        def handle(path: Path) -> None:
+            latest[path] = one(path)
+            show(latest[path])
+
+        say(f"watching {', '.join(map(str, folders))}; Ctrl-C ends it")
+        watch(folders, handle, lambda: one.folder.write_tables(list(latest.values())), arguments.interval,
+              arguments.idle_exit)
+        predictions = list(latest.values())
+    else:
+        predictions = run(scorer, model, images, arguments.out, settings, fits)
+        for each in predictions:
+            show(each)
+    verdicts = [each.verdict for each in predictions]
+    anomalous, unreadable = verdicts.count("anomalous"), verdicts.count("unreadable")
+    if not arguments.json:
+        print(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
+              f"{arguments.out}")
+    if unreadable and unreadable == len(predictions) and not (arguments.exit_code or arguments.watch):
+        raise UserError(f"none of the {unreadable} images could be read; the first: {predictions[0].error}")
+    return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0
+
+
+def _fits(scorer: "Scorer", vectors: int, budget: str) -> Callable[[tuple[int, int]], None]:
+    """A check of an image's (H, W) against the memory budget."""
+    from .extractors import scaled_size
+    from .memory import activation_bytes_per_pixel, gib, parse_size, plan
+
+    limit, extractor = parse_size(budget), scorer.extractor
+    activation = activation_bytes_per_pixel(extractor)
+
+    def check(size: tuple[int, int]) -> None:
+        scaled = scaled_size(size, extractor.settings.image_scale)
+        try:
+            plan(size, scaled, extractor.dimension, extractor.stride, activation, vectors, 2048, limit)
+        except UserError as error:
+            raise UserError(
+                f"{size[1]} x {size[0]} pixels would not fit into the memory budget of {gib(limit)}; "
+                "cut the image into parts, or raise --memory-budget"
+            ) from error
+
+    return check
 
 
 class _Lazily:
