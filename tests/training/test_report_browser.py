@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sequential_patchcore.evaluate import EvaluatedModel, evaluate
 from sequential_patchcore.metrics import COVERAGE_PERCENT
-from sequential_patchcore.provenance import Nominal
+from sequential_patchcore.nearest_nominal import Nominal
 
 Class = namedtuple("Class", "id name kind")
 Sample = namedtuple("Sample", "id split seed group instances")

@@ -20,7 +20,6 @@ from .progress import say
 
 if TYPE_CHECKING:
     from .prediction_folder import Prediction
-    from .scoring import Scorer
 
 
 def train(arguments: Namespace) -> None:
@@ -132,7 +131,7 @@ def evaluate(arguments: Namespace) -> None:
     from .evaluate import EvaluatedModel
     from .evaluate import evaluate as run
     from .model_file import Threshold, load_model
-    from .provenance import ExplainingScorer
+    from .nearest_nominal import ExplainingScorer
     from .regions import Rule
     from .report.describe import describe_model, summary_table
     from .restore import scorer_of
@@ -176,6 +175,7 @@ def predict(arguments: Namespace) -> int:
     from .predict import predict as run
     from .regions import Rule
     from .restore import scorer_of
+    from .size_check import size_check
     from .watch import watch
 
     folders = [Path(path) for path in arguments.images]
@@ -190,7 +190,7 @@ def predict(arguments: Namespace) -> int:
         arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um
     )
     scorer = scorer_of(model, arguments.model, _override(arguments.weights), choose_device(arguments.device))
-    fits = _fits(scorer, len(model.features), arguments.memory_budget)
+    fits = size_check(scorer, len(model.features), arguments.memory_budget)
 
     def show(each: "Prediction") -> None:
         if arguments.json:
@@ -223,27 +223,6 @@ def predict(arguments: Namespace) -> int:
     if unreadable and unreadable == len(predictions) and not (arguments.exit_code or arguments.watch):
         raise UserError(f"none of the {unreadable} images could be read; the first: {predictions[0].error}")
     return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0
-
-
-def _fits(scorer: "Scorer", vectors: int, budget: str) -> Callable[[tuple[int, int]], None]:
-    """A check of an image's (H, W) against the memory budget."""
-    from .extractors import scaled_size
-    from .memory import activation_bytes_per_pixel, gib, parse_size, plan
-
-    limit, extractor = parse_size(budget), scorer.extractor
-    activation = activation_bytes_per_pixel(extractor)
-
-    def check(size: tuple[int, int]) -> None:
-        scaled = scaled_size(size, extractor.settings.image_scale)
-        try:
-            plan(size, scaled, extractor.dimension, extractor.stride, activation, vectors, 2048, limit)
-        except UserError as error:
-            raise UserError(
-                f"{size[1]} x {size[0]} pixels would not fit into the memory budget of {gib(limit)}; "
-                "cut the image into parts, or raise --memory-budget"
-            ) from error
-
-    return check
 
 
 class _Lazily:

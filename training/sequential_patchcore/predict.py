@@ -10,7 +10,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from .data.dataset import read_header
 from .data.sources import IMAGE_SUFFIXES, load_photograph
@@ -70,7 +69,7 @@ def images_in(folder: Path) -> list[Path]:
     try:
         return sorted(
             each for each in folder.iterdir()
-            if each.suffix.lower() in IMAGE_SUFFIXES and not each.name.startswith(".") and each.is_file()
+            if each.suffix.lower() in IMAGE_SUFFIXES and not each.name.startswith(".") and not each.is_dir()
         )
     except OSError as error:
         raise UserError(f"cannot read the folder {folder}: {error.strerror or error}") from error
@@ -83,7 +82,8 @@ class Predictor:
         scorer: makes the anomaly maps.
         model: for its threshold and fingerprint.
         out: the folder of tables and overlays.
-        check_size: called with an image's (H, W) before it is decoded; raises a UserError for one that is too large.
+        check_size: called with each file before it is decoded; raises a UserError for an image that is too large.
+        explainer: called with the path, the overlay's name without suffix and the (H, W, 3) image, after its overlay.
 
     Raises:
         UserError: there is no threshold, or the folder cannot be written.
@@ -91,12 +91,13 @@ class Predictor:
 
     def __init__(
         self, scorer: Scorer, model: Model, out: str | Path, settings: PredictSettings = PredictSettings(),
-        check_size: Callable[[tuple[int, int]], None] | None = None,
+        check_size: Callable[[Path], None] | None = None,
+        explainer: Callable[[str, str, np.ndarray], None] | None = None,
     ) -> None:
         if settings.threshold is None and model.threshold is None:
             raise UserError("the model has no threshold; run `sequential-patchcore calibrate --model M.h5 --data DIR`")
         self.threshold = model.threshold.value if settings.threshold is None else settings.threshold
-        self._scorer, self._settings, self._check_size = scorer, settings, check_size
+        self._scorer, self._settings, self._check_size, self._explainer = scorer, settings, check_size, explainer
         self._same = [model.fingerprint, getattr(scorer, "blur_sigma", None), self.threshold, settings.rule.min_region,
                       settings.rule.hysteresis, settings.pixel_size_um]  # fmt: skip
         self.folder = PredictionFolder(Path(out))
@@ -109,14 +110,15 @@ class Predictor:
         """
         key = self._key(path)
         known = self.folder.known(path, key)
-        if known is not None:
+        if known is not None and self._explainer is None:
             return known
         try:
-            self._refuse_too_large(path)
+            if self._check_size is not None:
+                self._check_size(path)
             image = load_photograph(path)
             scores = self._scorer.anomaly_map(image)
         except UserError as error:
-            return self.folder.add(Prediction.unreadable(path, str(error)), key)
+            return self.folder.add(Prediction.unreadable(path, str(error).removeprefix(f"{path}: ")), key)
         except Exception as error:
             # Whatever a file can do to a decoder or to the network: the other images still want their verdict.
             return self.folder.add(Prediction.unreadable(path, f"{type(error).__name__}: {error}"), key)
@@ -126,17 +128,9 @@ class Predictor:
         with atomic_path(overlay) as beside:
             picture = _picture(image, scores, predicted, self.threshold, found)
             beside.write_bytes(overlays.jpeg(picture, 92))
+        if self._explainer is not None:
+            self._explainer(str(path), overlay.stem, image)
         return self.folder.add(found, key)
-
-    def _refuse_too_large(self, path: Path) -> None:
-        if self._check_size is None:
-            return
-        try:
-            with Image.open(path) as header:
-                width, height = header.size
-        except Exception:
-            return  # the decoder will say what is wrong with it
-        self._check_size((height, width))
 
     def _describe(self, path: Path, scores: np.ndarray, predicted: np.ndarray, overlay: str) -> Prediction:
         size_um = self._settings.pixel_size_um or pixel_size_around(path.parent)
@@ -172,7 +166,8 @@ class Predictor:
 def predict(
     scorer: Scorer, model: Model, images: Sequence[Path], out: str | Path,
     settings: PredictSettings = PredictSettings(),
-    check_size: Callable[[tuple[int, int]], None] | None = None,
+    check_size: Callable[[Path], None] | None = None,
+    explainer: Callable[[str, str, np.ndarray], None] | None = None,
 ) -> list[Prediction]:
     """Predict the images and write `predictions.csv`, `predictions.json`, `regions.csv` and `overlays/NAME.jpg`.
 
@@ -182,7 +177,7 @@ def predict(
     Raises:
         UserError: the model has no threshold, or the folder cannot be written.
     """
-    one = Predictor(scorer, model, out, settings, check_size)
+    one = Predictor(scorer, model, out, settings, check_size, explainer)
     predictions: list[Prediction] = []
     try:
         with Progress("predict", len(images)) as progress:

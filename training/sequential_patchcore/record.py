@@ -10,7 +10,7 @@ import numpy as np
 from .bootstrap import differences, intervals
 from .data.dataset import Dataset
 from .metrics import DEFINITIONS
-from .provenance import Nominal
+from .nearest_nominal import Nominal
 from .report.cards import Card
 from .results_folder import FORMAT_VERSION
 from .tally import Tally

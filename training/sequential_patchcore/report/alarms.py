@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ..ladder import Ladder
-from ..provenance import Nominal, crop
+from ..nearest_nominal import Nominal, crop
 from ..tally import Labelled
 from . import overlays
 

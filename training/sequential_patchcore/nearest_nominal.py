@@ -33,7 +33,7 @@ class Nominal:
         position: (row, column) in that image, in pixels; None where the image cannot be read.
         distance: between the two vectors, before the anomaly map's blur.
         picture: (CROP, CROP, 3) float32 RGB around the position, or None where it cannot be shown.
-        note: why not, or what to keep in mind; may be empty.
+        note: why not; may be empty.
     """
 
     dataset: str
@@ -88,12 +88,7 @@ class ExplainingScorer:
         y, x = (int(v) for v in model.position[vector])
         scaled = Grid(image.shape[:2], (1, 1), self._grid.stride, self._grid.offset, self._grid.image_scale)
         row, column = scaled.pixel(y, x)
-        note = ""
-        if model.settings.get("augment"):
-            note = "trained with augmentation: in a flipped image the patch lay at the mirrored place"
-        elif model.parents:
-            note = "if a model that went in was trained with augmentation, the patch may lie at the mirrored place"
-        return Nominal(dataset, sample, (row, column), distance, crop(image, row, column), note)
+        return Nominal(dataset, sample, (row, column), distance, crop(image, row, column))
 
     def _read_image(self, dataset: str, sample: str) -> np.ndarray:
         opened = _open(self._paths.get(dataset, ""))
