@@ -17,8 +17,6 @@ from .progress import Progress, say
 from .scoring import Scorer
 from .threshold import above_quantile, max_f1
 
-RATES = ("pixel", "image")
-
 
 def calibrate(
     scorer: Scorer, dataset: Dataset, split: str = "val", false_positive_rate: float | None = None, per: str = "pixel"
@@ -67,6 +65,8 @@ def calibrate(
 
 
 def _at_rate(files: Sequence[Path], rate: float, per: str, dataset: Dataset, split: str) -> Threshold:
+    if not 0 < rate < 1:
+        raise UserError(f"a false-positive rate lies between 0 and 1, such as 0.001; got {rate:g}")
     if not files:
         raise UserError(
             f"the split {split!r} of {dataset.name} has no clean image (one without any labelled pixel) to set a "
