@@ -213,6 +213,10 @@ def predict(arguments: Namespace) -> int:
         predictions = list(latest.values())
     else:
         predictions = run(scorer, model, images, arguments.out, settings, fits)
+        readable = [each for each in predictions if each.verdict != "unreadable"]
+        if not readable and not arguments.exit_code:
+            first = predictions[0]
+            raise UserError(f"not one of {len(predictions)} file(s) could be read; {first.image}: {first.error}")
         for each in predictions:
             show(each)
     verdicts = [each.verdict for each in predictions]
@@ -220,8 +224,6 @@ def predict(arguments: Namespace) -> int:
     if not arguments.json:
         print(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
               f"{arguments.out}")
-    if unreadable and unreadable == len(predictions) and not (arguments.exit_code or arguments.watch):
-        raise UserError(f"none of the {unreadable} images could be read; the first: {predictions[0].error}")
     return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0
 
 

@@ -83,14 +83,10 @@ class Prediction:
 
 
 class PredictionFolder:
-    """The folder as one thing.
-
-    Raises:
-        UserError: it cannot be made.
-    """
+    """The folder as one thing; it is made with the first image that can be read."""
 
     def __init__(self, out: Path) -> None:
-        self._out = make_folder(out)
+        self._out = out
         self._known: dict[str, Prediction] = {}
         self._names: dict[str, str] = {}  # image to the name of its overlay
         for key, found in _read_journal(out / JOURNAL):
@@ -101,7 +97,7 @@ class PredictionFolder:
     def known(self, path: Path, key: str) -> Prediction | None:
         """An earlier prediction of the same file in the same way, while its overlay is still there."""
         found = self._known.get(key)
-        if found is None or found.verdict == "unreadable":
+        if found is None:
             return None
         there = found.overlay and (self._out / found.overlay).is_file()
         return replace(found, image=str(path)) if there else None
@@ -118,10 +114,12 @@ class PredictionFolder:
         return self._out / "overlays" / self._names[place]
 
     def add(self, found: Prediction, key: str) -> Prediction:
-        """Write a line into the journal."""
+        """Write a line into the journal; unreadable files are tried again every time, and leave none."""
+        if found.verdict == "unreadable":
+            return found
         self._known[key] = found
         line = json.dumps({"key": key, **found.record()}) + "\n"
-        path = self._out / JOURNAL
+        path = make_folder(self._out) / JOURNAL
         try:
             # A line cut off by a crash must not swallow the next one.
             cut = _ends_within_a_line(path)
@@ -132,7 +130,12 @@ class PredictionFolder:
         return found
 
     def write_tables(self, predictions: Sequence[Prediction]) -> None:
-        """`predictions.csv`, `predictions.json` and `regions.csv`, of these predictions alone."""
+        """`predictions.csv`, `predictions.json` and `regions.csv`, of these predictions alone.
+
+        Nothing is written while not a single image could be read.
+        """
+        if all(of.verdict == "unreadable" for of in predictions):
+            return
         rows = [
             [of.image, of.verdict, "" if of.score is None else f"{of.score:.6g}", of.anomalous_pixels,
              _number(of.area_mm2), len(of.regions), of.error]
