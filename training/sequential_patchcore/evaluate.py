@@ -13,7 +13,7 @@ from .metrics import COVERAGE_PERCENT
 from .progress import Progress, say
 from .record import EvaluatedModel, metrics_record
 from .regions import PLAIN, Rule
-from .report import alarms, cards, figures, overlays, page, tables
+from .report import alarms, cards, contact_sheet, figures, overlays, page, tables
 from .results_folder import RECORD, file_names, is_whole, publish, read_record, staging_folder
 from .tally import Labelled, Scored, Tally
 
@@ -62,6 +62,7 @@ def evaluate(
                 progress.step()
         metrics = metrics_record(models, tallies, dataset, split, inputs, shown)
         _write(staging, metrics, models, tallies, shown)
+        contact_sheet.write(metrics, staging, names, model_names)
         publish(staging, out, metrics)
     return metrics
 

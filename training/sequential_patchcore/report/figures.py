@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib
@@ -198,11 +199,16 @@ FIGURES: dict[str, Callable[[dict], Figure | None]] = {
 }
 
 
+def style() -> AbstractContextManager:
+    """The look of all figures, within a `with` block."""
+    return matplotlib.rc_context(_STYLE)
+
+
 def write(metrics: dict, folder: Path) -> dict[str, Path]:
     """Save every figure that has something to show as PNG and SVG; name to the path of the SVG."""
     written = {}
     for name, draw in FIGURES.items():
-        with matplotlib.rc_context(_STYLE):
+        with style():
             figure = draw(metrics)
             if figure is None:
                 continue
