@@ -296,6 +296,36 @@ def test_maps_without_any_contrast_give_a_whole_report(tmp_path):
     assert metrics["models"]["flat"]["pixel"]["recall"] == 1.0
 
 
+@pytest.mark.usefixtures("without_figures")
+def test_an_image_that_is_masked_out_wholly_counts_nothing(tmp_path):
+    plates, whole = Plates(), Plates()
+    plates.region = lambda sample: whole.region(sample) & (sample.id != "b")
+    found = evaluate(models(), plates, "test", tmp_path)
+    left = found["samples"][1]["models"]["Real"]
+    assert (left["score"], left["true_positive"], left["false_negative"], left["instances"]) == (None, 0, 0, [])
+    plates.samples = tuple(s for s in plates.samples if s.id != "b")
+    without = evaluate(models(), plates, "test", tmp_path / "without")
+    for name, of in found["models"].items():
+        assert of["pixel"] == without["models"][name]["pixel"]
+        assert of["classes"] == without["models"][name]["classes"]
+        assert of["threshold_sweep"]["precision"] == without["models"][name]["threshold_sweep"]["precision"]
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 1e39, float("nan")])
+def test_a_threshold_that_no_score_can_have_is_refused(tmp_path, threshold):
+    with pytest.raises(UserError, match="scores are float32"):
+        evaluate([EvaluatedModel("A", None, threshold, brightness)], Plates(), "test", tmp_path)
+
+
+@pytest.mark.usefixtures("without_figures")
+@pytest.mark.parametrize("threshold", [0.0, 1e-42, 3e38])
+def test_extreme_thresholds_give_a_whole_report(tmp_path, threshold):
+    found = evaluate([EvaluatedModel("A", None, threshold, brightness)], Plates(), "test", tmp_path)["models"]["A"]
+    ladder = found["threshold_sweep"]
+    assert ladder["threshold"] == sorted(set(ladder["threshold"]))
+    assert ladder["recall"][ladder["chosen"]] == found["pixel"]["recall"] == float(threshold < 1)
+
+
 def test_a_split_without_defects_gives_a_whole_report(tmp_path):
     plates = Plates()
     plates.samples = plates.samples[3:]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from . import __version__, commands, data_commands
 from .errors import UserError
+from .metrics import COVERAGE_PERCENT
 from .names import DEFAULT_BACKBONE, FILTERS
 from .progress import use_json_lines
 
@@ -106,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="print the metrics as JSON")
     sub.add_argument("--threshold", type=_not_negative, default=None, metavar="VALUE",
                      help="for all models, instead of the stored ones; the files stay as they are")
-    sub.add_argument("--detection-coverage", type=int, default=0, choices=(0, 1, 2, 3, 5, 10, 15, 20, 25, 50, 75, 100),
+    sub.add_argument("--detection-coverage", type=int, default=0, choices=COVERAGE_PERCENT,
                      metavar="PERCENT", help="of an instance, to count as detected; 0: one pixel")
     _add_rule(sub)
     _add_scoring(sub)

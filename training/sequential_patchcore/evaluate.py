@@ -77,6 +77,10 @@ def _check(models: Sequence[EvaluatedModel]) -> None:
                 f"the model {model.name} has no threshold: set one on a validation split first, with "
                 f"`sequential-patchcore calibrate --model {file} --data DIR`"
             )
+        if not 0 <= model.threshold <= float(np.finfo(np.float32).max):
+            raise UserError(
+                f"the threshold of {model.name} is {model.threshold:g}; scores are float32 and never negative"
+            )
     names = [model.name for model in models]
     for name in names:
         if names.count(name) > 1:

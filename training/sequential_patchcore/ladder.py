@@ -20,8 +20,9 @@ def rungs(threshold: float) -> np.ndarray:
     exponents = np.concatenate([
         low + np.arange((high - low) * steps) / steps for low, high, steps in _OCTAVES
     ] + [[_OCTAVES[-1][1]]])
-    ladder = np.float32(start) * np.exp2(exponents).astype(np.float32)
-    return np.unique(np.append(ladder, np.float32(threshold)))
+    with np.errstate(over="ignore"):
+        ladder = np.float32(start) * np.exp2(exponents).astype(np.float32)
+    return np.unique(np.append(ladder[np.isfinite(ladder)], np.float32(threshold)))
 
 
 class Ladder:

@@ -117,7 +117,7 @@ def anomaly_map(scores: np.ndarray, threshold: float, region: np.ndarray, side: 
     """
     size = picture_size(*scores.shape, side)
     small = _shrunk(scores, size)
-    levels = np.minimum(small * np.float32(255 / scale_top(threshold)), 255).astype(np.uint8)
+    levels = np.minimum(small * np.float32(min(255 / scale_top(threshold), 1e30)), 255).astype(np.uint8)
     canvas = colour_table()[levels]
     above = _any_of((scores >= np.float32(threshold)) & region, size)
     _tint(canvas, _outline(above), (255, 255, 255), 0.9)
