@@ -153,10 +153,11 @@ def filters(metrics: dict) -> Figure | None:
                     label="none" if share == 1 else f"down to {share:g} t",
                 )
             axis.set_xticks(range(len(of)), [str(row["min_region"]) for row in of])
-            axis.set_ylim(bottom=0)
             if number == 0:
                 axis.set_title(label)
         line[0].set_ylabel(model)
+    for axis in axes[0]:  # shared; only now, since a limit that is set no longer grows with the data
+        axis.set_ylim(0, 1.05 * max(axis.get_ylim()[1], 1e-9))
     figure.supxlabel("smallest region kept [pixels]  (0: all)", fontsize=9)
     figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right upper", title="hysteresis")
     return figure
