@@ -114,6 +114,7 @@ def test_many_images_get_small_pictures_and_few_get_large_ones():
     sides = [cards.picture_side(n, 2, 0.8) for n in (1, 50, 200, 10_000)]
     assert sides == sorted(sides, reverse=True)
     assert sides[0] > sides[2] > sides[3]
+    assert [cards.alarms_each(n, m) for n, m in ((1, 1), (200, 1), (200, 4), (10_000, 4))] == [3, 3, 1, 1]
 
 
 def test_percentages_do_not_claim_what_the_counts_do_not_say():

@@ -55,10 +55,11 @@ def evaluate(
         names = file_names([sample.id for sample in samples])
         model_names = file_names([model.name for model in models])
         side = _picture_side(dataset, samples, len(models))
+        most = cards.alarms_each(len(samples), len(models))
         with Progress("evaluate", len(samples)) as progress:
             for sample, name in zip(samples, names, strict=True):
                 stems = [str(staging / "overlays" / f"{name}.{model}") for model in model_names]
-                shown.append(_evaluate_image(models, tallies, dataset, sample, stems, side))
+                shown.append(_evaluate_image(models, tallies, dataset, sample, stems, side, most))
                 progress.step()
         metrics = metrics_record(models, tallies, dataset, split, inputs, shown)
         _write(staging, metrics, models, tallies, shown)
@@ -94,9 +95,12 @@ def _picture_side(dataset: Dataset, samples: Sequence[Sample], models: int) -> i
 
 def _evaluate_image(
     models: Sequence[EvaluatedModel], tallies: Sequence[Tally], dataset: Dataset, sample: Sample, stems: Sequence[str],
-    side: int,
+    side: int, most: int,
 ) -> cards.Card:
-    """Count one image for every model, write its overlays as STEM.KIND.jpg, and return its card."""
+    """Count one image for every model, write its overlays as STEM.KIND.jpg, and return its card.
+
+    The card's pictures have a longer `side`; at most so many false alarms of a model are shown.
+    """
     of = Labelled(
         dataset.image(sample), dataset.mask(sample), dataset.instances(sample), dataset.region(sample), dataset.classes
     )
@@ -110,7 +114,7 @@ def _evaluate_image(
         tiles.append(cards.Tile(
             scored.counts, cards.outcome(scored.counts, of.defect_ids, tally.coverage),
             tally.false_regions.per_image[-1], overlays.png(overlays.largest(scored.codes, size)),
-            alarms.find(scores, scored.codes, tally.ladder, of, model.explain),
+            alarms.find(scores, scored.codes, tally.ladder, of, model.explain, most),
         ))
 
     numbers = [instance.class_id for instance in tiles[0].counts.instances]

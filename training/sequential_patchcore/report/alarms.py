@@ -12,8 +12,7 @@ from ..nearest_nominal import Nominal, crop
 from ..tally import Labelled
 from . import overlays
 
-MOST = 3  # of an image and model
-_QUALITY = 80
+_QUALITY = 72
 _LEAST = 0.5  # of the threshold: weaker ones no one would turn the slider down to
 _MARGIN = 1 / 40  # of the longer side, around defects: scores leak over their borders
 _APART = 0.08  # of the longer side, between two alarms
@@ -43,9 +42,9 @@ class Alarm:
 
 def find(
     scores: np.ndarray, codes: np.ndarray, ladder: Ladder, of: Labelled,
-    explain: Callable[[Sequence[tuple[int, int]]], list[Nominal]] | None,
+    explain: Callable[[Sequence[tuple[int, int]]], list[Nominal]] | None, most: int = 3,
 ) -> tuple[Alarm, ...]:
-    """At most `MOST` peaks, the highest first; none without `explain`.
+    """At most `most` peaks, the highest first; none without `explain`.
 
     Pixels next to a defect are left out: what leaks over its border is no alarm of its own.
     """
@@ -59,7 +58,7 @@ def find(
     least = _LEAST * float(ladder.levels[ladder.at])
     apart = max(1, round(_APART * max(height, width)))
     peaks: list[tuple[int, int]] = []
-    while len(peaks) < MOST:
+    while len(peaks) < most:
         y, x = (int(v) for v in np.unravel_index(int(left.argmax()), left.shape))
         if left[y, x] < max(least, 0):
             break
