@@ -29,7 +29,7 @@ help:
 	@echo 'make meld       CORESETS="a.h5 b.h5" OUT=M.h5'
 	@echo 'make calibrate  MODEL=M.h5 DATA=DIR'
 	@echo 'make evaluate   MODEL="M.h5 ..." DATA=DIR OUT=DIR'
-	@echo 'make predict    MODEL=M.h5 IMAGES="a.png folder" OUT=DIR'
+	@echo 'make predict    MODEL=M.h5 IMAGES="a.png folder" OUT=DIR [ARGS="--watch"]'
 	@echo 'make addon      the Blender extension as a zip in build/'
 	@echo 'make bench      speed and memory, as ratios; bench-engine: the coreset, to docs/benchmarks.md (ARGS=--full); bench-render'
 	@echo 'make gallery    pictures of the inspection scene and of the panel, in docs/gallery/'

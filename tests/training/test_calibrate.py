@@ -76,3 +76,37 @@ def test_a_split_without_a_pixel_inside_is_refused(plates, tmp_path):
     data = plates(tmp_path / "d", train=1, val=1, test=1, regions={"val0": np.zeros((96, 128), bool)})
     with pytest.raises(UserError):
         calibrate(Darkness(), data)
+
+
+def clean_split(plates, tmp_path):
+    """Train plates are clean: 4 of them as the split to calibrate on."""
+    return plates(tmp_path / "d", seed=5, train=4, val=1, test=1)
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.01, 1e-9])
+def test_a_rate_of_pixels_is_kept_and_no_lower_threshold_would_keep_it(plates, tmp_path, rate):
+    data = clean_split(plates, tmp_path)
+    threshold = calibrate(Darkness(), data, "train", rate)
+    scores = np.concatenate([Darkness().anomaly_map(data.image(s)).ravel() for s in data.split("train")])
+    assert (scores >= np.float32(threshold.value)).mean() <= rate
+    assert (scores >= np.nextafter(np.float32(threshold.value), np.float32(0))).mean() > rate or rate == 0
+    origin = threshold.calibrated_on
+    assert threshold.method == "false_positive_rate" and origin["wanted_rate"] == rate
+    assert origin["reached_rate"] == (scores >= np.float32(threshold.value)).mean()
+    assert (origin["images"], origin["pixels"]) == (4, 4 * 96 * 128)
+
+
+def test_a_rate_of_images_counts_alarmed_images(plates, tmp_path):
+    data = clean_split(plates, tmp_path)
+    highest = sorted(Darkness().anomaly_map(data.image(s)).max() for s in data.split("train"))
+    for alarmed in range(4):
+        threshold = calibrate(Darkness(), data, "train", alarmed / 4 + 0.01, "image")
+        assert sum(peak >= np.float32(threshold.value) for peak in highest) <= alarmed
+        assert threshold.value <= np.nextafter(highest[3 - alarmed], np.float32(9))
+        assert threshold.calibrated_on["images_alarmed"] == sum(p >= np.float32(threshold.value) for p in highest)
+
+
+def test_a_rate_needs_clean_images_and_labelled_ones_do_not_count(plates, tmp_path):
+    data = plates(tmp_path / "d", train=1, val=2, test=1)
+    with pytest.raises(UserError, match="no clean image"):
+        calibrate(Darkness(), data, "val", 0.01)

@@ -317,3 +317,55 @@ def test_progress_as_json_lines(place, capsys, monkeypatch):
     steps = [(each["task"], each["done"], each["total"]) for each in records if each["event"] == "progress"]
     assert steps == [(task, done, 2) for task in ("epoch 1 of 1", "measuring the coverage") for done in (1, 2)]
     assert len(lines) - len(records) == 1  # the result
+
+
+def test_a_false_positive_rate_on_clean_images(place, capsys):
+    rate = ("calibrate", "--model", "m.h5", "--data", "d", "--split", "train", "--false-positive-rate", "0.02")
+    assert "(false_positive_rate) stored in m.h5" in output_of(capsys, *rate)
+    kept = load_model("m.h5").threshold
+    assert kept.calibrated_on["wanted_rate"] == 0.02 and kept.calibrated_on["reached_rate"] <= 0.02
+    assert "kept" in output_of(capsys, *rate)
+    assert "kept" not in output_of(capsys, *rate, "--per", "image")
+    assert "kept" not in output_of(capsys, "calibrate", "--model", "m.h5", "--data", "d")  # best F1 is another thing
+    assert load_model("m.h5").threshold.method == "max_f1"
+
+
+def test_filters_of_the_evaluation_are_in_its_record(place, capsys):
+    command = ("evaluate", "--model", "c.h5", "--data", "d", "--out", "results")
+    output_of(capsys, *command)
+    plain = json.loads(Path("results/metrics.json").read_text())["models"]["c"]
+    output_of(capsys, *command, "--min-region", "100000", "--detection-coverage", "25")
+    found = json.loads(Path("results/metrics.json").read_text())["models"]["c"]
+    assert found["rule"] == {"min_region": 100000, "hysteresis": 1.0,
+                             "text": "score >= threshold, regions of fewer than 100000 pixels dropped"}  # fmt: skip
+    assert plain["pixel"]["counts"]["predicted"] > 0 == found["pixel"]["counts"]["predicted"]
+    assert found["detection_coverage_percent"] == 25 and found["filter_sweep"] == plain["filter_sweep"]
+    output_of(capsys, *command, "--threshold", "1e9")
+    assert json.loads(Path("results/metrics.json").read_text())["models"]["c"]["threshold"] == 1e9
+
+
+def test_exit_codes_by_verdict(place, capsys):
+    cv2.imwrite("sound.png", cv2.imread("d/images/train0.png"))
+    Path("broken.png").write_bytes(Path("sound.png").read_bytes()[:200])
+    high = ("--threshold", "1e9", "--out", "today", "--exit-code")
+    for files, options, code in (
+        (["sound.png"], high, 0),
+        (["sound.png", "broken.png"], high, 4),
+        (["broken.png"], high, 4),
+        (["sound.png", "broken.png"], ("--threshold", "0", "--out", "today", "--exit-code"), 3),
+        (["sound.png"], ("--threshold", "0", "--out", "today"), 0),
+    ):
+        assert cli.main(["predict", "--model", "c.h5", *files, *options]) == code
+    lines = output_of(capsys, "predict", "--model", "c.h5", "sound.png", "broken.png", "--out", "today", "--json")
+    assert [json.loads(line)["verdict"] for line in lines.splitlines()][1] == "unreadable"
+    assert "not one of 1 file(s)" in refused(capsys, "predict", "--model", "c.h5", "broken.png", "--out", "new")
+
+
+def test_watching_a_folder_by_the_command(place, capsys):
+    Path("line").mkdir()
+    shutil.copy("d/images/test0.png", "line/first.png")
+    found = output_of(capsys, "predict", "--model", "c.h5", "line", "--out", "today", "--watch", "--interval", "0.05",
+                      "--idle-exit", "0.5")  # fmt: skip
+    assert "line/first.png" in found and "1 unreadable" not in found
+    assert [each["image"] for each in json.loads(Path("today/predictions.json").read_text())] == ["line/first.png"]
+    assert "takes folders" in refused(capsys, "predict", "--model", "c.h5", "line/first.png", "--out", "n", "--watch")

@@ -80,6 +80,13 @@ def result(tmp_path_factory):
     return evaluate(models(training_pictures=[("plate 17", picture)]), Plates(), "test", out, "abc"), out
 
 
+@pytest.fixture
+def without_figures(monkeypatch):
+    """For what has nothing to do with them: they take most of the time on small images."""
+    monkeypatch.setattr("sequential_patchcore.report.figures.write", lambda *_: {})
+    monkeypatch.setattr("sequential_patchcore.report.contact_sheet.write", lambda *_: None)
+
+
 def test_numbers_equal_a_count_over_all_pixels_at_once(result):
     metrics, _ = result
     plates = Plates()
@@ -114,7 +121,8 @@ def test_the_folder_holds_what_the_contract_names(result):
     metrics, out = result
     files = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
     assert {"metrics.json", "per_class.csv", "scenarios.csv", "coverage_sweep.csv", "report.html"} <= files
-    for figure in ("class_recall", "coverage_sweep", "precision_recall", "replacements"):
+    assert {"filter_sweep.csv", "threshold_sweep.csv", "false_positive_regions.csv", "worst_images.png"} <= files
+    for figure in ("class_recall", "coverage_sweep", "precision_recall", "filters", "replacements"):
         assert {f"{figure}.png", f"{figure}.svg"} <= files
     assert {f"overlays/{i}.Real.overlay.jpg" for i in "abcde"} <= files
     assert cv2.imread(str(out / "overlays/a.Real.overlay.jpg")).shape == (*SHAPE, 3)
@@ -157,6 +165,7 @@ def test_a_known_fingerprint_is_not_evaluated_again(result, capsys):
         evaluate(again, Plates(), "test", out, "another")
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_result_with_a_lost_file_is_made_again(tmp_path):
     evaluate(models(), Plates(), "test", tmp_path, "abc")
     (tmp_path / "report.html").unlink()
@@ -164,6 +173,7 @@ def test_a_result_with_a_lost_file_is_made_again(tmp_path):
     assert (tmp_path / "report.html").exists()
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_new_run_removes_the_pictures_of_the_old_and_nothing_else(tmp_path):
     plates = Plates()
     (tmp_path / "overlays").mkdir()
@@ -175,6 +185,7 @@ def test_a_new_run_removes_the_pictures_of_the_old_and_nothing_else(tmp_path):
     assert names == {"mine.txt"} | {f"{i}.Real.{kind}.jpg" for i in "bcde" for kind in ("overlay", "map")}
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_fault_on_the_way_leaves_the_earlier_result(tmp_path):
     evaluate(models()[:1], Plates(), "test", tmp_path)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
@@ -204,6 +215,7 @@ def test_an_output_that_is_a_file_is_one_clear_line(tmp_path):
         evaluate(models(), Plates(), "test", tmp_path / "file")
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_names_that_differ_only_in_odd_characters_keep_their_own_files(tmp_path):
     plates = Plates()
     plates.samples = tuple(s._replace(id=i) for s, i in zip(plates.samples, ["a/b", "a b", "../x"], strict=False))
@@ -212,12 +224,14 @@ def test_names_that_differ_only_in_odd_characters_keep_their_own_files(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_models_whose_names_make_one_file_name_keep_their_own_pictures(tmp_path):
     twins = [EvaluatedModel(name, None, 0.6, brightness) for name in ("a/b", "a b", "A_b")]
     evaluate(twins, Plates(), "test", tmp_path)
     assert len(list((tmp_path / "overlays").iterdir())) == 3 * 2 * 5
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_data_set_folder_gives_the_same_counts(result, tmp_path):
     plates = Plates()
     classes = [ClassInfo(*c) for c in Plates.classes]
@@ -237,11 +251,79 @@ def test_a_data_set_folder_gives_the_same_counts(result, tmp_path):
             assert found["classes"][name][key] == of[key]
 
 
+def test_aupro_and_regions_are_in_the_record_and_intervals_hold_their_figures(result):
+    for found in result[0]["models"].values():
+        assert 0 <= found["pixel"]["aupro"] <= 1 and found["pixel"]["aupro_limit"] == 0.3
+        assert found["bootstrap"]["groups"] == 3 and found["bootstrap"]["few_groups"]
+        for name in ("precision", "recall", "f1"):
+            low, high = found["bootstrap"]["intervals"][name]
+            assert low <= found["pixel"][name] <= high
+        swept = found["filter_sweep"][0]  # the plain rule
+        assert (swept["hysteresis"], swept["min_region"]) == (1.0, 0)
+        assert swept["f1"] == found["pixel"]["f1"]
+        assert swept["false_positive_regions"] == found["false_positive_regions"]["regions"]
+        assert swept["mean_defect_wise_recall"] == found["mean_defect_wise_recall"]
+        ladder = found["threshold_sweep"]
+        assert ladder["precision"][ladder["chosen"]] == found["pixel"]["precision"]
+    assert set(result[0]["differences"]["intervals"]) == {"Synth & co"}
+
+
+def test_the_samples_alone_give_every_figure_of_the_tables(result):
+    metrics = result[0]
+    for name, found in metrics["models"].items():
+        of = [sample["models"][name] for sample in metrics["samples"]]
+        tp, fp = (sum(each[key] for each in of) for key in ("true_positive", "false_positive"))
+        assert tp / (tp + fp) == found["pixel"]["precision"]
+        for each in metrics["dataset"]["classes"]:
+            parts = [c for image in of for c in image["classes"] if c["class_id"] == each["id"]]
+            hits = [i["detected"] for image in of for i in image["instances"] if i["class_id"] == each["id"]]
+            expected = found["classes"][each["name"]]
+            assert sum(c["pixels"] for c in parts) == expected["pixels"]
+            assert sum(c["predicted"] for c in parts) == expected["predicted_pixels"]
+            assert (sum(hits), len(hits)) == (expected["detected_instances"], expected["instances"])
+
+
+def test_a_detection_that_asks_for_an_odd_coverage_is_refused(tmp_path):
+    with pytest.raises(UserError, match="can ask for one of 0, 1, 2"):
+        evaluate(models(), Plates(), "test", tmp_path / "out", coverage=7)
+    assert not (tmp_path / "out").exists()
+
+
 def test_maps_without_any_contrast_give_a_whole_report(tmp_path):
     flat = EvaluatedModel("flat", None, 0.0, lambda image: np.zeros(image.shape[:2], np.float32))
     metrics = evaluate([flat], Plates(), "test", tmp_path)
     assert metrics["models"]["flat"]["pixel"]["auroc"] == 0.5
     assert metrics["models"]["flat"]["pixel"]["recall"] == 1.0
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_an_image_that_is_masked_out_wholly_counts_nothing(tmp_path):
+    plates, whole = Plates(), Plates()
+    plates.region = lambda sample: whole.region(sample) & (sample.id != "b")
+    found = evaluate(models(), plates, "test", tmp_path)
+    left = found["samples"][1]["models"]["Real"]
+    assert (left["score"], left["true_positive"], left["false_negative"], left["instances"]) == (None, 0, 0, [])
+    plates.samples = tuple(s for s in plates.samples if s.id != "b")
+    without = evaluate(models(), plates, "test", tmp_path / "without")
+    for name, of in found["models"].items():
+        assert of["pixel"] == without["models"][name]["pixel"]
+        assert of["classes"] == without["models"][name]["classes"]
+        assert of["threshold_sweep"]["precision"] == without["models"][name]["threshold_sweep"]["precision"]
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 1e39, float("nan")])
+def test_a_threshold_that_no_score_can_have_is_refused(tmp_path, threshold):
+    with pytest.raises(UserError, match="scores are float32"):
+        evaluate([EvaluatedModel("A", None, threshold, brightness)], Plates(), "test", tmp_path)
+
+
+@pytest.mark.usefixtures("without_figures")
+@pytest.mark.parametrize("threshold", [0.0, 1e-42, 3e38])
+def test_extreme_thresholds_give_a_whole_report(tmp_path, threshold):
+    found = evaluate([EvaluatedModel("A", None, threshold, brightness)], Plates(), "test", tmp_path)["models"]["A"]
+    ladder = found["threshold_sweep"]
+    assert ladder["threshold"] == sorted(set(ladder["threshold"]))
+    assert ladder["recall"][ladder["chosen"]] == found["pixel"]["recall"] == float(threshold < 1)
 
 
 def test_a_split_without_defects_gives_a_whole_report(tmp_path):
@@ -294,6 +376,7 @@ def test_the_page_shows_every_image_for_every_model(result):
     assert "plates <test>" in page.text  # escaped in the source, whole to the reader
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_red_banner_if_and_only_if_weights_are_random(result, tmp_path):
     assert "banner" not in Page((result[1] / "report.html").read_text()).classes
     evaluate(models(random_weights=True), Plates(), "test", tmp_path)

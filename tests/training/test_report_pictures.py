@@ -102,7 +102,7 @@ def test_outcomes(mask, scores, outcome):
 
 def test_worst_images_come_first():
     def card(name, *cases):
-        tiles = tuple(cards.Tile(counts(*case), cards.outcome(counts(*case), [1]), b"", b"") for case in cases)
+        tiles = tuple(cards.Tile(counts(*case), cards.outcome(counts(*case), [1]), 0, b"", ()) for case in cases)
         return cards.Card(name, "", 2, 1, {}, b"", b"", tiles, (1,))
 
     good, noisy, missed = card("a", ([1, 0], [1, 0])), card("b", ([0, 0], [1, 1])), card("c", ([1, 0], [0, 0]))
@@ -114,6 +114,7 @@ def test_many_images_get_small_pictures_and_few_get_large_ones():
     sides = [cards.picture_side(n, 2, 0.8) for n in (1, 50, 200, 10_000)]
     assert sides == sorted(sides, reverse=True)
     assert sides[0] > sides[2] > sides[3]
+    assert [cards.alarms_each(n, m) for n, m in ((1, 1), (200, 1), (200, 4), (10_000, 4))] == [3, 3, 1, 1]
 
 
 def test_percentages_do_not_claim_what_the_counts_do_not_say():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from . import __version__, commands, data_commands
 from .errors import UserError
+from .metrics import COVERAGE_PERCENT
 from .names import CORESETS, DEFAULT_BACKBONE, EVICTIONS, FILTERS, NORMALISATIONS, PRECISIONS
 from .progress import use_json_lines
 
@@ -22,7 +23,10 @@ The usual way:
   sequential-patchcore evaluate  --model model.h5 --data data/mine --out results
   sequential-patchcore predict   --model model.h5 photo.png --out today"""
 
-_EXIT = "Exit codes: 0 done; 2 wrong usage or bad input; 130 interrupted, the same command goes on; 1 a fault of ours."
+_EXIT = (
+    "Exit codes: 0 done; 2 wrong usage or bad input; 130 interrupted, the same command goes on; 1 a fault of ours; "
+    "3 and 4 only from predict --exit-code."
+)
 
 
 def entry() -> None:
@@ -35,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     parsed = build_parser().parse_args(arguments)
     use_json_lines(getattr(parsed, "json_progress", False))
     try:
-        parsed.run(parsed)
+        return parsed.run(parsed) or 0
     except UserError as error:
         print(f"sequential-patchcore: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -46,7 +50,6 @@ def main(arguments: Sequence[str]) -> int:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -99,6 +102,9 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", default=None, metavar="DIR", help="data set with the validation split")
     sub.add_argument("--split", default="val", help="never the test split")
     sub.add_argument("--threshold", type=_not_negative, default=None, metavar="VALUE", help="set it by hand instead")
+    sub.add_argument("--false-positive-rate", type=_share, default=None, metavar="RATE",
+                     help="instead of best F1: at most this share predicted on clean validation images, such as 0.001")
+    sub.add_argument("--per", choices=("pixel", "image"), default="pixel", help="what the rate is a share of")
     sub.add_argument("--overwrite", action="store_true", help="compute it again even where it is known")
     _add_scoring(sub)
 
@@ -108,14 +114,31 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--split", default="test", help="which images")
     sub.add_argument("--out", required=True, metavar="DIR", help="folder of the results")
     sub.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    sub.add_argument("--threshold", type=_not_negative, default=None, metavar="VALUE",
+                     help="for all models, instead of the stored ones; the files stay as they are")
+    sub.add_argument("--detection-coverage", type=int, default=0, choices=COVERAGE_PERCENT,
+                     metavar="PERCENT", help="of an instance, to count as detected; 0: one pixel")
+    _add_rule(sub)
     _add_scoring(sub)
 
-    sub = command("predict", commands.predict, "verdict, boxes and overlay for photographs")
+    sub = command("predict", commands.predict, "verdict, boxes, areas and overlay for photographs")
     sub.add_argument("images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
     sub.add_argument("--model", required=True, help="a calibrated model")
     sub.add_argument("--out", required=True, metavar="DIR", help="folder of the tables and overlays")
     sub.add_argument("--explain", action="store_true", help="the strangest patches beside the nearest nominal ones")
     sub.add_argument("--data", action="append", default=[], metavar="DIR", help="--explain: where a data set is now")
+    sub.add_argument("--threshold", type=_not_negative, default=None, metavar="VALUE", help="instead of the model's")
+    _add_rule(sub)
+    sub.add_argument("--pixel-size-um", type=_positive, default=None, metavar="UM",
+                     help="edge of a pixel on the surface, for areas in mm2; default: as the images' data set says")
+    sub.add_argument("--watch", action="store_true", help="stay, and take files as they arrive in the folders")
+    sub.add_argument("--interval", type=_positive, default=1.0, metavar="S", help="--watch: seconds between looks")
+    sub.add_argument("--idle-exit", type=_positive, default=None, metavar="S",
+                     help="--watch: end after so many seconds without a new file")
+    sub.add_argument("--exit-code", action="store_true",
+                     help="exit by verdict: 0 all normal, 3 any anomalous, 4 else any unreadable")
+    sub.add_argument("--json", action="store_true", help="print one JSON line an image instead of text")
+    sub.add_argument("--memory-budget", default="12GiB", metavar="SIZE", help="images that need more are unreadable")
     _add_scoring(sub)
 
     sub = command("info", data_commands.info, "what a model file or a data set holds; --check validates it")
@@ -176,6 +199,12 @@ def _add_training(sub: argparse.ArgumentParser, size: int | None) -> None:
     sub.add_argument("--json-progress", action="store_true", help="progress as JSON lines on stdout")
 
 
+def _add_rule(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--min-region", type=_whole, default=0, metavar="PIXELS", help="drop smaller predicted regions")
+    sub.add_argument("--hysteresis", type=_share, default=1.0, metavar="SHARE",
+                     help="grow regions down to this share of the threshold; 1: do not")
+
+
 def _add_scoring(sub: argparse.ArgumentParser) -> None:
     _add_weights_override(sub)
     sub.add_argument("--precision", choices=PRECISIONS, default=None, help="of the network; default: as in training")
@@ -203,6 +232,14 @@ def _positive(text: str) -> float:
 
 def _not_negative(text: str) -> float:
     return _number(text, float, lambda value: 0 <= value < float("inf"), "a number of at least 0")
+
+
+def _share(text: str) -> float:
+    return _number(text, float, lambda value: 0 < value <= 1, "a number above 0 and at most 1")
+
+
+def _whole(text: str) -> int:
+    return _number(text, int, lambda value: value >= 0, "a whole number of at least 0")
 
 
 def _count(text: str) -> int:

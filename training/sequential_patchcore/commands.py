@@ -7,14 +7,19 @@ torch and timm take seconds to import, so each function imports what it needs, a
 import hashlib
 import json
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .data.dataset import Dataset, open_dataset
 from .errors import UserError
 from .names import FILTERS, GREEDY
 from .progress import say
+
+if TYPE_CHECKING:
+    from .prediction_folder import Prediction
 
 
 def train(arguments: Namespace) -> None:
@@ -159,10 +164,13 @@ def calibrate(arguments: Namespace) -> None:
     if arguments.data is None:
         raise UserError("calibrate needs --data DIR (a validation split), or --threshold VALUE by hand")
     dataset = open_dataset(arguments.data)
-    before = model.threshold
-    same = before is not None and all(
+    before, rate = model.threshold, arguments.false_positive_rate
+    same = before is not None and (before.method == "false_positive_rate") == (rate is not None) and all(
         before.calibrated_on.get(key) == value
-        for key, value in (("fingerprint", dataset.fingerprint), ("split", arguments.split))
+        for key, value in (
+            ("fingerprint", dataset.fingerprint), ("split", arguments.split), ("wanted_rate", rate),
+            ("rate_per", None if rate is None else arguments.per),
+        )
     )
     if same and not arguments.overwrite:
         print(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
@@ -171,7 +179,7 @@ def calibrate(arguments: Namespace) -> None:
 
     scorer = scorer_of(model, arguments.model, _override(arguments.weights), choose_device(arguments.device),
                        precision=arguments.precision)  # fmt: skip
-    threshold = run(scorer, dataset, arguments.split)
+    threshold = run(scorer, dataset, arguments.split, rate, arguments.per)
     save_model(model.with_threshold(threshold), arguments.model)
     print(f"threshold {threshold.value:g} ({threshold.method}) stored in {arguments.model}")
 
@@ -180,50 +188,65 @@ def evaluate(arguments: Namespace) -> None:
     from .device import choose_device
     from .evaluate import EvaluatedModel
     from .evaluate import evaluate as run
-    from .model_file import load_model
+    from .model_file import Threshold, load_model
+    from .nearest_nominal import ExplainingScorer
+    from .regions import Rule
     from .report.describe import describe_model, summary_table
     from .restore import scorer_of
 
     dataset = open_dataset(arguments.data)
     models = {path: load_model(path) for path in arguments.model}
+    if arguments.threshold is not None:
+        by_hand = Threshold(arguments.threshold, "by_hand")
+        models = {path: model.with_threshold(by_hand) for path, model in models.items()}
     thresholds = [model.threshold and model.threshold.value for model in models.values()]
+    rule = Rule(arguments.min_region, arguments.hysteresis)
     request = _request(
         "evaluate", models=[model.fingerprint for model in models.values()], names=[Path(path).stem for path in models],
         thresholds=thresholds, dataset=dataset.fingerprint, split=arguments.split,
+        rule=asdict(rule), coverage=arguments.detection_coverage,
     )
     device = choose_device(arguments.device)
-
-    def lazily(path: str):  # weights are only loaded when there is something to score
-        scorer = None
-
-        def score(image):
-            nonlocal scorer
-            scorer = scorer or scorer_of(models[path], path, _override(arguments.weights), device,
-                                         precision=arguments.precision)  # fmt: skip
-            return scorer.anomaly_map(image)
-
-        return score
-
-    evaluated = [
-        EvaluatedModel(
-            Path(path).stem, path, model.threshold and model.threshold.value, lazily(path), describe_model(model)
+    evaluated = []
+    for path, model in models.items():
+        scorer = _Lazily(
+            lambda path=path, model=model: ExplainingScorer(
+                scorer_of(model, path, _override(arguments.weights), device, precision=arguments.precision), model
+            )
         )
-        for path, model in models.items()
-    ]
-    metrics = run(evaluated, dataset, arguments.split, arguments.out, inputs=request)
+        evaluated.append(EvaluatedModel(
+            Path(path).stem, path, model.threshold and model.threshold.value,
+            lambda image, of=scorer: of().anomaly_map(image), describe_model(model),
+            lambda pixels, of=scorer: of().explain(pixels),
+        ))
+    metrics = run(
+        evaluated, dataset, arguments.split, arguments.out, request, rule, arguments.detection_coverage
+    )
     print(json.dumps(metrics["models"]) if arguments.json else summary_table(metrics))
     print(f"report: {Path(arguments.out) / 'report.html'}")
 
 
-def predict(arguments: Namespace) -> None:
+def predict(arguments: Namespace) -> int:
     from .device import choose_device
     from .model_file import load_model
-    from .predict import find_images
+    from .predict import Predictor, PredictSettings, find_images
     from .predict import predict as run
+    from .regions import Rule
     from .restore import scorer_of
+    from .size_check import size_check
+    from .watch import watch
 
-    images = find_images(arguments.images)
+    folders = [Path(path) for path in arguments.images]
+    if arguments.watch:
+        if missing := [path for path in folders if not path.is_dir()]:
+            raise UserError(f"--watch takes folders, and {missing[0]} is none")
+        images = []
+    else:
+        images = find_images(arguments.images)
     model = load_model(arguments.model)
+    settings = PredictSettings(
+        arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um
+    )
     scorer = scorer_of(model, arguments.model, _override(arguments.weights), choose_device(arguments.device),
                        precision=arguments.precision)  # fmt: skip
     explainer = None
@@ -231,11 +254,53 @@ def predict(arguments: Namespace) -> None:
         from .explain import Explainer
 
         explainer = Explainer(scorer, model, arguments.out, arguments.data)
-    predictions = run(scorer, model, images, arguments.out, explainer)
-    for each in predictions:
-        print(f"{each.verdict:9}  {each.score:10.4g}  {len(each.boxes):3} region(s)  {each.image}")
-    anomalous = sum(each.verdict == "anomalous" for each in predictions)
-    print(f"{anomalous} of {len(predictions)} anomalous; tables and overlays in {arguments.out}")
+    fits = size_check(scorer, len(model.features), arguments.memory_budget)
+
+    def show(each: "Prediction") -> None:
+        if arguments.json:
+            print(json.dumps(each.record()), flush=True)
+            return
+        detail = each.error or f"{len(each.regions):3} region(s)"
+        score = "-" if each.score is None else f"{each.score:.4g}"
+        print(f"{each.verdict:10}  {score:>10}  {detail}  {each.image}", flush=True)
+
+    if arguments.watch:
+        one, latest = Predictor(scorer, model, arguments.out, settings, fits, explainer), {}
+
+        def handle(path: Path) -> None:
+            latest[path] = one(path)
+            show(latest[path])
+
+        say(f"watching {', '.join(map(str, folders))}; Ctrl-C ends it")
+        watch(folders, handle, lambda: one.folder.write_tables(list(latest.values())), arguments.interval,
+              arguments.idle_exit)
+        predictions = list(latest.values())
+    else:
+        predictions = run(scorer, model, images, arguments.out, settings, fits, explainer)
+        readable = [each for each in predictions if each.verdict != "unreadable"]
+        if not readable and not arguments.exit_code:
+            first = predictions[0]
+            raise UserError(f"not one of {len(predictions)} file(s) could be read; {first.image}: {first.error}")
+        for each in predictions:
+            show(each)
+    verdicts = [each.verdict for each in predictions]
+    anomalous, unreadable = verdicts.count("anomalous"), verdicts.count("unreadable")
+    if not arguments.json:
+        print(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
+              f"{arguments.out}")
+    return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0
+
+
+class _Lazily:
+    """Makes a thing at its first use: weights are only loaded when there is something to score."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make, self._made = make, None
+
+    def __call__(self) -> Any:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
 
 
 def _weights_place(weights: str, backbone: str) -> str:

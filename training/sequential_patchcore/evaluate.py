@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Score a split with one or more models and write the results folder: numbers, tables, figures, overlays, report."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,62 +9,20 @@ import numpy as np
 from .data.dataset import Dataset, Sample
 from .errors import UserError
 from .files import atomic_path, make_folder, write_text
-from .metrics import DEFINITIONS, ClassLike, ImageCounts, count_image, summarise
+from .metrics import COVERAGE_PERCENT
 from .progress import Progress, say
-from .ranking import ScoreHistogram, auroc
-from .report import cards, figures, overlays, page, tables
-from .results_folder import FORMAT_VERSION, RECORD, file_names, is_whole, publish, read_record, staging_folder
+from .record import EvaluatedModel, metrics_record
+from .regions import PLAIN, Rule
+from .report import alarms, cards, contact_sheet, figures, overlays, page, tables
+from .results_folder import RECORD, file_names, is_whole, publish, read_record, staging_folder
+from .tally import Labelled, Scored, Tally
 
 _OVERLAY_QUALITY = 92
 
 
-@dataclass(frozen=True)
-class EvaluatedModel:
-    """A model as the evaluation sees it.
-
-    Attributes:
-        name: shown in tables and used in file names; unique within a comparison.
-        path: the model file, for messages and the record.
-        threshold: raw score units; a pixel is anomalous when score >= threshold.
-        score: (H, W, 3) float32 RGB in [0, 1] to the (H, W) float32 anomaly map, non-negative.
-        info: what the report says about the model, free-form and JSON-ready. Known keys: `random_weights` (bool) puts
-            a red banner on the page, `epochs` (list of counts or of mappings with "replacements") makes a figure,
-            `training_pictures` (list of (caption, (H, W, 3) array)) are shown and stay out of metrics.json.
-    """
-
-    name: str
-    path: str | None
-    threshold: float | None
-    score: Callable[[np.ndarray], np.ndarray]
-    info: dict = field(default_factory=dict)
-
-
-@dataclass
-class _Tally:
-    """What is kept of a model while the images go by: a few integers an image, and one histogram."""
-
-    file_name: str
-    images: list[ImageCounts] = field(default_factory=list)
-    histogram: ScoreHistogram = field(default_factory=ScoreHistogram)
-
-
-@dataclass(frozen=True)
-class _Labelled:
-    """One image with its labels: (H, W, 3) float32, (H, W) uint8 class ids, (H, W) numbers, (H, W) bool."""
-
-    image: np.ndarray
-    mask: np.ndarray
-    instances: np.ndarray
-    region: np.ndarray
-    classes: Sequence[ClassLike]
-
-    @property
-    def defect_ids(self) -> tuple[int, ...]:
-        return tuple(c.id for c in self.classes if c.kind == "defect")
-
-
 def evaluate(
-    models: Sequence[EvaluatedModel], dataset: Dataset, split: str, out: str | Path, inputs: str | None = None
+    models: Sequence[EvaluatedModel], dataset: Dataset, split: str, out: str | Path, inputs: str | None = None,
+    rule: Rule = PLAIN, coverage: float = 0,
 ) -> dict:
     """Evaluate `models` on a split, write the results folder `out`, and return what metrics.json holds.
 
@@ -76,6 +32,8 @@ def evaluate(
     Args:
         inputs: a fingerprint of everything the result depends on. When `out` already holds a result with the same
             one, it is returned at once.
+        rule: filters after the threshold.
+        coverage: percentage of an instance's pixels that must be predicted for its detection; 0 asks for one pixel.
 
     Raises:
         UserError: no models, a model without a threshold, two of one name, an empty split, an unwritable folder.
@@ -86,21 +44,26 @@ def evaluate(
         say(f"already evaluated: {out / RECORD} was made from the same models and data")
         return record
     _check(models)
+    if coverage not in COVERAGE_PERCENT:
+        raise UserError(f"a detection can ask for one of {', '.join(map(str, COVERAGE_PERCENT))} %, not {coverage}")
     samples = dataset.split(split)  # raises where it is empty
 
-    tallies = [_Tally(name) for name in file_names([model.name for model in models])]
+    tallies = [Tally(model.threshold, dataset.classes, rule, coverage) for model in models]
     shown: list[cards.Card] = []
     with staging_folder(out) as staging:
         make_folder(staging / "overlays")
         names = file_names([sample.id for sample in samples])
+        model_names = file_names([model.name for model in models])
         side = _picture_side(dataset, samples, len(models))
+        most = cards.alarms_each(len(samples), len(models))
         with Progress("evaluate", len(samples)) as progress:
             for sample, name in zip(samples, names, strict=True):
-                shown.append(_evaluate_image(models, tallies, dataset, sample, staging / "overlays" / name, side))
+                stems = [str(staging / "overlays" / f"{name}.{model}") for model in model_names]
+                shown.append(_evaluate_image(models, tallies, dataset, sample, stems, side, most))
                 progress.step()
-        metrics = _metrics(models, tallies, dataset, split, inputs)
-        metrics["samples"] = [_sample_record(card, models) for card in shown]
-        _write(staging, metrics, models, shown)
+        metrics = metrics_record(models, tallies, dataset, split, inputs, shown)
+        _write(staging, metrics, models, tallies, shown)
+        contact_sheet.write(metrics, staging, names, model_names)
         publish(staging, out, metrics)
     return metrics
 
@@ -115,6 +78,10 @@ def _check(models: Sequence[EvaluatedModel]) -> None:
                 f"the model {model.name} has no threshold: set one on a validation split first, with "
                 f"`sequential-patchcore calibrate --model {file} --data DIR`"
             )
+        if not 0 <= model.threshold <= float(np.finfo(np.float32).max):
+            raise UserError(
+                f"the threshold of {model.name} is {model.threshold:g}; scores are float32 and never negative"
+            )
     names = [model.name for model in models]
     for name in names:
         if names.count(name) > 1:
@@ -127,43 +94,38 @@ def _picture_side(dataset: Dataset, samples: Sequence[Sample], models: int) -> i
 
 
 def _evaluate_image(
-    models: Sequence[EvaluatedModel],
-    tallies: Sequence[_Tally],
-    dataset: Dataset,
-    sample: Sample,
-    file: Path,
-    side: int,
+    models: Sequence[EvaluatedModel], tallies: Sequence[Tally], dataset: Dataset, sample: Sample, stems: Sequence[str],
+    side: int, most: int,
 ) -> cards.Card:
-    """Count one image for every model, write its overlays as `file`.MODEL.KIND.jpg, and return its card."""
-    labelled = _Labelled(
+    """Count one image for every model, write its overlays as STEM.KIND.jpg, and return its card.
+
+    The card's pictures have a longer `side`; at most so many false alarms of a model are shown.
+    """
+    of = Labelled(
         dataset.image(sample), dataset.mask(sample), dataset.instances(sample), dataset.region(sample), dataset.classes
     )
+    group = str(sample.group or f"image {sample.id}")
     tiles = []
-    for model, tally in zip(models, tallies, strict=True):
-        scores = _scores(model, labelled.image)
-        counts = _count(tally, scores, model.threshold, labelled)
-        _write_full_size(f"{file}.{tally.file_name}", scores, model.threshold, labelled)
-        small = _pictures(scores, model.threshold, labelled, side, cards.QUALITY)
-        tiles.append(cards.Tile(counts, cards.outcome(counts, labelled.defect_ids), *small))
+    for model, tally, stem in zip(models, tallies, stems, strict=True):
+        scores = _scores(model, of.image)
+        scored = tally.add(scores, of, group)
+        _write_full_size(stem, scores, model.threshold, scored, of)
+        size = overlays.picture_size(*of.mask.shape, side)
+        tiles.append(cards.Tile(
+            scored.counts, cards.outcome(scored.counts, of.defect_ids, tally.coverage),
+            tally.false_regions.per_image[-1], overlays.png(overlays.largest(scored.codes, size)),
+            alarms.find(scores, scored.codes, tally.ladder, of, model.explain, most),
+        ))
 
     numbers = [instance.class_id for instance in tiles[0].counts.instances]
-    height, width = labelled.mask.shape
+    height, width = of.mask.shape
     return cards.Card(
         sample.id, str(sample.group or ""), width, height,
-        {c.name: numbers.count(c.id) for c in labelled.classes if c.id in numbers},
-        overlays.jpeg(overlays.photograph(labelled.image, side), cards.QUALITY),
-        overlays.jpeg(
-            overlays.truth(labelled.image, labelled.mask, labelled.region, labelled.classes, side), cards.QUALITY
-        ),
-        tuple(tiles), labelled.defect_ids,
+        {c.name: numbers.count(c.id) for c in of.classes if c.id in numbers},
+        overlays.jpeg(overlays.photograph(of.image, side), cards.QUALITY),
+        overlays.png(overlays.label_codes(of.mask, of.region, of.classes, side)),
+        tuple(tiles), of.defect_ids,
     )
-
-
-def _count(tally: _Tally, scores: np.ndarray, threshold: float, of: _Labelled) -> ImageCounts:
-    counts = count_image(scores, threshold, of.mask, of.instances, of.region, of.classes)
-    tally.images.append(counts)
-    tally.histogram.add(scores[of.region], np.isin(of.mask[of.region], of.defect_ids))
-    return counts
 
 
 def _scores(model: EvaluatedModel, image: np.ndarray) -> np.ndarray:
@@ -176,104 +138,21 @@ def _scores(model: EvaluatedModel, image: np.ndarray) -> np.ndarray:
     return scores
 
 
-def _pictures(
-    scores: np.ndarray, threshold: float, of: _Labelled, side: int | None, quality: int, bar: bool = False
-) -> tuple[bytes, bytes]:
-    """Overlay and anomaly map as JPEG."""
-    predicted = scores >= np.float32(threshold)
-    overlay = overlays.overlay(of.image, predicted, of.mask, of.region, of.classes, side)
-    anomaly_map = overlays.anomaly_map(scores, threshold, of.region, side)
-    if bar:
-        anomaly_map = overlays.with_colour_bar(anomaly_map, threshold)
-    return overlays.jpeg(overlay, quality), overlays.jpeg(anomaly_map, quality)
-
-
-def _write_full_size(stem: str, scores: np.ndarray, threshold: float, of: _Labelled) -> None:
-    pictures = _pictures(scores, threshold, of, None, _OVERLAY_QUALITY, bar=True)
-    for kind, data in zip(("overlay", "map"), pictures, strict=True):
+def _write_full_size(stem: str, scores: np.ndarray, threshold: float, scored: Scored, of: Labelled) -> None:
+    overlay = overlays.overlay(of.image, scored.predicted, of.mask, of.region, of.classes)
+    anomaly_map = overlays.with_colour_bar(overlays.anomaly_map(scores, threshold, of.region), threshold)
+    for kind, picture in (("overlay", overlay), ("map", anomaly_map)):
         with atomic_path(f"{stem}.{kind}.jpg") as beside:
-            beside.write_bytes(data)
+            beside.write_bytes(overlays.jpeg(picture, _OVERLAY_QUALITY))
 
 
-def _metrics(
-    models: Sequence[EvaluatedModel], tallies: Sequence[_Tally], dataset: Dataset, split: str, inputs: str | None
-) -> dict:
-    return {
-        "format_version": FORMAT_VERSION,
-        "inputs": inputs,
-        "definitions": DEFINITIONS,
-        "dataset": {
-            "name": dataset.name,
-            "path": str(dataset.path),
-            "split": split,
-            "pixel_size_um": dataset.pixel_size_um,
-            "classes": [{"id": c.id, "name": c.name, "kind": c.kind} for c in dataset.classes],
-        },
-        "models": {m.name: _model_metrics(m, t, dataset) for m, t in zip(models, tallies, strict=True)},
-    }
-
-
-def _model_metrics(model: EvaluatedModel, tally: _Tally, dataset: Dataset) -> dict:
-    summary = summarise(tally.images, dataset.classes)
-    area, area_error = tally.histogram.auroc()
-    precision, precision_error = tally.histogram.average_precision()
-    scored = [i for i in tally.images if i.score is not None]
-    summary["pixel"] |= {
-        "auroc": area,
-        "auroc_error": area_error,
-        "average_precision": precision,
-        "average_precision_error": precision_error,
-    }
-    return {
-        "path": model.path,
-        "threshold": float(model.threshold),
-        **summary,
-        "image_auroc": auroc([i.score for i in scored], [i.has_defect for i in scored]),
-        "precision_recall_curve": tally.histogram.curve(),
-        "info": _plain({key: value for key, value in model.info.items() if key != "training_pictures"}),
-    }
-
-
-def _plain(value: object) -> object:
-    """`value` in JSON's types; a number that JSON lacks becomes None, a foreign object its text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(of) for key, of in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(of) for of in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def _sample_record(card: cards.Card, models: Sequence[EvaluatedModel]) -> dict:
-    """The counts of one image, so that any other number can be made without scoring again."""
-    return {
-        "id": card.id,
-        "group": card.group,
-        "models": {
-            model.name: {
-                "outcome": tile.outcome,
-                "score": tile.counts.score,
-                "true_positive": tile.counts.tp,
-                "false_positive": tile.counts.fp,
-                "false_negative": tile.counts.fn,
-                "true_negative": tile.counts.tn,
-                "instances": [
-                    {"id": i.id, "class_id": i.class_id, "pixels": i.pixels, "predicted": i.predicted}
-                    for i in tile.counts.instances
-                ],
-            }
-            for model, tile in zip(models, card.tiles, strict=True)
-        },
-    }
-
-
-def _write(staging: Path, metrics: dict, models: Sequence[EvaluatedModel], shown: Sequence[cards.Card]) -> None:
-    write_text(staging / "scenarios.csv", tables.scenarios(metrics))
-    write_text(staging / "per_class.csv", tables.per_class(metrics))
-    write_text(staging / "coverage_sweep.csv", tables.coverage_sweep(metrics))
+def _write(
+    staging: Path, metrics: dict, models: Sequence[EvaluatedModel], tallies: Sequence[Tally],
+    shown: Sequence[cards.Card],
+) -> None:
+    for name, table in tables.TABLES.items():
+        write_text(staging / f"{name}.csv", table(metrics))
     drawn = figures.write(metrics, staging)
     pictures = {m.name: m.info.get("training_pictures") or [] for m in models}
-    write_text(staging / "report.html", page.render(metrics, shown, drawn, pictures))
+    ladders = [tally.ladder for tally in tallies]
+    write_text(staging / "report.html", page.render(metrics, shown, ladders, drawn, pictures))

@@ -26,14 +26,23 @@ DEFINITIONS = {
     "histogram of 2^20 bins; auroc_error bounds the difference from the value over all distinct scores.",
     "average_precision": "Sum over distinct scores of precision times the gain in recall. From the same histogram; "
     "average_precision_error bounds the difference.",
+    "aupro": "Area under the per-region-overlap curve for false-positive rates from 0 to 0.3, over 0.3. The overlap is "
+    "the mean over the 8-connected regions of defect pixels, in the inspected region, of the share that is predicted; "
+    "the rate is over all other inspected pixels of all images, impurities included. From the same histogram; "
+    "aupro_error bounds the difference.",
     "pixel_recall": "Share of a class's pixels that is predicted, for defects and impurities. For an impurity this is "
     "a share of false alarms: lower is better.",
     "defect_wise_recall": "Share of a class's instances that is detected. An instance is detected when at least one "
-    "of its pixels in the region is predicted. Instances without a pixel in the region do not count.",
+    "of its pixels in the region is predicted, and at least detection_coverage_percent of them. Instances without a "
+    "pixel in the region do not count.",
     "mean_defect_wise_recall": "Mean of the defect-wise recall over the defect classes that have instances.",
     "coverage_sweep": "Defect-wise recall when detection asks for more: at p % at least p percent of the instance's "
     "pixels in the region; at 0 % at least one pixel.",
     "image_auroc": "AUROC of the highest score in the region of an image; positive are images with a defect pixel.",
+    "false_positive_regions": "8-connected regions of predicted pixels, inside the inspected region, that touch no "
+    "defect pixel. A region that leaks out of a defect is not among them; its pixels lower the precision.",
+    "interval": "The middle 95 % of the figure over draws of whole plates (groups of images), with replacement, as "
+    "many as there are. With few plates it is itself uncertain.",
     "clean_images": "Images without any labelled pixel in the region, neither defect nor impurity.",
 }
 
@@ -93,10 +102,10 @@ class ImageCounts:
     def clean(self) -> bool:
         return not self.class_pixels
 
-    def missed(self, defect_ids: Iterable[int]) -> int:
-        """Instances of the given classes without a predicted pixel."""
+    def missed(self, defect_ids: Iterable[int], coverage: float = 0) -> int:
+        """Instances of the given classes that are not detected."""
         wanted = set(defect_ids)
-        return sum(not i.detected() for i in self.instances if i.class_id in wanted)
+        return sum(not i.detected(coverage) for i in self.instances if i.class_id in wanted)
 
 
 def count_image(
@@ -106,6 +115,7 @@ def count_image(
     instances: np.ndarray,
     region: np.ndarray,
     classes: Sequence[ClassLike],
+    predicted: np.ndarray | None = None,
 ) -> ImageCounts:
     """Count one image.
 
@@ -117,11 +127,14 @@ def count_image(
             labelled pixels in the region carry.
         region: (H, W) bool, True = counts.
         classes: the data set's classes; ids not among them count as background.
+        predicted: (H, W) bool instead of the comparison with the threshold, where a filter follows it.
     """
-    shapes = {array.shape for array in (scores, mask, instances, region)}
+    if predicted is None:
+        predicted = scores >= np.float32(threshold)
+    shapes = {array.shape for array in (scores, mask, instances, region, predicted)}
     if len(shapes) != 1:
         raise ValueError(f"scores, mask, instances and region must have one shape, got {sorted(shapes)}")
-    predicted, mask, instances = (scores >= np.float32(threshold))[region], mask[region], instances[region]
+    predicted, mask, instances = predicted[region], mask[region], instances[region]
 
     per_class = np.bincount(mask, minlength=256)
     per_class_predicted = np.bincount(mask[predicted], minlength=256)
@@ -153,13 +166,19 @@ def ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def summarise(images: Sequence[ImageCounts], classes: Sequence[ClassLike]) -> dict:
+def summarise(images: Sequence[ImageCounts], classes: Sequence[ClassLike], coverage: float = 0) -> dict:
     """Ratios over all images, each with its counts, as a JSON-ready dict; names as in DEFINITIONS.
+
+    `coverage` is the percentage of an instance's pixels that must be predicted for its detection; 0 asks for one pixel.
 
     The ranking measures are not here: `ranking.py` adds them.
     """
     tp, fp, fn, tn = (sum(getattr(i, name) for i in images) for name in ("tp", "fp", "fn", "tn"))
-    per_class = {c.name: _class_summary(images, c) for c in classes}
+    per_class = {c.name: _class_summary(images, c, coverage) for c in classes}
+    found = [
+        values["defect_wise_recall"] for values in per_class.values()
+        if values["kind"] == "defect" and values["instances"]
+    ]
     sweep = coverage_sweep(images, classes)
     clean = [i for i in images if i.clean]
     with_defect = sum(i.has_defect for i in images)
@@ -186,7 +205,8 @@ def summarise(images: Sequence[ImageCounts], classes: Sequence[ClassLike]) -> di
             },
         },
         "classes": per_class,
-        "mean_defect_wise_recall": sweep["mean_over_defect_classes"][0],
+        "mean_defect_wise_recall": ratio(sum(found), len(found)),
+        "detection_coverage_percent": coverage,
         "mean_defect_wise_recall_classes": [
             c.name for c in classes if c.kind == "defect" and per_class[c.name]["instances"]
         ],
@@ -201,11 +221,11 @@ def summarise(images: Sequence[ImageCounts], classes: Sequence[ClassLike]) -> di
     }
 
 
-def _class_summary(images: Sequence[ImageCounts], of: ClassLike) -> dict:
+def _class_summary(images: Sequence[ImageCounts], of: ClassLike, coverage: float) -> dict:
     found = [i.class_pixels.get(of.id, (0, 0)) for i in images]
     pixels, predicted = (sum(column) for column in zip(*found, strict=True)) if found else (0, 0)
     instances = [n for i in images for n in i.instances if n.class_id == of.id]
-    detected = sum(n.detected() for n in instances)
+    detected = sum(n.detected(coverage) for n in instances)
     return {
         "kind": of.kind,
         "pixel_recall": ratio(predicted, pixels),

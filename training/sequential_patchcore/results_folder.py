@@ -11,7 +11,7 @@ from pathlib import Path
 from .errors import UserError
 from .files import make_folder, write_text
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 RECORD = "metrics.json"
 
 

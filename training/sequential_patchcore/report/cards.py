@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 from ..metrics import ImageCounts
+from .alarms import Alarm
 
 # Worst first: the order of the filter buttons too.
 OUTCOMES = {
@@ -15,25 +16,29 @@ OUTCOMES = {
     "passed": "correctly passed",
 }
 
-_REPORT_BYTES = 24e6  # for all small pictures together, so that the page opens in seconds and can be mailed
-_BYTES_PER_PIXEL = 0.45  # JPEG at QUALITY as base64: 0.17 measured on brushed plates, 0.73 on pure noise
+_REPORT_BYTES = 28e6  # for all small pictures together, so that the page opens in seconds
+_ALARM_BYTES = 8e6  # for the pieces of image beside false alarms
+_ONE_ALARM = 9e3  # two of them as base64: 3e3 measured on brushed plates, three times that on noise
+_PHOTOGRAPH = 0.45  # bytes a pixel as base64, JPEG at QUALITY: 0.17 measured on brushed plates, 0.73 on pure noise
+_CODES = 0.90  # a map of the ladder's rungs as PNG, of patches that are pure noise
 _SIDES = (160, 760)
 QUALITY = 82
 
 
 @dataclass(frozen=True)
 class Tile:
-    """What one model made of the image; the pictures are JPEG files in memory."""
+    """What one model made of the image: counts, `codes` (the rungs of its ladder as PNG), its false alarms."""
 
     counts: ImageCounts
     outcome: str
-    overlay: bytes
-    anomaly_map: bytes
+    false_regions: int
+    codes: bytes
+    alarms: tuple[Alarm, ...]
 
 
 @dataclass(frozen=True)
 class Card:
-    """One image, and a tile per model in the order of the comparison."""
+    """One image, its labels (`overlays.label_codes` as PNG), and a tile per model in the order of the comparison."""
 
     id: str
     group: str
@@ -41,7 +46,7 @@ class Card:
     height: int
     content: dict[str, int]  # class name to number of instances
     photograph: bytes
-    truth: bytes
+    labels: bytes
     tiles: tuple[Tile, ...]
     defect_ids: tuple[int, ...]
 
@@ -57,10 +62,10 @@ class Card:
         return missed, sum(tile.counts.fp + tile.counts.fn for tile in self.tiles)
 
 
-def outcome(counts: ImageCounts, defect_ids: Iterable[int]) -> str:
+def outcome(counts: ImageCounts, defect_ids: Iterable[int], coverage: float = 0) -> str:
     """A key of OUTCOMES. On images with a defect false alarms beside it do not change the outcome."""
     if counts.has_defect:
-        return "missed" if counts.missed(defect_ids) or not counts.tp else "found"
+        return "missed" if counts.missed(defect_ids, coverage) or not counts.tp else "found"
     return "alarm" if counts.fp else "passed"
 
 
@@ -73,6 +78,10 @@ def picture_side(images: int, models: int, aspect: float) -> int:
 
     `aspect` is the shorter side of the images over the longer.
     """
-    pictures = max(1, images * (2 + 2 * models))
-    side = sqrt(_REPORT_BYTES / pictures / _BYTES_PER_PIXEL / aspect)
+    side = sqrt(_REPORT_BYTES / max(1, images) / (_PHOTOGRAPH + models * _CODES) / aspect)
     return int(min(max(side, _SIDES[0]), _SIDES[1]))
+
+
+def alarms_each(images: int, models: int) -> int:
+    """How many false alarms an image and model can be shown, from 1 to 3."""
+    return int(min(max(_ALARM_BYTES / _ONE_ALARM / max(1, images * models), 1), 3))

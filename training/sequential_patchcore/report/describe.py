@@ -54,14 +54,22 @@ def _training_pictures(data: Sequence[dict]) -> list[tuple[str, np.ndarray]]:
 
 def summary_table(metrics: dict) -> str:
     """The models side by side, as text."""
-    columns = ("precision", "recall", "F1", "mean R_DW", "AUROC", "AP", "threshold")
+    columns = ("precision", "recall", "F1", "F1 from..to", "mean R_DW", "AUROC", "AP", "AUPRO", "threshold")
     width = max(len("model"), *(len(name) for name in metrics["models"]))
-    lines = [f"{'model':{width}}  " + "  ".join(f"{column:>9}" for column in columns)]
+    lines = [f"{'model':{width}}  " + "  ".join(f"{column:>11}" for column in columns)]
     for name, result in metrics["models"].items():
         pixel = result["pixel"]
+        chance = result["bootstrap"]["intervals"].get("f1")
         values = (
-            pixel["precision"], pixel["recall"], pixel["f1"], result["mean_defect_wise_recall"], pixel["auroc"],
-            pixel["average_precision"], result["threshold"],
+            pixel["precision"], pixel["recall"], pixel["f1"], chance and "{:.3f}..{:.3f}".format(*chance),
+            result["mean_defect_wise_recall"], pixel["auroc"], pixel["average_precision"], pixel["aupro"],
+            result["threshold"],
         )
-        lines.append(f"{name:{width}}  " + "  ".join(f"{'-' if v is None else format(v, '.4g'):>9}" for v in values))
+        lines.append(f"{name:{width}}  " + "  ".join(f"{_short(value):>11}" for value in values))
     return "\n".join(lines)
+
+
+def _short(value: float | str | None) -> str:
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else format(value, ".4g")

@@ -5,9 +5,11 @@
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -126,6 +128,41 @@ def class_recall(metrics: dict) -> Figure | None:
     return figure
 
 
+def filters(metrics: dict) -> Figure | None:
+    """What a smallest region and hysteresis would change: F1, mean defect-wise recall, false-positive regions."""
+    models = metrics["models"]
+    rows = {name: of["filter_sweep"] for name, of in models.items()}
+    panels = [
+        ("f1", "pixel $F_1$ [%]", 100), ("mean_defect_wise_recall", "mean defect-wise recall [%]", 100),
+        ("false_positive_regions_per_image", "false-positive regions an image", 1),
+    ]
+    panels = [panel for panel in panels if any(row[panel[0]] is not None for of in rows.values() for row in of)]
+    if not panels:
+        return None
+    figure = Figure(figsize=(3.3 * len(panels) + 1.6, 2.3 * len(models) + 0.6), layout="constrained")
+    axes = figure.subplots(len(models), len(panels), sharex=True, sharey="col", squeeze=False)
+    shares = sorted({row["hysteresis"] for of in rows.values() for row in of}, reverse=True)
+    shades = matplotlib.colormaps["viridis"]
+    for number, (line, (model, sweep)) in enumerate(zip(axes, rows.items(), strict=True)):
+        for axis, (key, label, factor) in zip(line, panels, strict=True):
+            for k, share in enumerate(shares):
+                of = [row for row in sweep if row["hysteresis"] == share]
+                values = [np.nan if row[key] is None else factor * row[key] for row in of]
+                axis.plot(
+                    range(len(of)), values, marker="o", ms=3, lw=1.4, color=shades(0.9 * k / max(1, len(shares) - 1)),
+                    label="none" if share == 1 else f"down to {share:g} t",
+                )
+            axis.set_xticks(range(len(of)), [str(row["min_region"]) for row in of])
+            if number == 0:
+                axis.set_title(label)
+        line[0].set_ylabel(model)
+    for axis in axes[0]:  # shared; only now, since a limit that is set no longer grows with the data
+        axis.set_ylim(0, 1.05 * max(axis.get_ylim()[1], 1e-9))
+    figure.supxlabel("smallest region kept [pixels]  (0: all)", fontsize=9)
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside right upper", title="hysteresis")
+    return figure
+
+
 def replacements(metrics: dict) -> Figure | None:
     """How many vectors of the coreset each epoch of training replaced; None where no model brings the numbers."""
     series = {name: replaced_per_epoch(of["info"]) for name, of in metrics["models"].items()}
@@ -158,15 +195,21 @@ FIGURES: dict[str, Callable[[dict], Figure | None]] = {
     "class_recall": class_recall,
     "coverage_sweep": coverage_sweep,
     "precision_recall": precision_recall,
+    "filters": filters,
     "replacements": replacements,
 }
+
+
+def style() -> AbstractContextManager:
+    """The look of all figures, within a `with` block."""
+    return matplotlib.rc_context(_STYLE)
 
 
 def write(metrics: dict, folder: Path) -> dict[str, Path]:
     """Save every figure that has something to show as PNG and SVG; name to the path of the SVG."""
     written = {}
     for name, draw in FIGURES.items():
-        with matplotlib.rc_context(_STYLE):
+        with style():
             figure = draw(metrics)
             if figure is None:
                 continue
@@ -174,6 +217,7 @@ def write(metrics: dict, folder: Path) -> dict[str, Path]:
                 dated = {"Date": None} if suffix == ".svg" else None  # the same bytes tomorrow
                 with atomic_path(folder / f"{name}{suffix}") as beside:
                     figure.savefig(beside, dpi=_DPI, metadata=dated)
+                figure.set_layout_engine("none")  # found once; it is half the work
         written[name] = folder / f"{name}.svg"
     return written
 

@@ -21,7 +21,6 @@ from . import palette
 
 _TINT = 0.75  # of the colour laid over the photograph; the rest shows the surface
 _BASE = 0.85  # brightness of the photograph under colours, else they pale on glare
-_TRUTH_TINT = 0.45
 _OUTSIDE = 0.4  # brightness left outside the inspected region
 _BAR_TICKS = 5
 
@@ -37,21 +36,43 @@ def photograph(image: np.ndarray, side: int | None = None) -> np.ndarray:
     return _to_bytes(_shrunk(image, picture_size(*image.shape[:2], side)))
 
 
-def truth(
-    image: np.ndarray, mask: np.ndarray, region: np.ndarray, classes: Sequence[ClassLike], side: int | None = None
-) -> np.ndarray:
-    """The labels: each class tinted and outlined in its colour, on the (H, W, 3) image, all in grey.
+OUTLINE, OUTSIDE, CLASS_BITS = 64, 128, 63  # of `label_codes`
 
-    `mask` is (H, W) uint8 of class ids, `region` (H, W) bool; what lies outside the region is dark.
+
+def label_codes(
+    mask: np.ndarray, region: np.ndarray, classes: Sequence[ClassLike], side: int | None = None
+) -> np.ndarray:
+    """The labels as (h, w) uint8 for the report: in the lower six bits 0 or the class's place in `classes`, from 1.
+
+    Bit 64: the outline of an impurity. Bit 128: outside the inspected region. `mask` is (H, W) uint8 of class ids.
+    Where classes share a picture's pixel, a defect wins over an impurity, then the first.
     """
     size = picture_size(*mask.shape, side)
-    canvas = _grey_base(image, region, size)
-    for position, of in enumerate(classes):
-        inside = _any_of(mask == of.id, size)
-        if inside.any():
-            _tint(canvas, inside, palette.class_colour(position), _TRUTH_TINT)
-            _tint(canvas, _outline(inside), palette.class_colour(position), 1.0)
-    return canvas
+    codes = np.zeros(size, np.uint8)
+    places = sorted(enumerate(classes), key=lambda of: (of[1].kind == "defect", -of[0]))
+    for position, of in places:
+        codes[_any_of((mask == of.id) & region, size)] = min(position + 1, CLASS_BITS)
+    impurity = np.isin(mask, [c.id for c in classes if c.kind == "impurity"]) & region
+    if impurity.any():
+        codes[_outline(_any_of(impurity, size))] |= OUTLINE
+    codes[~_any_of(region, size)] |= OUTSIDE
+    return codes
+
+
+def largest(codes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W) to `size`, each pixel the largest value of those it covers, so that no prediction vanishes."""
+    if codes.shape == size:
+        return codes
+    rows, columns = (np.arange(small) * whole // small for small, whole in zip(size, codes.shape, strict=True))
+    return np.maximum.reduceat(np.maximum.reduceat(codes, rows, 0), columns, 1)
+
+
+def png(picture: np.ndarray) -> bytes:
+    """(h, w) uint8 as a PNG, which a browser decodes to the same values."""
+    good, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    if not good:
+        raise UserError("a picture could not be encoded as PNG")
+    return data.tobytes()
 
 
 def overlay(
@@ -96,7 +117,7 @@ def anomaly_map(scores: np.ndarray, threshold: float, region: np.ndarray, side: 
     """
     size = picture_size(*scores.shape, side)
     small = _shrunk(scores, size)
-    levels = np.minimum(small * np.float32(255 / scale_top(threshold)), 255).astype(np.uint8)
+    levels = np.minimum(small * np.float32(min(255 / scale_top(threshold), 1e30)), 255).astype(np.uint8)
     canvas = colour_table()[levels]
     above = _any_of((scores >= np.float32(threshold)) & region, size)
     _tint(canvas, _outline(above), (255, 255, 255), 0.9)

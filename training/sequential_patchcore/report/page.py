@@ -2,6 +2,7 @@
 """report.html: one file that holds its pictures, its style and its script, and asks nothing of a network."""
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import __version__
-from . import overlays, palette
+from ..ladder import Ladder
+from . import browser, overlays, palette
 from .cards import OUTCOMES, QUALITY, Card, worst_first
 
 _HERE = Path(__file__).parent
@@ -20,6 +22,7 @@ _FIGURE_TITLES = {
     "class_recall": "Recall by class",
     "coverage_sweep": "Defect-wise recall when detection asks for more coverage",
     "precision_recall": "Precision and recall over all thresholds",
+    "filters": "What a smallest region and hysteresis would change",
     "replacements": "Coreset replacements in each epoch of training",
 }
 _HIDDEN_INFO = ("epochs", "random_weights")  # shown as a figure and as the banner
@@ -28,6 +31,7 @@ _HIDDEN_INFO = ("epochs", "random_weights")  # shown as a figure and as the bann
 def render(
     metrics: dict,
     cards: Sequence[Card],
+    ladders: Sequence[Ladder],
     figures: Mapping[str, Path],
     training_pictures: Mapping[str, Sequence[tuple[str, np.ndarray]]],
 ) -> str:
@@ -35,7 +39,8 @@ def render(
 
     Args:
         metrics: what metrics.json holds.
-        cards: one per image, in any order.
+        cards: one per image, in the order of metrics["samples"].
+        ladders: one per model, with the counts of the same images.
         figures: name to the path of an SVG.
         training_pictures: model name to pairs of caption and (H, W, 3) picture, float in [0, 1] or uint8.
     """
@@ -45,7 +50,7 @@ def render(
     )
     environment.filters |= {
         "percent": percent, "count": count, "number": number, "decimals": decimals, "jpeg": _jpeg_uri,
-        "words": _words, "info": _info_text, "css": palette.css,
+        "words": _words, "info": _info_text, "css": palette.css, "interval": interval, "breakable": _breakable,
     }
     models = metrics["models"]
     return environment.get_template("report.html").render(
@@ -59,12 +64,15 @@ def render(
         classes=[
             {**of, "colour": palette.css(palette.class_colour(k))} for k, of in enumerate(metrics["dataset"]["classes"])
         ],
-        cards=worst_first(cards),
+        cards=[(cards.index(card), card) for card in worst_first(cards)],
         outcomes=OUTCOMES,
         outcome_counts={key: sum(key in card.outcomes for card in cards) for key in OUTCOMES},
+        data=browser.numbers(metrics, cards, ladders),
+        pictures=[browser.pictures(card) for card in cards],
         class_counts={
             of["name"]: sum(of["name"] in card.content for card in cards) for of in metrics["dataset"]["classes"]
         },
+        filtered=any(of["rule"]["min_region"] > 1 or of["rule"]["hysteresis"] < 1 for of in models.values()),
         training=_training_strips(training_pictures),
         figures=[(_FIGURE_TITLES.get(name, _words(name)), _svg_uri(path)) for name, path in figures.items()],
         gradient=_gradient(),
@@ -100,6 +108,12 @@ def number(value: float | None, digits: int = 4) -> str:
 def decimals(value: float | None) -> str:
     """Four decimals, for ratios that are usually near 1."""
     return "–" if value is None else f"{value:.4f}"
+
+
+def interval(model: Mapping, name: str, digits: int = 1, factor: float = 100) -> str:
+    """The bootstrap interval of a figure, "12.3 to 45.6"; empty where there is none."""
+    found = model["bootstrap"]["intervals"].get(name)
+    return "" if found is None else f"{factor * found[0]:.{digits}f} to {factor * found[1]:.{digits}f}"
 
 
 def _training_strips(
@@ -140,6 +154,11 @@ def _gradient() -> str:
     """The colour scale of the anomaly maps for CSS."""
     stops = [palette.css(tuple(int(v) for v in overlays.colour_table()[k])) for k in range(0, 256, 17)]
     return f"linear-gradient(to right, {', '.join(stops)})"
+
+
+def _breakable(name: str) -> Markup:
+    """The name with places where a narrow column may break it."""
+    return Markup("<wbr>").join(re.split(r"(?<=[_.-])", name))
 
 
 def _words(name: str) -> str:

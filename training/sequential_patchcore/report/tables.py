@@ -3,6 +3,7 @@
 
 import csv
 import io
+from collections.abc import Callable, Sequence
 
 
 def scenarios(metrics: dict) -> str:
@@ -18,6 +19,7 @@ def scenarios(metrics: dict) -> str:
             "mean_defect_wise_recall": of["mean_defect_wise_recall"],
             "auroc": pixel["auroc"],
             "average_precision": pixel["average_precision"],
+            "aupro": pixel["aupro"],
             "image_auroc": of["image_auroc"],
             "threshold": of["threshold"],
             "true_positive": counts["true_positive"],
@@ -29,6 +31,12 @@ def scenarios(metrics: dict) -> str:
             "clean_images": clean["images"],
             "clean_images_with_false_positives": clean["images_with_false_positives"],
             "clean_false_positive_pixels": clean["false_positive_pixels"],
+            "false_positive_regions": of["false_positive_regions"]["regions"],
+            "false_positive_regions_per_image": of["false_positive_regions"]["per_image"],
+            "false_positive_regions_per_clean_image": of["false_positive_regions"]["per_clean_image"],
+            **_interval_columns(of, ("precision", "recall", "f1", "mean_defect_wise_recall", "auroc",
+                                     "average_precision")),
+            "groups": of["bootstrap"]["groups"],
         })
     return _csv(rows)
 
@@ -39,7 +47,8 @@ def per_class(metrics: dict) -> str:
         "kind", "pixel_recall", "predicted_pixels", "pixels", "defect_wise_recall", "detected_instances", "instances"
     )
     return _csv([
-        {"model": name, "class": of, **{column: values[column] for column in columns}}
+        {"model": name, "class": of, **{column: values[column] for column in columns},
+         **_interval_columns(model, (f"pixel_recall.{of}", f"defect_wise_recall.{of}"), f".{of}")}
         for name, model in metrics["models"].items()
         for of, values in model["classes"].items()
     ])
@@ -63,6 +72,52 @@ def coverage_sweep(metrics: dict) -> str:
                 "defect_wise_recall": mean, "detected_instances": None, "instances": None,
             })
     return _csv(rows)
+
+
+def filter_sweep(metrics: dict) -> str:
+    """One row a model, hysteresis and smallest region."""
+    return _csv([
+        {"model": name} | {key: value for key, value in row.items() if not isinstance(value, dict)}
+        for name, model in metrics["models"].items() for row in model["filter_sweep"]
+    ])
+
+
+def threshold_sweep(metrics: dict) -> str:
+    """One row a model and threshold: what the report's slider shows."""
+    columns = ("threshold", "precision", "recall", "f1", "true_positive", "false_positive", "mean_defect_wise_recall",
+               "clean_images_with_false_positives")
+    rows = []
+    for name, model in metrics["models"].items():
+        sweep = model["threshold_sweep"]
+        for k in range(len(sweep["threshold"])):
+            rows.append({"model": name} | {column: sweep[column][k] for column in columns})
+    return _csv(rows)
+
+
+def false_positive_regions(metrics: dict) -> str:
+    """One row a model and size."""
+    return _csv([
+        {"model": name} | row for name, model in metrics["models"].items()
+        for row in model["false_positive_regions"]["by_size"]
+    ])
+
+
+TABLES: dict[str, Callable[[dict], str]] = {
+    "scenarios": scenarios,
+    "per_class": per_class,
+    "coverage_sweep": coverage_sweep,
+    "filter_sweep": filter_sweep,
+    "threshold_sweep": threshold_sweep,
+    "false_positive_regions": false_positive_regions,
+}
+
+
+def _interval_columns(model: dict, names: Sequence[str], suffix: str = "") -> dict[str, float | None]:
+    found = {}
+    for name in names:
+        low, high = model["bootstrap"]["intervals"].get(name) or (None, None)
+        found |= {f"{name.removesuffix(suffix)}_low": low, f"{name.removesuffix(suffix)}_high": high}
+    return found
 
 
 def _csv(rows: list[dict]) -> str:

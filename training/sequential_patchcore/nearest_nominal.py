@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a pixel is anomalous: the nominal patch that its own is compared with, and what that patch looked like.
+
+A model file names the training image and the place on its feature grid that each vector came from; while the training
+data set is where it was, the patch can be shown.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .data.dataset import Dataset, open_dataset
+from .errors import UserError
+from .extractors import to_tensor
+from .model_file import Model
+from .patches import Grid
+from .scoring import Scorer, anomaly_map
+
+CROP = 64  # pixels of the original image around a patch: the stride and what the deeper layer sees around it
+_KEPT_IMAGES = 4
+
+
+@dataclass(frozen=True)
+class Nominal:
+    """The coreset vector nearest to a patch.
+
+    Attributes:
+        dataset, sample: the training image it came from.
+        position: (row, column) in that image, in pixels; None where the image cannot be read.
+        distance: between the two vectors, before the anomaly map's blur.
+        picture: (CROP, CROP, 3) float32 RGB around the position, or None where it cannot be shown.
+        note: why not; may be empty.
+    """
+
+    dataset: str
+    sample: str
+    position: tuple[float, float] | None
+    distance: float
+    picture: np.ndarray | None
+    note: str = ""
+
+
+class ExplainingScorer:
+    """Scores like `Scorer`, and remembers the patches of the image scored last, so that they can be explained."""
+
+    def __init__(self, scorer: Scorer, model: Model) -> None:
+        self._scorer, self._model = scorer, model
+        self._patches: torch.Tensor | None = None
+        self._grid: Grid | None = None
+        self._paths = {share["name"]: share["path"] for share in model.data}
+        self._image = lru_cache(maxsize=_KEPT_IMAGES)(self._read_image)
+
+    def anomaly_map(self, image: np.ndarray) -> np.ndarray:
+        """As `Scorer.anomaly_map`, bit for bit."""
+        scorer = self._scorer
+        with torch.inference_mode():
+            scale = scorer.extractor.settings.image_scale
+            self._patches = scorer.extractor(to_tensor(image, scale, scorer.device))[0]
+            flat = self._patches.reshape(-1, self._patches.shape[-1])
+            distances = scorer.patch_distances(flat).reshape(self._patches.shape[:2]).cpu().numpy()
+        self._grid = Grid.of(scorer.extractor, image.shape[:2], distances.shape)
+        return anomaly_map(distances, self._grid, scorer.blur_sigma)
+
+    def explain(self, pixels: Sequence[tuple[int, int]]) -> list[Nominal]:
+        """The nominal patch for each pixel (row, column) of the image scored last."""
+        if self._patches is None or self._grid is None:
+            raise ValueError("score an image first")
+        rows, columns = self._grid.nearest_cells()
+        found = []
+        for y, x in pixels:
+            patch = self._patches[rows[y], columns[x]].cpu().numpy()
+            squares = np.square(self._model.features - patch).sum(1)
+            nearest = int(squares.argmin())
+            found.append(self._nominal(nearest, float(np.sqrt(squares[nearest]))))
+        return found
+
+    def _nominal(self, vector: int, distance: float) -> Nominal:
+        model = self._model
+        dataset, sample = model.sources[model.source[vector]]
+        try:
+            image = self._image(dataset, sample)
+        except UserError as error:
+            return Nominal(dataset, sample, None, distance, None, f"not shown: {error}")
+        y, x = (int(v) for v in model.position[vector])
+        scaled = Grid(image.shape[:2], (1, 1), self._grid.stride, self._grid.offset, self._grid.image_scale)
+        row, column = scaled.pixel(y, x)
+        return Nominal(dataset, sample, (row, column), distance, crop(image, row, column))
+
+    def _read_image(self, dataset: str, sample: str) -> np.ndarray:
+        opened = _open(self._paths.get(dataset, ""))
+        for each in opened.samples:
+            if each.id == sample:
+                return opened.image(each)
+        raise UserError(f"{opened.path} holds no sample {sample} any more")
+
+
+@lru_cache(maxsize=16)
+def _open(path: str) -> Dataset:
+    if not path:
+        raise UserError("the model file does not say where its training data lay")
+    return open_dataset(Path(path))
+
+
+def crop(image: np.ndarray, row: float, column: float, side: int = CROP) -> np.ndarray:
+    """(side, side, 3) of the (H, W, 3) image around a pixel, moved inward at the border; smaller in a small image."""
+    height, width = image.shape[:2]
+    top = int(np.clip(round(row) - side // 2, 0, max(0, height - side)))
+    left = int(np.clip(round(column) - side // 2, 0, max(0, width - side)))
+    return image[top : top + side, left : left + side]

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The strongest false alarms of an image: where they are, what is there, and the nominal patch it was compared with."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ..ladder import Ladder
+from ..nearest_nominal import Nominal, crop
+from ..tally import Labelled
+from . import overlays
+
+_QUALITY = 72
+_LEAST = 0.5  # of the threshold: weaker ones no one would turn the slider down to
+_MARGIN = 1 / 40  # of the longer side, around defects: scores leak over their borders
+_APART = 0.08  # of the longer side, between two alarms
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A local peak of the scores outside the defects.
+
+    Attributes:
+        x, y: in pixels of the image.
+        code: it is predicted at the rungs of the ladder below this number.
+        score: raw units.
+        picture: what is there, as JPEG.
+        nominal: what it was compared with.
+        nominal_picture: as JPEG; None where it cannot be shown.
+    """
+
+    x: int
+    y: int
+    code: int
+    score: float
+    picture: bytes
+    nominal: Nominal
+    nominal_picture: bytes | None
+
+
+def find(
+    scores: np.ndarray, codes: np.ndarray, ladder: Ladder, of: Labelled,
+    explain: Callable[[Sequence[tuple[int, int]]], list[Nominal]] | None, most: int = 3,
+) -> tuple[Alarm, ...]:
+    """At most `most` peaks, the highest first; none without `explain`.
+
+    Pixels next to a defect are left out: what leaks over its border is no alarm of its own.
+    """
+    if explain is None:
+        return ()
+    height, width = scores.shape
+    margin = max(4, round(_MARGIN * max(height, width)))
+    defects = (np.isin(of.mask, of.defect_ids) & of.region).astype(np.uint8)
+    near = cv2.dilate(defects, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)) if defects.any() else defects
+    left = np.where(of.region & (near == 0), scores, np.float32(-1))
+    least = _LEAST * float(ladder.levels[ladder.at])
+    apart = max(1, round(_APART * max(height, width)))
+    peaks: list[tuple[int, int]] = []
+    while len(peaks) < most:
+        y, x = (int(v) for v in np.unravel_index(int(left.argmax()), left.shape))
+        if left[y, x] < max(least, 0):
+            break
+        peaks.append((y, x))
+        left[max(0, y - apart) : y + apart + 1, max(0, x - apart) : x + apart + 1] = -1
+    return tuple(
+        Alarm(
+            x, y, int(codes[y, x]), float(scores[y, x]), _jpeg(crop(of.image, y, x)), nominal,
+            None if nominal.picture is None else _jpeg(nominal.picture),
+        )
+        for (y, x), nominal in zip(peaks, explain(peaks) if peaks else (), strict=True)
+    )
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    return overlays.jpeg(overlays.photograph(picture), _QUALITY)

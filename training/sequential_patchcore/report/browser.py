@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data of the report's image browser: exact counts for every rung of the thresholds, and pictures of codes.
+
+The page computes no figure from a picture. Counts come from tables that were made here over all pixels; the pictures,
+which are smaller than the images, only show where.
+"""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from markupsafe import Markup
+
+from ..ladder import Ladder
+from ..metrics import COVERAGE_PERCENT
+from . import overlays, palette
+from .alarms import Alarm
+from .cards import Card
+
+
+def numbers(metrics: Mapping, cards: Sequence[Card], ladders: Sequence[Ladder]) -> Markup:
+    """The tables as JSON, safe inside a script element. Arrays are little-endian, as base64.
+
+    `tp`, `fp`: uint32 (images, L). `highest`: int16 (instances of all images, 12), the highest rung at which each is
+    detected, for each coverage. `classPixels`: how many pixels of each class are predicted at each rung.
+    """
+    classes = metrics["dataset"]["classes"]
+    place = {of["id"]: k for k, of in enumerate(classes)}
+    models = []
+    for (name, of), ladder in zip(metrics["models"].items(), ladders, strict=True):
+        sweep = of["threshold_sweep"]
+        models.append({
+            "name": name,
+            "colour": palette.css(palette.model_colour(len(models))),
+            "levels": sweep["threshold"],
+            "chosen": ladder.at,
+            "top": overlays.scale_top(of["threshold"]),
+            "tp": _packed(ladder.true_positive, "<u4"),
+            "fp": _packed(ladder.false_positive, "<u4"),
+            "highest": _packed([rows.reshape(-1) for rows in ladder.instances], "<i2"),
+            "classPixels": [sweep["class_pixels"][each["name"]] for each in classes],
+        })
+    coverage = next(iter(metrics["models"].values()))["detection_coverage_percent"]
+    return _json({
+        "classes": [{**of, "colour": palette.class_colour(k)} for k, of in enumerate(classes)],
+        "coverage": list(COVERAGE_PERCENT),
+        "coverageChosen": coverage,
+        "filtered": any(
+            of["rule"]["min_region"] > 1 or of["rule"]["hysteresis"] < 1 for of in metrics["models"].values()
+        ),
+        "models": models,
+        "colours": {
+            "tp": palette.TRUE_POSITIVE, "fp": palette.FALSE_POSITIVE, "fn": palette.FALSE_NEGATIVE,
+            "impurity": palette.IMPURITY_OUTLINE, "map": overlays.colour_table()[::4].tolist(),
+        },
+        "images": [
+            {
+                "id": card.id,
+                "width": card.width,
+                "height": card.height,
+                "positives": card.tiles[0].counts.tp + card.tiles[0].counts.fn,
+                "clean": card.tiles[0].counts.clean,
+                "classPixels": {place[k]: v[0] for k, v in card.tiles[0].counts.class_pixels.items()},
+                "instances": [place.get(i.class_id, -1) for i in card.tiles[0].counts.instances],
+                "scores": [tile.counts.score for tile in card.tiles],
+                "alarms": [[_alarm(of) for of in tile.alarms] for tile in card.tiles],
+            }
+            for card in cards
+        ],
+    })
+
+
+def pictures(card: Card) -> Markup:
+    """The pictures of one image as JSON: photograph (JPEG), labels and one map of codes a model (PNG), in base64."""
+    return _json({
+        "photograph": _base64(card.photograph),
+        "labels": _base64(card.labels),
+        "maps": [_base64(tile.codes) for tile in card.tiles],
+        "alarms": [
+            [{"here": _base64(of.picture), "nominal": of.nominal_picture and _base64(of.nominal_picture)}
+             for of in tile.alarms]
+            for tile in card.tiles
+        ],
+    })
+
+
+def _alarm(of: Alarm) -> dict:
+    nominal = of.nominal
+    return {
+        "x": of.x, "y": of.y, "code": of.code, "score": of.score, "distance": nominal.distance,
+        "dataset": nominal.dataset, "sample": nominal.sample, "note": nominal.note,
+        "place": None if nominal.position is None else [round(v) for v in reversed(nominal.position)],
+    }
+
+
+def _packed(arrays: Sequence[np.ndarray], kind: str) -> str:
+    return _base64(np.concatenate(arrays).astype(kind).tobytes()) if arrays else ""
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _json(value: object) -> Markup:
+    """JSON that cannot end the script element that holds it."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
