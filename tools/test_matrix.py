@@ -58,7 +58,7 @@ def main() -> int:
 def blenders() -> list[tuple[str, Path, str | None]]:
     """(name, the Python that runs the tests, a Blender executable or None)."""
     folders = {"4.5": ROOT / ".venv-blender", **{f.name: f for f in sorted((ROOT / ".venv-matrix").glob("*"))}}
-    found = [(name, folder / "bin" / "python", None) for name, folder in sorted(folders.items())]
+    found = [(name, folder.resolve() / "bin" / "python", None) for name, folder in sorted(folders.items())]
     found = [entry for entry in found if entry[1].exists()]
     executable = os.environ.get("BLENDER") or shutil.which("blender")
     if executable and (ROOT / ".venv-blender").exists():
