@@ -57,7 +57,7 @@ def test_a_data_set_that_is_gone_costs_the_picture_only(trained, tmp_path):
     scorer = ExplainingScorer(Scorer(extractor, model.features), Model(**{**model.__dict__, "data": tuple(gone)}))
     scorer.anomaly_map(data.image(data.split("test")[0]))
     (found,) = scorer.explain([(3, 3)])
-    assert found.picture is None and found.position is None and "no such folder" in found.note
+    assert found.picture is None and found.position is None and "not shown: no image" in found.note
     assert found.distance > 0
     shutil.rmtree(tmp_path / "moved", ignore_errors=True)
 

@@ -7,21 +7,18 @@ data set is where it was, the patch can be shown.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from .data.dataset import Dataset, open_dataset
 from .errors import UserError
 from .extractors import to_tensor
 from .model_file import Model
 from .patches import Grid
+from .provenance import Provenance
 from .scoring import Scorer, anomaly_map
 
 CROP = 64  # pixels of the original image around a patch: the stride and what the deeper layer sees around it
-_KEPT_IMAGES = 4
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,7 @@ class ExplainingScorer:
         self._scorer, self._model = scorer, model
         self._patches: torch.Tensor | None = None
         self._grid: Grid | None = None
-        self._paths = {share["name"]: share["path"] for share in model.data}
-        self._image = lru_cache(maxsize=_KEPT_IMAGES)(self._read_image)
+        self._provenance = Provenance(model)
 
     def anomaly_map(self, image: np.ndarray) -> np.ndarray:
         """As `Scorer.anomaly_map`, bit for bit."""
@@ -79,30 +75,12 @@ class ExplainingScorer:
         return found
 
     def _nominal(self, vector: int, distance: float) -> Nominal:
-        model = self._model
-        dataset, sample = model.sources[model.source[vector]]
+        dataset, sample = self._model.sources[self._model.source[vector]]
         try:
-            image = self._image(dataset, sample)
+            image, (row, column) = self._provenance.original(vector)
         except UserError as error:
             return Nominal(dataset, sample, None, distance, None, f"not shown: {error}")
-        y, x = (int(v) for v in model.position[vector])
-        scaled = Grid(image.shape[:2], (1, 1), self._grid.stride, self._grid.offset, self._grid.image_scale)
-        row, column = scaled.pixel(y, x)
         return Nominal(dataset, sample, (row, column), distance, crop(image, row, column))
-
-    def _read_image(self, dataset: str, sample: str) -> np.ndarray:
-        opened = _open(self._paths.get(dataset, ""))
-        for each in opened.samples:
-            if each.id == sample:
-                return opened.image(each)
-        raise UserError(f"{opened.path} holds no sample {sample} any more")
-
-
-@lru_cache(maxsize=16)
-def _open(path: str) -> Dataset:
-    if not path:
-        raise UserError("the model file does not say where its training data lay")
-    return open_dataset(Path(path))
 
 
 def crop(image: np.ndarray, row: float, column: float, side: int = CROP) -> np.ndarray:

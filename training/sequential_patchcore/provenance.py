@@ -52,6 +52,21 @@ class Provenance:
             pixel = [round(value, 1) for value in self._grid(known[0].image_size(known[1])).pixel(y, x)]
         return {"dataset": dataset, "image": sample, "grid": [y, x], "pixel": pixel}
 
+    def original(self, vector: int) -> tuple[np.ndarray, tuple[float, float]]:
+        """The training image of a coreset vector, (H, W, 3) float32, and the (row, column) that the vector looks at.
+
+        Raises:
+            UserError: the data set or the image is not where it was.
+        """
+        source = int(self._model.source[vector])
+        dataset, sample = self._model.sources[source]
+        image = self._image(source)
+        if image is None:
+            places = [*self._places, *(share["path"] for share in self._model.data)]
+            raise UserError(f"no image {sample} of {dataset} in {', '.join(map(str, places)) or 'any data set named'}")
+        y, x = (int(value) for value in self._model.position[vector])
+        return image, self._grid(image.shape[:2]).pixel(y, x)
+
     def pieces(self, vectors: Iterable[int], side: int) -> Iterator[tuple[int, np.ndarray | None]]:
         """(vector, uint8 (side, side, 3) RGB, its piece of image, or None where that is gone), image by image."""
         by_image: dict[int, list[int]] = {}
@@ -66,7 +81,7 @@ class Provenance:
         y, x = (int(value) for value in self._model.position[vector])
         return piece(image, self._grid(image.shape[:2]).pixel(y, x), context_pixels(self._model), side)
 
-    @lru_cache(maxsize=2)  # noqa: B019  (the object lives as long as one command)
+    @lru_cache(maxsize=4)  # noqa: B019  (the object lives as long as one command)
     def _image(self, source: int) -> np.ndarray | None:
         known = self._samples.get(self._model.sources[source])
         if known is None:
