@@ -176,8 +176,7 @@ def inference_part(found: dict) -> str:
         common = {"patches": found["patches"], "dimension": DIMENSION, "size": SIZE}
         other = worker("neighbours", PEERS, **common)
         lines += [f"| anomalib's `nearest_neighbors` on as many vectors | {other['seconds']:.3f} |"]
-        tail += (f" anomalib's distances take {other['seconds'] / found['distances']:.1f} times as long and "
-                 f"{mib(other['bytes'])} MiB at the peak.")  # fmt: skip
+        tail += (f" anomalib's distances take {other['seconds'] / found['distances']:.1f} times as long.")
     return "\n".join([*lines, "", tail])
 
 
