@@ -15,7 +15,7 @@ endif
 RECIPE ?= scenes/recipes/synth_ws.toml
 ARGS ?=
 
-.PHONY: help setup demo test test-matrix test-training test-rendering lint addon render train finetune meld calibrate evaluate predict bench bench-render gallery clean
+.PHONY: help setup demo test test-matrix test-training test-rendering lint addon render train finetune meld calibrate evaluate predict bench bench-engine bench-render gallery clean
 .DELETE_ON_ERROR:
 
 help:
@@ -31,7 +31,7 @@ help:
 	@echo 'make evaluate   MODEL="M.h5 ..." DATA=DIR OUT=DIR'
 	@echo 'make predict    MODEL=M.h5 IMAGES="a.png folder" OUT=DIR'
 	@echo 'make addon      the Blender extension as a zip in build/'
-	@echo 'make bench      speed and memory, as ratios; make bench-render: the renderer alone'
+	@echo 'make bench      speed and memory, as ratios; bench-engine: the coreset, to docs/benchmarks.md (ARGS=--full); bench-render'
 	@echo 'make gallery    pictures of the inspection scene and of the panel, in docs/gallery/'
 	@echo 'make lint       check the style'
 	@echo 'make clean      remove what was built (not the environments, not out/)'
@@ -47,6 +47,11 @@ setup: .venv/.done .venv-blender/.done
 
 .venv-blender/.done: pyproject.toml tools/environments.py
 	PYTHON="$(PYTHON)" $(SETUP_PYTHON) tools/environments.py rendering .venv-blender
+	@touch $@
+
+# Other implementations, to be measured beside this one; nothing of the product imports them.
+.venv-peers/.done: tools/environments.py
+	PYTHON="$(PYTHON)" $(SETUP_PYTHON) tools/environments.py peers .venv-peers
 	@touch $@
 
 demo: .venv/.done $(RENDER_ENVIRONMENT)
@@ -102,8 +107,10 @@ predict: .venv/.done
 	$(call need,MODEL IMAGES OUT)
 	$(PATCHCORE) predict --model $(MODEL) $(IMAGES) --out $(OUT) $(ARGS)
 
-bench: .venv/.done
-	$(TRAINING) tests/bench/bench_coreset.py $(ARGS)
+bench-engine: .venv/.done .venv-peers/.done
+	$(TRAINING) tests/bench/bench_engine.py $(ARGS)
+
+bench: bench-engine
 ifneq ($(wildcard .venv-blender/.done),)
 	$(RENDERING) tests/bench/bench_render.py
 	$(RENDERING) tests/bench/bench_stain.py

@@ -38,11 +38,15 @@ vector centre_of(vector cell, float cell_size, float seed)
     return (cell + white_noise_color(cell, seed)) * cell_size;
 }
 
-/* One of three numbers in [-1, 1] per stain: for its radius, strength and decay. */
-float draw_of(vector cell, float seed, int which)
+/* For radius, strength and presence of a stain: three numbers in [0, 1]. */
+vector draws_of(vector cell, float seed)
 {
-    vector drawn = white_noise_color(cell, seed + 2.0);
-    return drawn[which] * 2.0 - 1.0;
+    return white_noise_color(cell, seed + 2.0);
+}
+
+float centred(float draw)
+{
+    return draw * 2.0 - 1.0;
 }
 
 /* |v|, counted 1/e-fold towards the side that the drop ran to; squeeze = 1/e - 1. */
@@ -84,11 +88,13 @@ float nearest_centre(vector p, float cell_size, float seed, int neighbours, floa
                         continue;
                     if (turn == 1 && least_distance_to_cell(p, cell, cell_size) * (1.0 + squeeze) - largest >= least)
                         continue;
-                    if (density < 1.0 && white_noise_value(cell, seed + 3.0) > density)
+                    vector draws = 0.0;
+                    if (density < 1.0 || largest > 0.0)
+                        draws = draws_of(cell, seed);
+                    if (density < 1.0 && draws[2] > density)
                         continue;
                     float d = stretched_length(p - centre_of(cell, cell_size, seed), towards, squeeze);
-                    if (largest > 0.0)
-                        d -= draw_of(cell, seed, 0) * largest;
+                    d -= centred(draws[0]) * largest;
                     if (d < least) {
                         least = d;
                         nearest = cell;

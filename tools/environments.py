@@ -17,6 +17,7 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KINDS = {
     "training": ("test", (3, 11)),
     "rendering": ("render", (3, 11)),
+    "peers": ("peers", (3, 11)),
     "blender-4.2": ("blender-4-2", (3, 11)),
     "blender-5.0": ("blender-5-0", (3, 11)),
     "blender-5.2": ("blender-5-2", (3, 13)),
@@ -42,7 +43,7 @@ def main(arguments):
     requirements = [*(["--editable", REPOSITORY] if kind == "training" else []), *groups(own, group)]
     if subprocess.call([own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]) != 0:
         stop(f"pip could not install what {folder} needs (its messages are above); mend that and run make again")
-    if kind != "training":
+    if kind not in ("training", "peers"):
         provide_libraries(own)
 
 

@@ -37,7 +37,7 @@ def settings():
 def press(name, mode="INVOKE_DEFAULT", **options):
     """Press a button of the panel, as a click does."""
     with bpy.context.temp_override(window=window(), area=view_area(), region=region("UI")):
-        print("GALLERY press", name, getattr(bpy.ops.surface_impurities, name)(mode, **options), flush=True)
+        print("GALLERY press", name, getattr(bpy.ops.surface_impurities, name)(mode, True, **options), flush=True)
 
 
 def mouse(x, y, kind="MOUSEMOVE", value="NOTHING"):
@@ -158,11 +158,20 @@ def story():
 
 
 def on_the_cube():
+    with bpy.context.temp_override(window=window(), area=view_area(), region=region("WINDOW")):
+        bpy.ops.view3d.view_selected()
     press("fit_to_object")
     press("add_stain")
+    for step, wanted in ((bpy.ops.ed.undo, False), (bpy.ops.ed.redo, True)):
+        with bpy.context.temp_override(window=window(), area=view_area(), region=region("WINDOW")):
+            step()
+        yield 0.5
+        stained = any(node.type == "GROUP" for node in bpy.data.materials["Material"].node_tree.nodes)
+        assert stained == wanted, f"{step.idname_py()} does not undo or redo the stain"
+        assert settings().cell_size_mm == 400.0
     view_area().spaces.active.shading.type = "RENDERED"
     window().scene.render.engine = "CYCLES"
-    settings().rim_gain = 1.0
+    settings().rim_gain, settings().intensity = 1.0, -0.4
     yield 12
     screenshot("cube", sidebar=False)
     press("remove_stain")

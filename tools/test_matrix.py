@@ -27,7 +27,8 @@ VALUES = ("distance", "boundary", "normalised_distance", "reflectance_delta", "r
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pixels", type=int, default=501, help="points per side and case (default 501, 3.5 million a backend)")
+    parser.add_argument("--pixels", type=int, default=501, 
+                        help="points per side and case (default 501, 3.5 million a backend)")  # fmt: skip
     parser.add_argument("--only", nargs="+", metavar="VERSION", help="only these, e.g. 4.2 executable")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "test_matrix.md")
     options = parser.parse_args()

@@ -9,10 +9,11 @@ For a surface point p in object space, with float32 arithmetic throughout:
     inside: d <= r' (and r' > 0)
     d^ = d / r',  R_out = R_in + d^^decay intensity  inside; R_in elsewhere
 
-Beyond the paper, each step off by default, h_i being three draws of stain i by the hash of (cell, seed + 2):
+Beyond the paper, each step off by default. Stain i has draws in [0, 1]: three by the hash of (cell, seed + 2), for its
+radius, its strength and whether it is there, and one by that of (cell, seed + 3), for its decay; h_i is the one meant:
 
     |v|   becomes |v + a max(v.a, 0) (1/e - 1)|      elongation e towards a: the drop ran
-    c_i   only where hash(cell, seed + 3) <= density
+    c_i   only where h_i <= density
     min   is over |p - c_i| - dr_i, dr_i = r spread (2 h_i - 1), and r' has + dr_i: stains of several sizes, the
           mask being the union of them all, a point belonging to the one that it is deepest in
     S     = d^^decay_i + gain (1 + u k / w)^-7       the strength: fade, rim and rings; u is the way inwards from the
@@ -110,8 +111,9 @@ def _evaluate(p: np.ndarray, v: ShaderValues, neighbours: int) -> StainField:
         d, r = excess + larger, v.radius + larger
         strength, decay = _ONE, v.decay
         if v.intensity_spread or v.decay_spread:
-            _, draw_y, draw_z = _draws(cell, v)
-            strength, decay = _ONE + draw_y * v.intensity_spread, v.decay * (_ONE + draw_z * v.decay_spread)
+            strength = _ONE + _centred(_draws(cell, v)[..., 1]) * v.intensity_spread
+            draw = white_noise_value(cell, v.seed + np.float32(3.0))
+            decay = v.decay * (_ONE + _centred(draw) * v.decay_spread)
 
     r = r + perlin_4d(p * v.noise_frequency, v.seed) * v.noise_amplitude
     inside = (d <= r) & (r > 0)
@@ -137,22 +139,26 @@ def stretched_length(vectors: np.ndarray, v: ShaderValues) -> np.ndarray:
     return vector_length(vectors + towards * (along * (_ONE / v.elongation - _ONE))[:, None])
 
 
-def _draws(cells: np.ndarray, v: ShaderValues) -> tuple[np.ndarray, ...]:
-    """Three numbers in [-1, 1] per stain: for its radius, strength and decay. cells: (..., 3) float32."""
-    drawn = white_noise_color(cells, v.seed + _TWO) * _TWO - _ONE
-    return drawn[..., 0], drawn[..., 1], drawn[..., 2]
+def _draws(cells: np.ndarray, v: ShaderValues) -> np.ndarray:
+    """For radius, strength and presence of each stain: (..., 3) float32 cell indices -> (..., 3) in [0, 1]."""
+    return white_noise_color(cells, v.seed + _TWO)
+
+
+def _centred(draw: np.ndarray) -> np.ndarray:
+    """[0, 1] -> [-1, 1]"""
+    return draw * _TWO - _ONE
 
 
 def larger_radius(cells: np.ndarray, v: ShaderValues) -> np.ndarray:
     """By how much the radius of each stain exceeds r, metres: (..., 3) float32 -> (...)."""
     if v.radius_spread == 0.0:
         return np.zeros(cells.shape[:-1], dtype=np.float32)
-    return _draws(cells, v)[0] * (v.radius * v.radius_spread)
+    return _centred(_draws(cells, v)[..., 0]) * (v.radius * v.radius_spread)
 
 
 def stain_is_present(cells: np.ndarray, v: ShaderValues) -> np.ndarray:
     """Which cells hold a stain: (..., 3) float32 -> (...) bool."""
-    return white_noise_value(cells, v.seed + np.float32(3.0)) <= v.density
+    return _draws(cells, v)[..., 2] <= v.density
 
 
 def _rings(d_hat: np.ndarray, v: ShaderValues) -> np.ndarray | np.float32:

@@ -18,6 +18,9 @@ from ..scene.stain_osl import osl_available
 DEVICES = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
 """In the order of preference; the processor comes last."""
 
+_TROUBLE = r"\berror\b|out of SVM stack space"
+"""What Blender prints when a picture will be wrong; the second is a shader too large, which renders black."""
+
 
 def start(device: str, needs_osl: bool, threads: int = 0) -> tuple[bpy.types.Scene, str]:
     """An empty scene, ready for Cycles, and the device that renders: one of `DEVICES` or CPU.
@@ -107,7 +110,7 @@ def silence() -> Iterator[None]:
         log.seek(0)
         said = log.read().decode(errors="replace").splitlines()
     # A warning may quote an error that harms nothing: that there is no driver for a graphics processor, for instance.
-    errors = [line.strip() for line in said if re.search(r"\berror\b", line, re.IGNORECASE) and "WARN" not in line]
+    errors = [line.strip() for line in said if re.search(_TROUBLE, line, re.IGNORECASE) and "WARN" not in line]
     if errors:
         raise RuntimeError(f"Blender reported: {'; '.join(errors[:3])}")
 

@@ -12,7 +12,7 @@ from .compat import SocketSpec
 from .nodes import Formula, Value
 from .stain_sockets import BACKENDS, VECTOR, set_stain_values
 
-VERSION = 2  # raise it when the nodes below change, so that groups in old files are rebuilt
+VERSION = 4  # raise it when the nodes below change, so that groups in old files are rebuilt
 STAMP = "surface_impurities_version"
 _VARIANTS = {27: "27 cells", 8: "8 cells", 0: "one centre"}
 
@@ -74,12 +74,13 @@ def _fill_group(tree, neighbours: int) -> None:
         cell, larger, strength, decay = (0.0, 0.0, 0.0), None, None, None
     else:
         excess, cell = _nearest_centre(f, neighbours)
-        with f.frame("This stain: its own radius, strength and decay by the hash of (cell, seed + 2)"):
-            seed = f.input("Seed")
-            larger = (_draw(f, cell, seed, 0) * (f.input("Radius") * f.input("Radius Spread"))).named("dr")
+        with f.frame("This stain: its own radius, strength and decay"):
+            draws = _hash(f, cell, f.input("Seed") + 2.0, "Color")
+            larger = (_centred(_part(f, draws, 0)) * (f.input("Radius") * f.input("Radius Spread"))).named("dr")
             d = (excess + larger).named("d")
-            strength = (_draw(f, cell, seed, 1) * f.input("Intensity Spread") + 1.0).named("strength")
-            decay = (f.input("Decay") * (_draw(f, cell, seed, 2) * f.input("Decay Spread") + 1.0)).named("decay")
+            strength = (_centred(_part(f, draws, 1)) * f.input("Intensity Spread") + 1.0).named("strength")
+            draw = _hash(f, cell, f.input("Seed") + 3.0, "Value")
+            decay = (f.input("Decay") * (_centred(draw) * f.input("Decay Spread") + 1.0)).named("decay")
 
     with f.frame("Outline: r' = r + dr + Perlin(p f, seed) A"):
         noise = _perlin(f, f.input(VECTOR) * f.input("Noise Frequency"), f.input("Seed"))
@@ -141,7 +142,7 @@ def _nearest_centre(f: Formula, neighbours: int) -> tuple[Value, Value]:
     with f.frame(f"Search: the least of |p - c| - dr over {neighbours} neighbouring cells"):
         p, cell_size, seed, density = (f.input(name) for name in (VECTOR, "Cell Size", "Seed", "Density"))
         for number, offset in enumerate(NEIGHBOURS_27 if neighbours == 27 else NEIGHBOURS_8):
-            if neighbours == 27 and number:
+            if number:
                 base = base * _one_after(f, d)
             label = "{:+d} {:+d} {:+d}".format(*offset)
             node = f.group(step, label, Position=p, Base_Cell=base, Offset=offset, Cell_Size=cell_size, Seed=seed,
@@ -183,13 +184,14 @@ def _fill_step(tree) -> None:
     f = Formula(tree)
     with f.frame("Centre: (cell + hash(cell, seed)) G"):
         cell = (f.input("Base Cell") + f.input("Offset")).named("cell")
-        centre = ((cell + _hash(f, cell, f.input("Seed"), "Color")) * f.input("Cell Size")).named("centre")
+        jitter = _hash(f, cell, f.input("Seed"), "Color")
+        centre = ((cell + jitter) * f.input("Cell Size")).named("centre")
     with f.frame("Distance |p - c| - dr; far away where the cell is empty"):
         d = _stretched_length(f, f.input("Position") - centre, f.input("Towards"), f.input("Squeeze"))
-        d = d - _draw(f, cell, f.input("Seed"), 0) * f.input("Largest dr")
-        draw = _hash(f, cell, f.input("Seed") + 3.0, "Value")
+        draws = _hash(f, cell, f.input("Seed") + 2.0, "Color")
+        d = d - _centred(_part(f, draws, 0)) * f.input("Largest dr")
         sparse = f.input("Density") < 1.0  # a constant 0, which Cycles folds, where all cells are full
-        d = d + (draw > f.input("Density")) * (sparse * float(FAR))
+        d = d + (_part(f, draws, 2) > f.input("Density")) * (sparse * float(FAR))
     with f.frame("Less than the least so far?"):
         least, nearest = f.input("Least"), f.input("Cell")
         f.output("Least", f.minimum(d, least))
@@ -216,10 +218,14 @@ def _stretched_length(f: Formula, vector: Value, towards: Value, squeeze: Value)
     return f.math("LENGTH", vector + towards * along)
 
 
-def _draw(f: Formula, cell, seed: Value, which: int) -> Value:
-    """One of three numbers in [-1, 1] per stain: for its radius, strength and decay."""
-    drawn = _hash(f, cell, seed + 2.0, "Color")
-    return f.math("DOT_PRODUCT", drawn, tuple(float(axis == which) for axis in range(3))) * 2.0 - 1.0
+def _part(f: Formula, vector: Value, axis: int) -> Value:
+    """One part of a vector. (A Separate XYZ node keeps its unused outputs on the stack for good.)"""
+    return f.math("DOT_PRODUCT", vector, tuple(float(k == axis) for k in range(3)))
+
+
+def _centred(draw: Value) -> Value:
+    """[0, 1] -> [-1, 1]"""
+    return draw * 2.0 - 1.0
 
 
 def _hash(f: Formula, cell, w, output: str) -> Value:

@@ -13,8 +13,8 @@ _UNITS = {"per_mm": "1/mm", "mm": "mm", "um": "µm", "nm": "nm", "px": "px", "de
           "percent": "%"}  # fmt: skip
 
 
-_SHORT = {"Frequency": "Freq.", "Amplitude": "Ampl.", "Roughness": "Rough.", "Elongation ": "", "Quantum": "Q.",
-          "Length": "Len.", "Spacing": "Space", "Reflectance": "Reflect."}  # fmt: skip
+_SHORT = {"Frequency": "Freq.", "Deposit": "Dep.", "Amplitude": "Ampl.", "Roughness": "Rough.", "Elongation ": "",
+          "Quantum": "Q.", "Length": "Len.", "Spacing": "Spac.", "Reflectance": "Reflect."}  # fmt: skip
 _TITLES = {"samples": "Paths per Pixel", "scale_percent": "Image Size (%)", "f_number": "F-Number"}
 """Where the words of the declaration's name would say too little."""
 

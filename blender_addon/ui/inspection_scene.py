@@ -68,6 +68,7 @@ def _build(scene: bpy.types.Scene, sample: Sample, shows_mask: bool) -> None:
     scene.cycles.samples = sample.render.samples
     scene.cycles.preview_samples = sample.render.samples
     scene.cycles.film_exposure = sample.camera.full_wells_per_radiance
+    scene.view_settings.view_transform = "Raw"  # the grey values that the camera stores
     compat.use_osl(scene, sample.render.stain_backend == "osl")
     scene.view_layers[0].objects.active = built.plate
     built.plate.select_set(True, view_layer=scene.view_layers[0])
@@ -77,4 +78,5 @@ def _build(scene: bpy.types.Scene, sample: Sample, shows_mask: bool) -> None:
         except UserError as error:  # no OSL here; the panel says so
             print(f"Surface Impurities: {error}")
         if shows_mask and stain_on_material.is_stained(built.beauty):
-            mask_preview.show(built.beauty, sample.stain, sample.render.stain_backend)
+            exposure = sample.camera.full_wells_per_radiance
+            mask_preview.show(built.beauty, sample.stain, sample.render.stain_backend, exposure)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Show a material's mask in the viewport instead of its looks: an emission that is 1 inside the stains and 0 outside.
+"""Show a material's mask in the viewport instead of its looks: an emission, seen as 1 inside the stains and 0 outside.
 
     what was at the output --> Mix Shader, factor 1 --> Material Output
     stain: Mask --> Emission --^
@@ -20,8 +20,8 @@ def is_shown(material) -> bool:
     return bool(material is not None and material.node_tree and marked(material.node_tree, _SWITCH))
 
 
-def show(material, parameters: StainParameters, backend: str) -> None:
-    """Let the output show the mask. The material has a stain and an output."""
+def show(material, parameters: StainParameters, backend: str, exposure: float) -> None:
+    """Let the output show the mask. The material has a stain and an output; `exposure` is what Cycles multiplies by."""
     tree = material.node_tree
     surface = output_of(tree).inputs["Surface"]
     alone = not marked(tree, STAIN)  # the stain lies in a group, and its mask does not come out
@@ -34,6 +34,7 @@ def show(material, parameters: StainParameters, backend: str) -> None:
     x, y = surface.node.location
     switch.location, emission.location = (x, y + 180.0), (x - 200.0, y + 180.0)
     switch.inputs["Fac"].default_value = 1.0
+    emission.inputs["Strength"].default_value = 1.0 / exposure
     if surface.is_linked:
         tree.links.new(surface.links[0].from_socket, switch.inputs[1])
     tree.links.new(stain.outputs["Mask"], emission.inputs["Color"])

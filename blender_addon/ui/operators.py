@@ -140,7 +140,8 @@ class ShowMask(Button, bpy.types.Operator):
         if mask_preview.is_shown(material):
             mask_preview.hide(material)
             return
-        mask_preview.show(material, properties.stain_parameters(settings), settings.backend)
+        exposure = context.scene.cycles.film_exposure if context.scene.render.engine == "CYCLES" else 1.0
+        mask_preview.show(material, properties.stain_parameters(settings), settings.backend, exposure or 1.0)
         for view in _views(context):
             if view.shading.type not in ("RENDERED", "MATERIAL"):
                 view.shading.type = "RENDERED"

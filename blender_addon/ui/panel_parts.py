@@ -57,8 +57,8 @@ def warn(layout, context, text: str, icon: str = "ERROR") -> None:
     """Write a warning in lines as wide as the sidebar."""
     if not text:
         return
-    # A letter is about 6.5 units wide; 70 go to the tabs, the borders and the icon.
-    width = max(16, int((context.region.width / context.preferences.system.ui_scale - 70) / 6.5))
+    # A letter is about 7 units wide; 75 go to the tabs, the borders and the icon.
+    width = max(16, int((context.region.width / context.preferences.system.ui_scale - 75) / 7))
     column = layout.box().column(align=True)
     column.scale_y = 0.8
     for number, line in enumerate(textwrap.wrap(text, width)):

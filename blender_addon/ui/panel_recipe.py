@@ -10,7 +10,7 @@ from ..core.sample import Sample, draw_sample
 from ..core.settings import SPLITS, Recipe, StainSection
 from ..core.stain_parameters import FIELDS, StainParameters
 from .declared import plain
-from .properties import GRID, RENDER_NAMES, SECTIONS, is_used, stain_parameters
+from .properties import GRID, RENDER_NAMES, SECTIONS, in_panel_words, is_used, stain_parameters
 
 _VARIED = ("radius_mm", "noise_frequency_per_mm", "noise_amplitude_mm", "decay", "intensity")
 
@@ -104,7 +104,7 @@ def _stain_section(settings) -> dict[str, Any]:
     try:
         StainParameters(seed=settings.seed, **largest)
     except UserError as error:
-        said = str(error).removeprefix("stain: ")
+        said = in_panel_words(str(error))
         raise UserError(f"data set: with stains that vary by {part:.0%}, {said}, or let them vary less") from error
     return values
 

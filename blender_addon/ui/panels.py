@@ -7,7 +7,9 @@ from ..core.camera import Camera
 from ..core.plate import Plate, Surface
 from ..core.ring_light import RingLight
 from ..core.sensor import Sensor
+from ..core.stain_parameters import FIELDS
 from . import inspection_scene, mask_preview, operators, panel_recipe, render_operators
+from .declared import plain
 from .panel_parts import draw_progress, draw_section, draw_stain_fields, field, stain_fields, warn
 from .preset_menu import draw_presets
 from .properties import CENTRE, GRID, RENDER_NAMES, is_used, settings_of
@@ -21,6 +23,27 @@ class _Panel:
 
 class _ClosedPanel(_Panel):
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 - Blender's way
+
+
+class ProgressPanel(_Panel, bpy.types.Panel):
+    """On top, where it is seen whatever is open below; there only while there is something to say."""
+
+    bl_idname = "SURFACE_IMPURITIES_PT_progress"
+    bl_label = "Background Render"
+
+    @classmethod
+    def poll(cls, context):
+        return bool(render_operators.running() or render_operators.last_words())
+
+    def draw(self, context):
+        render = render_operators.running()
+        if render is not None:
+            draw_progress(self.layout, render, render_operators.StopRender.bl_idname)
+            return
+        warn(self.layout, context, render_operators.last_words(), icon="INFO")
+        row = self.layout.row(align=True)
+        row.operator(render_operators.OpenFolder.bl_idname, icon="FILEBROWSER")
+        row.operator(render_operators.Dismiss.bl_idname, text="", icon="X")
 
 
 class StainPanel(_Panel, bpy.types.Panel):
@@ -41,6 +64,7 @@ class StainPanel(_Panel, bpy.types.Panel):
         shown = mask_preview.is_shown(material)
         row.operator(operators.ShowMask.bl_idname, text="Mask", icon="IMAGE_ALPHA", depress=shown)
         warn(layout, context, operators.why_not_stain(context) or _osl_note(context, settings))
+        warn(layout, context, _film_note(settings), icon="INFO")
         draw_stain_fields(layout, context, settings, stain_fields("stain"))
         row = layout.row(align=True)
         row.label(text="Backend")
@@ -137,9 +161,6 @@ class RenderPanel(_Panel, bpy.types.Panel):
         row.prop(settings, "folder", text="")
         row.operator(render_operators.OpenFolder.bl_idname, text="", icon="FILEBROWSER")
         layout.operator(render_operators.RenderPair.bl_idname, icon="RENDER_STILL")
-        render = render_operators.running()
-        if render is not None:
-            draw_progress(layout, render, render_operators.StopRender.bl_idname)
 
 
 class DatasetPanel(_ClosedPanel, bpy.types.Panel):
@@ -167,11 +188,23 @@ class DatasetPanel(_ClosedPanel, bpy.types.Panel):
         layout.operator(render_operators.ExportRecipe.bl_idname, icon="EXPORT")
 
 
+def _film_note(settings) -> str:
+    """A Bump node makes Cycles compute the stain three times, which with everything on is more than it can hold."""
+    others = [each for each in FIELDS if each.group != "stain" and is_used(each.name, settings)]
+    changed = [each for each in others if each.default not in (None, plain(getattr(settings, each.name)))]
+    names = {each.name for each in changed} - {"seed", "cell_size_mm", "film_height_um", "roughness_change"}
+    if settings.backend == "osl" or settings.film_height_um == 0 or not names:
+        return ""
+    return "Should the surface turn black: a film beside many other effects is too much for Cycles' nodes. Use OSL"
+
+
 def _osl_note(context, settings) -> str:
     if settings.backend == "osl" and context.scene.render.engine != "CYCLES":
         return "OSL shows in Cycles alone; this scene's render engine is another"
     return ""
 
 
-CLASSES = (StainPanel, DistributionPanel, AppearancePanel, InspectionPanel, PlatePanel, SurfacePanel, LightPanel,
-           CameraPanel, SensorPanel, RenderPanel, DatasetPanel)  # fmt: skip
+CLASSES = (
+    ProgressPanel, StainPanel, DistributionPanel, AppearancePanel, InspectionPanel, PlatePanel, SurfacePanel,
+    LightPanel, CameraPanel, SensorPanel, RenderPanel, DatasetPanel,
+)  # fmt: skip

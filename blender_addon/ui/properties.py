@@ -13,7 +13,7 @@ from ..core.sensor import Sensor
 from ..core.settings import RenderSettings
 from ..core.stain_parameters import FIELDS, GRID_ONLY, StainParameters
 from . import live
-from .declared import parameter_property, plain, stain_property
+from .declared import label, parameter_property, plain, stain_property
 from .scenes_folder import default_of
 
 SCENE_PROPERTY = "surface_impurities"
@@ -47,8 +47,15 @@ def problem(settings) -> str:
     try:
         stain_parameters(settings)
     except UserError as error:
-        return str(error)
+        return in_panel_words(str(error))
     return ""
+
+
+def in_panel_words(text: str) -> str:
+    """A message of `core/` with the parameters named as the panel names them."""
+    for field in sorted(FIELDS, key=lambda field: -len(field.name)):
+        text = text.replace(field.name, label(field.name).split(" (")[0])
+    return text.removeprefix("stain: ")
 
 
 def settings_of(scene):

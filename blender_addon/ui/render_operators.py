@@ -21,6 +21,7 @@ from .operators import why_not_stain
 _INTERVAL_S = 0.25
 _KINDS = ("image", "mask", "instances")
 _running: list["_Work"] = []
+_last_words: list[str] = []
 
 
 class _Work:
@@ -44,10 +45,20 @@ def running() -> BackgroundRender | None:
     return _running[0].render if _running else None
 
 
+def last_words() -> str:
+    """How the last render ended; nothing after it was taken note of."""
+    return _last_words[0] if _last_words else ""
+
+
+def _say(words: str) -> None:
+    _last_words[:] = [words] if words else []
+
+
 def stop_all() -> None:
     """End what runs, for the add-on that is switched off and the window that is closed."""
     for work in list(_running):
         work.end()
+    _say("")
 
 
 def why_not_folder(context) -> str:
@@ -106,16 +117,16 @@ class _RenderButton(Button):
             shutil.rmtree(scratch, ignore_errors=True)
             raise
         _running.append(work)
+        _say("")
         return work
 
     def conclude(self, work: _Work) -> None:
         """Say how it went. Raises UserError where it went wrong."""
-        if work.render.stopped:
-            self.report({"WARNING"}, self.stopped_text(work.render))
-        elif work.render.exit_code:
+        _say(f"{self.bl_label} failed: {work.render.complaint}")
+        if work.render.exit_code and not work.render.stopped:
             raise UserError(work.render.complaint)
-        else:
-            self.report({"INFO"}, self.done(work))
+        _say(self.stopped_text(work.render) if work.render.stopped else self.done(work))
+        self.report({"WARNING" if work.render.stopped else "INFO"}, last_words())
 
     def _finish(self, context):
         try:
@@ -165,7 +176,7 @@ class RenderPair(_RenderButton, bpy.types.Operator):
         names = [f"pair_{number:04d}_{kind}.png" for kind in _KINDS]
         for kind, name in zip(_KINDS, names, strict=True):
             _move(Path(work.scratch) / f"{kind}.png", self.folder / name)
-        return f"Wrote {', '.join(names)} to {self.folder}"
+        return f"Wrote pair_{number:04d}: image, mask and instances"
 
     def stopped_text(self, render: BackgroundRender) -> str:
         return "Stopped; nothing was written"
@@ -201,7 +212,7 @@ class RenderDataset(_RenderButton, bpy.types.Operator):
     def done(self, work: _Work) -> str:
         render = work.render
         new = "all were there" if not render.new else f"{render.new} rendered now"
-        return f"{render.total} samples in {render.folder}, {new}"
+        return f"{render.total} samples in {Path(render.folder).name}, {new}"
 
     def stopped_text(self, render: BackgroundRender) -> str:
         return f"Stopped; {render.done} of {render.total} samples are finished, the same button goes on from there"
@@ -220,6 +231,16 @@ class StopRender(Button, bpy.types.Operator):
     def run(self, context, settings) -> None:
         for work in _running:  # its own operator sees the end, and says what is kept
             work.render.stop()
+
+
+class Dismiss(Button, bpy.types.Operator):
+    bl_idname = "surface_impurities.dismiss"
+    bl_label = "Dismiss"
+    bl_description = "Take note of how the render ended"
+    bl_options = {"INTERNAL"}  # noqa: RUF012 - Blender's way
+
+    def run(self, context, settings) -> None:
+        _say("")
 
 
 class ExportRecipe(Button, bpy.types.Operator):
@@ -300,4 +321,4 @@ def show_status(context, text: str | None) -> None:
                 area.tag_redraw()
 
 
-CLASSES = (RenderPair, RenderDataset, StopRender, ExportRecipe, OpenFolder)
+CLASSES = (RenderPair, RenderDataset, StopRender, Dismiss, ExportRecipe, OpenFolder)

@@ -42,7 +42,7 @@ def main() -> None:
     print(f"1. no replacements: {quiet:.2f} s, bare product and minimum {bare:.2f} s, ratio {quiet / bare:.2f}")
     each = (first - quiet) / max(replaced, 1) * 1e6
     print(f"2. first epoch: {first:.2f} s, {replaced} replacements, {each:.0f} us each")
-    _slow_against_chunked(rng)
+    print("3.", slow_against_chunked())
     greedy = _greedy_radius(stream, chosen.size)
     shares = ", ".join(f"{radii[epoch] / greedy:.3f} after {epoch}" for epoch in (1, 2, 5))
     at_the_end = coreset.farthest(stream) / greedy
@@ -74,14 +74,15 @@ def _bare(stream: torch.Tensor, size: int) -> None:
         torch.addmm(norms2, chunk, vectors.T, alpha=-2, out=out[: len(chunk)]).amin(1)
 
 
-def _slow_against_chunked(rng: np.random.Generator, size: int = 256, count: int = 5000) -> None:
+def slow_against_chunked(size: int = 256, count: int = 5000) -> str:
+    rng = np.random.default_rng(0)
     stream = clustered(rng, count, 152)
     slow, expected = _timed(lambda: slow_rule(stream.numpy(), size))
     coreset = SequentialCoreset(size, 152, _CHUNK)
     fast, _ = _timed(lambda: coreset.update(stream, np.arange(count)))
-    same = "the same" if np.array_equal(coreset.result().tags, expected) else "NOT THE SAME"
+    same = "equal" if np.array_equal(coreset.result().tags, expected) else "NOT EQUAL"
     times = f"slow loop {slow:.2f} s, chunked {fast:.3f} s, {slow / fast:.0f} times"
-    print(f"3. {count} patches, coreset {size}: {times}, {same}")
+    return f"{count} patches, coreset {size}: {times}; the coresets are {same}."
 
 
 def slow_rule(stream: np.ndarray, size: int) -> np.ndarray:

@@ -247,10 +247,11 @@ def full_model(p, s: StainParameters) -> dict:
     towards = np.array([np.cos(angle), np.sin(angle), 0.0])
     own = np.floor(p / size)
     cells = (own + np.array(list(np.ndindex(3, 3, 3))) - 1 + 0.0).astype(f32)
-    cells = cells[white_noise_value(cells, f32(s.seed + 3)) <= s.density]
+    cells = cells[white_noise_color(cells, f32(s.seed + 2))[:, 2] <= s.density]
     if len(cells) == 0:
         return nothing
     draws = 2.0 * white_noise_color(cells, f32(s.seed + 2)).astype(float) - 1
+    draws[:, 2] = 2.0 * white_noise_value(cells, f32(s.seed + 3)).astype(float) - 1
     v = p - (cells + white_noise_color(cells, f32(s.seed)).astype(float)) * size
     squeezed = v + np.outer(np.maximum(v @ towards, 0) * (1 / s.elongation - 1), towards)
     distances, radii = np.linalg.norm(squeezed, axis=1), s.radius_mm / 1000 * (1 + s.radius_spread * draws[:, 0])

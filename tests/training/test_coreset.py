@@ -6,7 +6,8 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from sequential_patchcore.coreset import Coreset, SequentialCoreset, certified_factor, squared_distance
+from sequential_patchcore.coreset import Coreset, SequentialCoreset, certified_factor
+from sequential_patchcore.walk import squared_distance, takes_higher
 
 CHUNKS = (1, 7, 64, 5000)
 SHAPES = ((2, 1), (3, 3), (16, 20), (61, 3), (61, 152))  # K, D
@@ -26,11 +27,23 @@ def exact_squares(vector, others):
     return total
 
 
+def coin(seed, tag, i, j):
+    """The toss of "seeded-random", in whole numbers: SplitMix64's finaliser over seed, newcomer and pair."""
+    value = 0
+    for word in (seed, tag, (i << 32) | j):
+        value = ((value ^ word) + 0x9E3779B97F4A7C15) % 2**64
+        value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        value = (value ^ (value >> 27)) * 0x94D049BB133111EB % 2**64
+        value ^= value >> 31
+    return value >> 63 == 1
+
+
 class SlowCoreset:
     """The rule, read aloud: a full matrix of distances, searched for every patch."""
 
-    def __init__(self, size):
+    def __init__(self, size, seed=None):
         self.size, self.features, self.tags, self.matrix = size, [], [], None
+        self.seed = seed
 
     def epoch(self, patches):
         replaced = 0
@@ -47,6 +60,8 @@ class SlowCoreset:
             i, j = np.unravel_index(np.argmin(self.matrix), self.matrix.shape)  # the first in row-major order
             if distances.min() > self.matrix[i, j]:
                 out = min(i, j)
+                if self.seed is not None and coin(self.seed, tag, int(min(i, j)), int(max(i, j))):
+                    out = max(i, j)
                 distances[out] = np.inf
                 self.features[out], self.tags[out] = patch, tag
                 self.matrix[out, :] = self.matrix[:, out] = distances
@@ -114,6 +129,45 @@ def test_equals_the_slow_loop_for_every_chunk_size(kind, size, dimension):
             np.testing.assert_array_equal(coreset.result().tags, slow.tags)
             if slow.matrix is not None:
                 assert coreset.separation == np.sqrt(slow.matrix.min())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", [0, 7, 2**40 + 1])
+def test_seeded_random_eviction_equals_the_slow_loop(kind, seed):
+    patches = stream(kind, 5, seed=seed % 97)
+    slow = SlowCoreset(13, seed)
+    fast = [SequentialCoreset(13, 5, chunk, eviction="seeded-random", seed=seed) for chunk in CHUNKS]
+    for _ in range(3):
+        replaced = slow.epoch(patches)
+        for coreset in fast:
+            assert show(coreset, patches) == replaced
+            np.testing.assert_array_equal(coreset.result().features, np.stack(slow.features))
+            np.testing.assert_array_equal(coreset.result().tags, slow.tags)
+
+
+def test_the_coin_is_fair_and_needs_its_seed():
+    tosses = np.array([[takes_higher(seed, tag, 3, 9) for tag in range(2000)] for seed in (1, 2)])
+    assert (np.abs(tosses.mean(1) - 0.5) < 5 * 0.5 / 2000**0.5).all()
+    assert 0.4 < (tosses[0] == tosses[1]).mean() < 0.6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_watch_measures_the_coreset_as_it_was(kind):
+    patches = stream(kind, 6, seed=3)
+    coreset = SequentialCoreset(11, 6, 32)
+    with pytest.raises(ValueError, match="full"):
+        coreset.watch()
+    show(coreset, patches)
+    for _ in range(3):
+        before = coreset.result()
+        coreset.watch()
+        show(coreset, patches[:130])
+        watch = coreset.watched  # in the middle, as from a checkpoint
+        coreset = SequentialCoreset(11, 6, 32, coreset.result())
+        coreset.watch(watch.features, watch.largest2)
+        show(coreset, patches[130:], 130)
+        old = SequentialCoreset(11, 6, 32, before)
+        assert coreset.watched.radius == old.farthest(torch.from_numpy(patches))
 
 
 @pytest.mark.parametrize("seed", range(20))

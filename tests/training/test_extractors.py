@@ -9,10 +9,18 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from sequential_patchcore.errors import UserError
-from sequential_patchcore.extractors import ExtractorSettings, build_extractor, identity, scaled_size, to_tensor
+from sequential_patchcore.extractors import (
+    ExtractorSettings,
+    build_extractor,
+    identity,
+    scaled_size,
+    timm_backbone,  # repaired where torchvision is
+    to_tensor,
+)
 from sequential_patchcore.extractors.alignment import measure_offsets, resample
 from sequential_patchcore.extractors.base import average_pool
-from sequential_patchcore.extractors.timm_backbone import timm  # repaired where torchvision is
+from sequential_patchcore.extractors.projection import projection_matrix
+from sequential_patchcore.extractors.timm_models import timm  # repaired where torchvision is
 from sequential_patchcore.restore import restore_extractor
 
 SMALL = "mobilenetv3_small_050"
@@ -129,7 +137,113 @@ def test_weights_for_the_filters_are_refused():
 
 def test_a_backbone_without_such_maps_is_refused():
     with pytest.raises(UserError, match="choose another"):
-        build_extractor(ExtractorSettings(backbone="vit_tiny_patch16_224"), "none")
+        build_extractor(ExtractorSettings(backbone="mixer_s16_224"), "none")
+
+
+# Layers, lengths, stride: by construction, with random weights.
+BACKBONES = {
+    "mobilenetv3_small_100": (None, 24 + 48, 8), "mobilenetv3_large_100": (None, 40 + 112, 8),
+    "wide_resnet50_2": (["layer2", "layer3"], 512 + 1024, 8),
+    "vgg16_bn": (None, 512 + 512, 8),
+    "vit_small_patch14_dinov2": (["blocks.11"], 384, 14), "vit_small_patch16_dinov3": (["blocks.11"], 384, 16),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_backbones_by_name(backbone, monkeypatch):
+    monkeypatch.setattr(timm_backbone, "measure_offsets", lambda _, strides: [0.0] * len(strides))  # it takes a while
+    layers, dimension, stride = BACKBONES[backbone]
+    extractor = build_extractor(ExtractorSettings(backbone=backbone), "none")
+    assert (extractor.dimension, extractor.stride) == (dimension, stride)
+    assert layers is None or extractor.layers == layers
+    patches = extractor(image(70, 45))
+    assert patches.shape == (1, math.ceil(70 / stride), math.ceil(45 / stride), dimension)
+    assert patches.dtype == torch.float32 and torch.isfinite(patches).all()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layers", "stride", "dimension"),
+    [(SMALL, ("blocks.3", "blocks.0"), 4, 8 + 24), (SMALL, ("blocks.5",), 32, 288),
+     ("vit_tiny_patch16_224", ("blocks.7", "blocks.3"), 16, 2 * 192)],
+)  # fmt: skip
+def test_layers_are_chosen_by_name_and_restored(backbone, layers, stride, dimension):
+    settings = ExtractorSettings(backbone=backbone, layers=layers, normalisation="half", precision="bfloat16")
+    extractor = build_extractor(settings, "none")
+    assert sorted(extractor.layers) == sorted(layers)
+    assert (extractor.stride, extractor.dimension) == (stride, dimension)
+    model = SimpleNamespace(extractor=identity(extractor) | {"weights": "random"}, settings={"weights": "none"})
+    again = restore_extractor(model, "m.h5")
+    assert identity(again) == identity(extractor) and again.offset == extractor.offset
+    torch.testing.assert_close(again(image(64, 64)), extractor(image(64, 64)), rtol=0, atol=0)
+    with pytest.raises(UserError, match="'nowhere'"):
+        build_extractor(ExtractorSettings(backbone=backbone, layers=("nowhere",)), "none")
+
+
+def test_the_default_layers_by_name_are_the_same_extractor(mobilenet):
+    named = build_extractor(ExtractorSettings(layers=tuple(mobilenet.layers)), "none")
+    assert identity(named) == identity(mobilenet)
+
+
+def test_a_token_sees_its_own_square_first():
+    """The patch embedding of a transformer without blocks' mixing would be exact; random blocks still favour it."""
+    extractor = build_extractor(ExtractorSettings(backbone="vit_small_patch14_dinov2", pool=1), "none")
+    assert extractor.offset == 6.5
+    plain = image(140, 140)
+    changed = plain.clone()
+    changed[..., 42:56, 70:84] += 0.5
+    change = (extractor(changed) - extractor(plain))[0].square().sum(-1)
+    assert divmod(int(change.argmax()), 10) == (3, 5)
+
+
+@pytest.mark.parametrize(("normalisation", "mean", "std"), [("half", 0.5, 0.5), ("none", 0.0, 1.0)])
+def test_normalisation_is_a_setting_of_the_model(normalisation, mean, std):
+    extractor = build_extractor(ExtractorSettings(backbone=SMALL, normalisation=normalisation), "none")
+    assert extractor.preprocessing == {"mean": [mean] * 3, "std": [std] * 3}
+    usual = build_extractor(ExtractorSettings(backbone=SMALL), "none")
+    own_mean, own_std = (torch.tensor(usual.preprocessing[key])[:, None, None] for key in ("mean", "std"))
+    pixels = image(64, 64)
+    same_input = (pixels - mean) / std * own_std + own_mean
+    found, expected = extractor._maps_of(pixels, "float32"), usual._maps_of(same_input, "float32")
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+    assert identity(extractor) != identity(usual)
+
+
+def test_bfloat16_features_are_near_and_known_as_such():
+    exact = build_extractor(ExtractorSettings(backbone=SMALL), "none")
+    rough = build_extractor(ExtractorSettings(backbone=SMALL, precision="bfloat16"), "none")
+    one, other = exact(image(64, 64)), rough(image(64, 64))
+    assert other.dtype == torch.float32 and 0 < (one - other).norm() / one.norm() < 0.05
+    assert identity(exact) != identity(rough)
+    with pytest.raises(UserError, match="float16 needs a GPU"):
+        build_extractor(ExtractorSettings(backbone=SMALL, precision="float16"), "none")(image(64, 64))
+
+
+def test_the_projection_keeps_distances_and_is_the_same_everywhere():
+    matrix = projection_matrix(1536, 256)
+    assert matrix.shape == (1536, 256) and np.array_equal(matrix, projection_matrix(1536, 256))
+    assert (matrix != 0).mean() == pytest.approx(1536**-0.5, rel=0.05)
+    vectors = np.random.default_rng(0).normal(size=(60, 1536))
+    pairs = np.triu_indices(60, 1)
+    before, after = (np.linalg.norm(each[pairs[0]] - each[pairs[1]], axis=1) for each in (vectors, vectors @ matrix))
+    # The squared ratio has the variance 2 / d, about, so the ratio a standard deviation of 1 / sqrt(2 d) = 0.044.
+    assert np.abs(after / before - 1).max() < 5 * 0.044 and np.mean(after / before) == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("backbone", ["filters", SMALL])
+def test_projected_vectors_are_the_others_times_the_matrix(backbone):
+    plain = build_extractor(ExtractorSettings(backbone=backbone), "none")
+    shorter = build_extractor(ExtractorSettings(backbone=backbone, projection=20), "none")
+    expected = plain(image(64, 64)).numpy() @ projection_matrix(plain.dimension, 20)
+    np.testing.assert_allclose(shorter(image(64, 64)).numpy(), expected, rtol=1e-4, atol=1e-4)
+    assert shorter.dimension == 20 and identity(shorter)["projection"] == 20
+    with pytest.raises(UserError, match="--projection 500"):
+        build_extractor(ExtractorSettings(backbone=backbone, projection=500), "none")
+
+
+@pytest.mark.parametrize("given", [{"layers": ("a",)}, {"normalisation": "half"}, {"precision": "bfloat16"}])
+def test_options_of_networks_are_refused_for_the_filters(given):
+    with pytest.raises(UserError, match=f"--{next(iter(given))} is for networks"):
+        build_extractor(ExtractorSettings(backbone="filters", **given))
 
 
 def test_a_missing_weights_file_is_named(tmp_path):

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sequential_patchcore.coreset import SequentialCoreset
+from sequential_patchcore.coreset import Coreset, SequentialCoreset
 from sequential_patchcore.errors import UserError
-from sequential_patchcore.meld import check_same_extractor, meld
+from sequential_patchcore.meld import Melder, check_same_extractor, meld
 from sequential_patchcore.model_file import Model
 from sequential_patchcore.patches import pack_tags, unpack_tags
 
@@ -113,6 +113,22 @@ def test_the_covering_radius_is_a_bound_for_the_patches_of_all_sources(pair, siz
 
 def test_a_radius_that_was_not_measured_makes_the_sum_unknown(pair):
     assert meld([pair[0], replace(pair[1], covering_radius=None)], ["a", "b"]).covering_radius is None
+
+
+def test_many_models_meld_the_same_at_once_and_as_they_come_in(tmp_path):
+    models = [trained(f"m{n}", patches_of(n, shift=0.3 * n)) for n in range(6)]
+    names = [f"m{n}.h5" for n in range(6)]
+    for size in (15, 30, 60):
+        melder = Melder(size)
+        for model, name in zip(models, names, strict=True):
+            melder.add(model, name)
+        piecewise, at_once = melder.finish(), meld(models, names, size)
+        np.testing.assert_array_equal(piecewise.features, at_once.features)
+        np.testing.assert_array_equal(at_once.features, slow_meld(models, size))
+        assert piecewise.epochs == at_once.epochs and piecewise.sources == at_once.sources
+        stream = torch.from_numpy(np.concatenate([model.features for model in models]))
+        result = SequentialCoreset(size, DIMENSION, initial=Coreset(at_once.features, np.arange(size)))
+        assert at_once.epochs[-1]["covering_radius"] == result.farthest(stream)
 
 
 def test_three_models_meld(pair):

@@ -91,3 +91,16 @@ def test_sources_can_be_moved_up_without_touching_positions():
     moved, same = unpack_tags(tags_of(sources, position, first_source=10))
     assert (moved == 14).all()
     np.testing.assert_array_equal(same, position)
+
+
+@pytest.mark.parametrize("offset", [3.5, 1.5, 7.0])
+def test_a_mirrored_patch_is_looked_for_where_it_came_from(offset):
+    grid = Grid((64, 96), (8, 12), 8, offset, 1.0)
+    plain, mirrored = grid.places(), grid.places(up_down=True, left_right=True)
+    assert plain[0].tolist() == list(range(8)) and plain[1].tolist() == list(range(12))
+    for length, cells, rows in zip((64, 96), (8, 12), mirrored, strict=True):
+        looks_at = np.arange(cells) * 8 + offset
+        for cell, place in enumerate(rows):
+            wanted = length - 1 - looks_at[cell]
+            assert abs(looks_at[place] - wanted) == np.abs(looks_at - wanted).min()
+    assert grid.places(left_right=True)[0].tolist() == list(range(8))

@@ -16,7 +16,7 @@ import pytest
 import torch
 from sequential_patchcore import checkpoint, cli
 from sequential_patchcore import train as training
-from sequential_patchcore.data.augment import AugmentSettings, augment, augmentation_rng, mask_border
+from sequential_patchcore.data.augment import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
 from sequential_patchcore.errors import UserError
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
 from sequential_patchcore.interrupt import Interrupt, deferred_interrupt
@@ -38,7 +38,7 @@ def extractor():
 
 def run(data, extractor, out, *, request="a run", **settings):
     datasets = data if isinstance(data, list) else [data]
-    split = {name: settings.pop(name) for name in ("restart", "initial", "chunk_size") if name in settings}
+    split = {name: settings.pop(name) for name in ("restart", "initial", "chunk_size", "workers") if name in settings}
     chosen = {"coreset_size": SIZE, "epochs": 4} | settings
     return train(datasets, extractor, TrainSettings(**chosen), out, request=request, **split)
 
@@ -103,6 +103,10 @@ def test_vectors_are_those_of_the_rule_over_all_patches(data, extractor, tmp_pat
     assert np.array_equal(model.features, expected)
     assert named(model) == names
     assert [epoch["replacements"] for epoch in model.epochs] == log and log[0] > 0
+    assert model.epochs[-1]["covering_radius"] == model.covering_radius
+    for epochs, epoch in enumerate(model.epochs, 1):  # the log against models that stopped there
+        shorter = run(data, extractor, tmp_path / f"{epochs}.h5", epochs=epochs)
+        assert epoch["covering_radius"] == shorter.covering_radius and epoch["separation"] == shorter.separation
     distances = np.linalg.norm(expected[:, None].astype(float) - expected[None], axis=2)
     assert model.separation == pytest.approx(distances[np.triu_indices(SIZE, 1)].min(), rel=1e-12)
     every = np.concatenate([grid.reshape(-1, grid.shape[-1]) for _, grid in images]).astype(float)
@@ -122,12 +126,18 @@ def test_augmented_vectors_are_those_of_the_rule_over_new_pictures_in_every_epoc
             for y, x in np.ndindex(grid.shape[:2]):
                 # At this stride the cell of a pixel is found by brute force: the one whose centre is nearest.
                 if region[cells_of(extractor, region.shape, grid.shape[:2]) == y * grid.shape[1] + x].any():
-                    yield grid[y, x], (sample.id, y, x)
+                    # A patch is the average of two cells a side (pool 2); mirrored, it begins at the other one.
+                    up_down, left_right = flips_of(augmentation_rng(3, epoch, number), AugmentSettings())
+                    rows, columns = grid.shape[:2]
+                    place = (max(rows - 2 - y, 0) if up_down else y, max(columns - 2 - x, 0) if left_right else x)
+                    yield grid[y, x], (sample.id, *place)
 
     expected, names, _ = slow_rule(SIZE, 2, stream)
     model = run(data, extractor, tmp_path / "m.h5", augment=True, seed=3, epochs=2)
     assert np.array_equal(model.features, expected)
     assert named(model) == names
+    assert [run(data, extractor, tmp_path / f"{n}.h5", augment=True, seed=3, epochs=2, workers=n).fingerprint
+            for n in (0, 3)] == [model.fingerprint] * 2  # fmt: skip
 
 
 def cells_of(extractor, size, cells) -> np.ndarray:
@@ -302,8 +312,8 @@ def start(*arguments: str) -> subprocess.Popen:
     """The command in a process of its own, slowed down so that a signal finds it at work, one checkpoint an image."""
     slowed = (
         "import sys, time; from sequential_patchcore import cli, train; "
-        "train._CHECKPOINT_SECONDS = 0; whole = train._patches; "
-        "train._patches = lambda *a: (time.sleep(0.15), whole(*a))[1]; sys.exit(cli.main(sys.argv[1:]))"
+        "train._CHECKPOINT_SECONDS = 0; whole = train.patches_of; "
+        "train.patches_of = lambda *a: (time.sleep(0.15), whole(*a))[1]; sys.exit(cli.main(sys.argv[1:]))"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.Popen(

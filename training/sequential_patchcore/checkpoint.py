@@ -24,6 +24,8 @@ class Checkpoint:
         replacements: in the epoch under way.
         converged: the last whole epoch replaced nothing.
         log: one mapping per whole epoch.
+        watched: the coreset at the beginning of the epoch under way, whose covering radius the epoch measures.
+        watched2: the largest squared distance found so far.
     """
 
     coreset: Coreset | None = None
@@ -32,11 +34,23 @@ class Checkpoint:
     replacements: int = 0
     converged: bool = False
     log: list[dict] = field(default_factory=list)
+    watched: np.ndarray | None = None
+    watched2: float = 0.0
 
-    def finish_epoch(self, separation: float, filled_before: bool) -> None:
-        """Close the epoch. One that began before the coreset was full proves nothing by replacing nothing."""
+    def finish_epoch(self, separation: float, radius: float | None) -> None:
+        """Close the epoch.
+
+        Args:
+            radius: covering radius, over this epoch's patches, of the coreset that the epoch began with; None where it
+                began before the coreset was full, which proves nothing by replacing nothing.
+        """
+        if radius is not None and self.log:
+            self.log[-1]["covering_radius"] = radius
         self.log.append({"replacements": self.replacements, "separation": separation})
-        self.converged = self.replacements == 0 and filled_before
+        self.converged = self.replacements == 0 and radius is not None
+        if self.converged:
+            self.log[-1]["covering_radius"] = radius
+        self.watched, self.watched2 = None, 0.0
         self.epoch, self.images, self.replacements = self.epoch + 1, 0, 0
 
 
@@ -50,9 +64,11 @@ def save_checkpoint(state: Checkpoint, model: str | Path, request: str) -> None:
     with atomic_path(checkpoint_path(model)) as beside, h5py.File(beside, "w") as file:
         if state.coreset is not None:
             file["features"], file["tags"] = state.coreset.features, state.coreset.tags
+        if state.watched is not None:
+            file["watched"] = state.watched
         file.attrs["request"] = request
         file.attrs["state"] = json.dumps(
-            {name: getattr(state, name) for name in ("epoch", "images", "replacements", "converged", "log")}
+            {name: getattr(state, name) for name in ("epoch", "images", "replacements", "converged", "log", "watched2")}
         )
 
 
@@ -75,6 +91,7 @@ def load_checkpoint(model: str | Path, request: str) -> Checkpoint | None:
             coreset = None
             if "features" in file:
                 coreset = Coreset(file["features"][()].astype(np.float32), file["tags"][()].astype(np.int64))
-            return Checkpoint(coreset=coreset, **json.loads(file.attrs["state"]))
+            watched = file["watched"][()].astype(np.float32) if "watched" in file else None
+            return Checkpoint(coreset=coreset, watched=watched, **json.loads(file.attrs["state"]))
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}); give --restart to drop it and begin anew") from error

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from . import __version__, commands, data_commands
 from .errors import UserError
-from .names import DEFAULT_BACKBONE, FILTERS
+from .names import CORESETS, DEFAULT_BACKBONE, EVICTIONS, FILTERS, NORMALISATIONS, PRECISIONS
 from .progress import use_json_lines
 
 _DESCRIPTION = """\
@@ -70,7 +70,16 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--image-scale", type=_positive, default=1.0, metavar="F", help="resize the images by F first")
     sub.add_argument("--pool", type=_count, default=2, help="average over POOL x POOL neighbouring patches")
     sub.add_argument("--unit-maps", action="store_true", help="scale the vector of each feature map to unit length")
+    sub.add_argument("--layers", type=_names, default=[], metavar="A,B", help="feature maps; default: strides 8 and 16")
+    sub.add_argument("--normalisation", choices=NORMALISATIONS, default=NORMALISATIONS[0],
+                     help="of the images: as the weights were trained, or another")  # fmt: skip
+    sub.add_argument("--projection", type=_seed, default=0, metavar="D", help="sparse random projection to D numbers")
+    sub.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="of the network's arithmetic")
     sub.add_argument("--blur-sigma", type=_not_negative, default=2.0, help="of the anomaly map's Gaussian, in pixels")
+    sub.add_argument("--coreset", choices=CORESETS, default=CORESETS[0],
+                     help="greedy: the original PatchCore's, which holds all patches; for comparison")  # fmt: skip
+    sub.add_argument("--ray", metavar="local|auto|HOST:PORT", help="shards as tasks of a Ray cluster, melded")
+    sub.add_argument("--shards", type=_count, default=2, metavar="N", help="how many, with --ray")
     _add_training(sub, 2048)
 
     sub = command("finetune", commands.finetune, "go on with a coreset over other data, by the same rule")
@@ -105,10 +114,15 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
     sub.add_argument("--model", required=True, help="a calibrated model")
     sub.add_argument("--out", required=True, metavar="DIR", help="folder of the tables and overlays")
+    sub.add_argument("--explain", action="store_true", help="the strangest patches beside the nearest nominal ones")
+    sub.add_argument("--data", action="append", default=[], metavar="DIR", help="--explain: where a data set is now")
     _add_scoring(sub)
 
     sub = command("info", data_commands.info, "what a model file or a data set holds; --check validates it")
     sub.add_argument("path", metavar="M.h5|DATASET")
+    sub.add_argument("--coreset-sheet", metavar="PNG", help="model: draw every vector's piece of image")
+    sub.add_argument("--plot", metavar="PNG", help="model: draw separation, covering radius and factor over the epochs")
+    sub.add_argument("--data", action="append", default=[], metavar="DIR", help="where a data set of the model is now")
     sub.add_argument("--json", action="store_true", help="machine-readable")
     sub.add_argument("--check", action="store_true", help="list everything that is wrong; exit 2 if anything is")
 
@@ -149,11 +163,13 @@ def _add_training(sub: argparse.ArgumentParser, size: int | None) -> None:
                      help="renders: do not cut a random border away (real plates end on black)")  # fmt: skip
     sub.add_argument("--shuffle", action="store_true", help="a new order of the images in every epoch, by the seed")
     sub.add_argument("--seed", type=_seed, default=0, help="of augmentation and order")
+    sub.add_argument("--eviction", choices=EVICTIONS, default=EVICTIONS[0], help="which of the closest pair makes room")
     sub.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="train on part I of N, then meld")
     sub.add_argument("--chunk-size", type=_chunk, default=None, metavar="N|auto", help="patches per matrix product")
     sub.add_argument("--memory-budget", default="12GiB", metavar="SIZE", help="refuse what would not fit")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     sub.add_argument("--threads", type=_count, default=None, help="CPU threads; default: all cores")
+    sub.add_argument("--workers", type=_seed, default=1, help="threads that read and augment images ahead")
     sub.add_argument("--resume", action="store_true", help="insist on a checkpoint to go on from; one is always used")
     sub.add_argument("--restart", action="store_true", help="drop a checkpoint and begin anew")
     sub.add_argument("--overwrite", action="store_true", help="replace another model at --out")
@@ -162,6 +178,7 @@ def _add_training(sub: argparse.ArgumentParser, size: int | None) -> None:
 
 def _add_scoring(sub: argparse.ArgumentParser) -> None:
     _add_weights_override(sub)
+    sub.add_argument("--precision", choices=PRECISIONS, default=None, help="of the network; default: as in training")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     sub.add_argument("--json-progress", action="store_true", help="progress as JSON lines on stdout")
 

@@ -13,12 +13,16 @@ from pathlib import Path
 from . import __version__
 from .data.dataset import Dataset, open_dataset
 from .errors import UserError
-from .names import FILTERS
+from .names import FILTERS, GREEDY
 from .progress import say
 
 
 def train(arguments: Namespace) -> None:
+    if arguments.ray:
+        _train_on_cluster(arguments)
+        return
     from .extractors import ExtractorSettings, build_extractor
+    from .memory import peak
     from .train import TrainSettings
     from .train import train as run
 
@@ -26,8 +30,12 @@ def train(arguments: Namespace) -> None:
     settings = TrainSettings(
         coreset_size=arguments.coreset_size, epochs=arguments.epochs, augment=arguments.augment,
         border_mask=arguments.border_mask, shuffle=arguments.shuffle, seed=arguments.seed, shard=arguments.shard,
+        eviction=arguments.eviction, coreset=arguments.coreset,
     )
-    chosen = ExtractorSettings(arguments.backbone, arguments.image_scale, arguments.pool, arguments.unit_maps)
+    chosen = ExtractorSettings(
+        arguments.backbone, arguments.image_scale, arguments.pool, arguments.unit_maps, tuple(arguments.layers),
+        arguments.normalisation, arguments.projection, arguments.precision,
+    )
     place = _weights_place(arguments.weights, arguments.backbone)
     request = _request(
         "train", datasets=_fingerprints(datasets), settings=asdict(settings), extractor=asdict(chosen),
@@ -38,16 +46,64 @@ def train(arguments: Namespace) -> None:
     _need_checkpoint(arguments)
     extractor = build_extractor(chosen, place)
     say(f"backbone {chosen.backbone}, weights {extractor.weights}: vectors of {extractor.dimension}")
-    chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size)
-    model = run(
-        datasets, extractor, settings, arguments.out, request=request, chunk_size=chunk, device=device,
-        restart=arguments.restart, split=arguments.split,
-        record={"weights": place, "blur_sigma": arguments.blur_sigma},
-    )
+    common = {
+        "request": request, "split": arguments.split, "workers": arguments.workers,
+        "record": {"weights": place, "blur_sigma": arguments.blur_sigma},
+    }
+    if settings.coreset == GREEDY:
+        from .train_greedy import count_patches, train_greedy
+
+        patches = count_patches(datasets, arguments.split, settings.shard, extractor)
+        _, device = _plan(arguments, datasets, extractor, settings.coreset_size, patches)
+        model = train_greedy(datasets, extractor, settings, arguments.out, device=device, **common)
+    else:
+        chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size)
+        model = run(
+            datasets, extractor, settings, arguments.out, chunk_size=chunk, device=device, restart=arguments.restart,
+            **common,
+        )
+    say(peak(device))
     _written(arguments.out, model)
 
 
+def _train_on_cluster(arguments: Namespace) -> None:
+    """Each shard is the `train` command with --shard I/N; the model is their meld, in order."""
+    from .cluster import run_shards, shard_path
+    from .meld import Melder
+    from .model_file import load_model, save_model
+
+    if arguments.shard != (1, 1):
+        raise UserError("--ray makes the shards itself: give their number with --shards N, not --shard I/N")
+    count = arguments.shards
+    shards = []
+    for part in range(1, count + 1):
+        place = str(shard_path(Path(arguments.out).resolve(), part, count))
+        given = vars(arguments) | {"ray": None, "shard": (part, count), "out": place, "resume": False}
+        given["data"] = [str(Path(path).resolve()) for path in arguments.data]
+        given["threads"] = arguments.threads or 1
+        given.pop("run")
+        shards.append(Namespace(**given))
+    datasets = [open_dataset(path) for path in arguments.data]
+    request = _request("ray", datasets=_fingerprints(datasets), shards=[
+        {key: value for key, value in vars(each).items() if key not in _NOT_OF_THE_RESULT} for each in shards
+    ])  # fmt: skip
+    if _finished(arguments.out, request, arguments.overwrite):
+        return
+    melder = Melder(arguments.coreset_size)
+    for number in run_shards(train, shards, arguments.ray, shards[0].threads):
+        melder.add(load_model(shards[number].out), Path(shards[number].out).name)
+    model = melder.finish(request) if count > 1 else load_model(shards[0].out)
+    save_model(model, arguments.out)
+    _written(arguments.out, model)
+
+
+# Where a command runs, and how fast.
+_NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "memory_budget", "chunk_size", "restart",
+                      "resume", "overwrite", "json_progress")  # fmt: skip
+
+
 def finetune(arguments: Namespace) -> None:
+    from .memory import peak
     from .model_file import load_model
     from .restore import restore_extractor
     from .train import TrainSettings
@@ -58,7 +114,7 @@ def finetune(arguments: Namespace) -> None:
     settings = TrainSettings(
         coreset_size=arguments.coreset_size or len(initial.features), epochs=arguments.epochs,
         augment=arguments.augment, border_mask=arguments.border_mask, shuffle=arguments.shuffle, seed=arguments.seed,
-        shard=arguments.shard,
+        shard=arguments.shard, eviction=arguments.eviction,
     )
     request = _request(
         "finetune", parent=initial.fingerprint, datasets=_fingerprints(datasets), settings=asdict(settings),
@@ -71,8 +127,9 @@ def finetune(arguments: Namespace) -> None:
     chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size)
     model = run(
         datasets, extractor, settings, arguments.out, request=request, chunk_size=chunk, device=device,
-        initial=initial, restart=arguments.restart, split=arguments.split, record={},
+        initial=initial, restart=arguments.restart, split=arguments.split, record={}, workers=arguments.workers,
     )
+    say(peak(device))
     _written(arguments.out, model)
 
 
@@ -112,7 +169,8 @@ def calibrate(arguments: Namespace) -> None:
         return
     from .device import choose_device
 
-    scorer = scorer_of(model, arguments.model, _override(arguments.weights), choose_device(arguments.device))
+    scorer = scorer_of(model, arguments.model, _override(arguments.weights), choose_device(arguments.device),
+                       precision=arguments.precision)  # fmt: skip
     threshold = run(scorer, dataset, arguments.split)
     save_model(model.with_threshold(threshold), arguments.model)
     print(f"threshold {threshold.value:g} ({threshold.method}) stored in {arguments.model}")
@@ -140,7 +198,8 @@ def evaluate(arguments: Namespace) -> None:
 
         def score(image):
             nonlocal scorer
-            scorer = scorer or scorer_of(models[path], path, _override(arguments.weights), device)
+            scorer = scorer or scorer_of(models[path], path, _override(arguments.weights), device,
+                                         precision=arguments.precision)  # fmt: skip
             return scorer.anomaly_map(image)
 
         return score
@@ -165,8 +224,14 @@ def predict(arguments: Namespace) -> None:
 
     images = find_images(arguments.images)
     model = load_model(arguments.model)
-    scorer = scorer_of(model, arguments.model, _override(arguments.weights), choose_device(arguments.device))
-    predictions = run(scorer, model, images, arguments.out)
+    scorer = scorer_of(model, arguments.model, _override(arguments.weights), choose_device(arguments.device),
+                       precision=arguments.precision)  # fmt: skip
+    explainer = None
+    if arguments.explain:
+        from .explain import Explainer
+
+        explainer = Explainer(scorer, model, arguments.out, arguments.data)
+    predictions = run(scorer, model, images, arguments.out, explainer)
     for each in predictions:
         print(f"{each.verdict:9}  {each.score:10.4g}  {len(each.boxes):3} region(s)  {each.image}")
     anomalous = sum(each.verdict == "anomalous" for each in predictions)
@@ -230,13 +295,19 @@ def _need_checkpoint(arguments: Namespace) -> None:
         raise UserError(f"--resume: there is no {path} to go on from; leave --resume out to begin")
 
 
-def _plan(arguments: Namespace, datasets: list[Dataset], extractor: object, coreset_size: int) -> tuple[int, object]:
-    """Threads, device, and the chunk size that fits the budget; prints the estimate."""
+def _plan(
+    arguments: Namespace, datasets: list[Dataset], extractor: object, coreset_size: int, all_patches: int = 0
+) -> tuple[int, object]:
+    """Threads, device, and the chunk size that fits the budget; prints the estimate.
+
+    Args:
+        all_patches: how many the greedy baseline will hold.
+    """
     import torch
 
     from .device import choose_device
     from .extractors import scaled_size
-    from .memory import activation_bytes_per_pixel, parse_size, plan
+    from .memory import activation_bytes_per_pixel, cap, parse_size, plan
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -245,10 +316,12 @@ def _plan(arguments: Namespace, datasets: list[Dataset], extractor: object, core
     scaled = scaled_size(largest, extractor.settings.image_scale)
     chosen = plan(
         largest, scaled, extractor.dimension, extractor.stride, activation_bytes_per_pixel(extractor), coreset_size,
-        arguments.chunk_size, parse_size(arguments.memory_budget),
+        arguments.chunk_size, parse_size(arguments.memory_budget), arguments.workers, all_patches,
     )
     say(str(chosen))
-    return chosen.chunk_size, choose_device(arguments.device)
+    device = choose_device(arguments.device)
+    cap(device, chosen.budget)
+    return chosen.chunk_size, device
 
 
 def _written(out: str, model: object) -> None:

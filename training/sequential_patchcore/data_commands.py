@@ -36,6 +36,19 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         _report_problems(arguments, path, check_model(path))
         return
     model = load_model(path)
+    if arguments.coreset_sheet:
+        from .coreset_sheet import write_sheet
+
+        missing = write_sheet(model, arguments.coreset_sheet, arguments.data)
+        lost = f"; the images of {missing} are not found, --data DIR says where they are now" if missing else ""
+        print(f"{arguments.coreset_sheet}: {len(model.features)} pieces of image{lost}")
+    if arguments.plot:
+        from .epochs_plot import write_epochs_plot
+
+        write_epochs_plot(model, arguments.plot)
+        print(f"{arguments.plot}: {len(model.epochs)} epoch(s)")
+    if arguments.coreset_sheet or arguments.plot:
+        return
     factor = None
     if model.covering_radius is not None:
         factor = certified_factor(model.covering_radius, model.separation)

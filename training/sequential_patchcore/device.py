@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the tensors live."""
+"""Where the tensors live, and with which arithmetic."""
 
 import torch
 
@@ -12,6 +12,9 @@ def choose_device(name: str) -> torch.device:
     Raises:
         UserError: unknown, or not on this machine.
     """
+    # Ten bits of a product are not enough for distances, and the same image must give the same vectors.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = True
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -2,18 +2,21 @@
 """How much memory a run will take, said before it starts; a chunk size that fits, or a refusal with advice."""
 
 import re
+import resource
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from .errors import UserError
+from .greedy import bytes_needed
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40, "t": 10**12}
 _BASE = 0.45 * 2**30  # the process itself with torch, timm and OpenCV loaded
 _PROBE = 256  # pixels of the test image that activations are measured on
 _LARGEST_CHUNK = 2048  # the paper's; from 512 on the matrix product runs at full speed
 _SMALLEST_CHUNK = 128
+_PARTS = ("base", "image", "loader", "features", "coreset", "all_patches")
 _BYTES_OF_FILTERS = 60.0  # per pixel: the filter bank works in bands; measured as in docs/real_data.md
 
 
@@ -24,26 +27,30 @@ class MemoryPlan:
     Attributes:
         base: the interpreter and its libraries.
         image: the photograph, scaled and as a tensor.
+        loader: images that are read and augmented ahead.
         features: the network's activations and the patches of one image.
         coreset: its vectors and the matrix of one chunk.
+        all_patches: every patch of the data, with the greedy baseline; else 0.
         chunk_size: patches per matrix product.
         budget: what must not be exceeded.
     """
 
     base: int
     image: int
+    loader: int
     features: int
     coreset: int
+    all_patches: int
     chunk_size: int
     budget: int
 
     @property
     def total(self) -> int:
-        return self.base + self.image + self.features + self.coreset
+        return sum(getattr(self, name) for name in _PARTS)
 
     def __str__(self) -> str:
         parts = ", ".join(
-            f"{name} {gib(getattr(self, name))}" for name in ("base", "image", "features", "coreset")
+            f"{name.replace('_', ' ')} {gib(getattr(self, name))}" for name in _PARTS if getattr(self, name)
         )
         return f"memory: about {gib(self.total)} of {gib(self.budget)} ({parts}; chunks of {self.chunk_size} patches)"
 
@@ -66,13 +73,15 @@ def parse_size(text: str) -> int:
 
 def plan(
     largest: tuple[int, int], scaled: tuple[int, int], dimension: int, stride: int, activation_bytes: float,
-    coreset_size: int, chunk_size: int | None, budget: int,
+    coreset_size: int, chunk_size: int | None, budget: int, workers: int = 1, all_patches: int = 0,
 ) -> MemoryPlan:
     """The plan for images of at most `largest` (H, W) pixels, `scaled` (H, W) after scaling.
 
     Args:
         activation_bytes: per scaled pixel, from `activation_bytes_per_pixel`.
         chunk_size: None chooses the largest that fits, up to 2048.
+        workers: images that are read ahead.
+        all_patches: N, of the greedy baseline, which holds them all.
 
     Raises:
         UserError: it cannot fit, with what would help.
@@ -80,13 +89,16 @@ def plan(
     pixels, scaled_pixels = largest[0] * largest[1], scaled[0] * scaled[1]
     patches = -(-scaled[0] // stride) * -(-scaled[1] // stride)
     image = (pixels + 2 * scaled_pixels) * 3 * 4
+    # Ahead: each an image and its region, and in each thread once more what the augmentation works on.
+    loader = workers * 2 * pixels * (3 * 4 + 1)
+    everything = bytes_needed(all_patches, dimension)
     features = int(scaled_pixels * activation_bytes) + 3 * patches * dimension * 4
     fixed = coreset_size * dimension * 4 * 4
 
     def at(chunk: int) -> MemoryPlan:
-        # The matrix, its copy on the host when patches are walked one by one, and the chunk itself.
-        coreset = fixed + chunk * coreset_size * 4 * 2 + 2 * chunk * dimension * 4
-        return MemoryPlan(int(_BASE), image, features, coreset, chunk, budget)
+        # The matrix, its copy when patches are walked one by one, that of the measured coverage, and the chunk itself.
+        coreset = fixed + chunk * coreset_size * 4 * 3 + 2 * chunk * dimension * 4
+        return MemoryPlan(int(_BASE), image, loader, features, coreset, everything, chunk, budget)
 
     if chunk_size is not None:
         chosen = at(chunk_size)
@@ -95,6 +107,12 @@ def plan(
         while chunk > _SMALLEST_CHUNK and at(chunk).total > budget:
             chunk //= 2
         chosen = at(chunk)
+    if chosen.total > budget and everything:
+        raise UserError(
+            f"the greedy coreset holds all {all_patches} patches, {gib(everything)}, and the run would take about "
+            f"{gib(chosen.total)}; the budget is {gib(budget)}; leave out --coreset greedy (the sequential coreset "
+            f"needs {gib(chosen.total - everything)}), take a part with --shard, or raise --memory-budget"
+        )
     if chosen.total > budget:
         raise UserError(
             f"the run would take about {gib(chosen.total)} of memory and the budget is {gib(budget)}: images of "
@@ -103,6 +121,23 @@ def plan(
             "or raise --memory-budget"
         )
     return chosen
+
+
+def cap(device: torch.device, budget: int) -> None:
+    """On a GPU, let the allocator refuse what goes beyond the budget; a CPU has no such limit to set."""
+    if device.type == "cuda":
+        whole = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, budget / whole), device)
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak(device: torch.device) -> str:
+    """What was taken at the most: the allocator's peak on a GPU, and the resident memory of the process."""
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+    text = f"memory: at most {gib(resident)} were resident"
+    if device.type == "cuda":
+        text += f", {gib(torch.cuda.max_memory_allocated(device))} on the GPU"
+    return text
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import h5py
 import numpy as np
@@ -28,8 +29,10 @@ _EXTRACTOR = {
     "backbone": str, "image_scale": (int, float), "pool": int, "unit_maps": bool, "dimension": int, "stride": int,
     "layers": list, "preprocessing": dict, "weights_fingerprint": str, "weights": str,
 }
+_EXTRACTOR_MAY_HAVE = {"normalisation": str, "projection": int, "precision": str}
 _DATA = {"name": str, "path": str, "fingerprint": str, "images": int}
 _EPOCH = {"replacements": int, "separation": (int, float)}
+_EPOCH_MAY_HAVE = {"covering_radius": (int, float)}
 _CALIBRATED_ON = {"dataset": str, "fingerprint": str, "split": str}
 
 
@@ -62,7 +65,7 @@ class Model:
         separation: smallest distance between two coreset vectors.
         covering_radius: largest distance of a training patch to its nearest vector; None where it was not measured.
         converged: the last epoch replaced nothing.
-        epochs: one mapping per epoch with "replacements" and "separation".
+        epochs: one mapping per epoch with "replacements", "separation" and, where it was measured, "covering_radius".
         parents: fingerprints of the models that went in (fine-tuning, melding).
         data: per data set its name, path, fingerprint and number of images.
         request: fingerprint of the command that made the file, by which finished work is recognised.
@@ -215,6 +218,7 @@ def _parse(file: h5py.File) -> Model:
         raise UserError("damaged: coreset/source points outside /sources")
     extractor = _json(attributes, "extractor", dict)
     _need(extractor, _EXTRACTOR, "extractor")
+    _need(extractor, {key: kind for key, kind in _EXTRACTOR_MAY_HAVE.items() if key in extractor}, "extractor")
     if extractor.get("dimension") != dimension:
         raise UserError(f"damaged: vectors of length {dimension}, but the extractor gives {extractor.get('dimension')}")
     parents = tuple(_json(attributes, "parents", list))
@@ -231,7 +235,7 @@ def _parse(file: h5py.File) -> Model:
         separation=separation,
         covering_radius=None if np.isnan(radius) else radius,
         converged=bool(attributes["converged"]),
-        epochs=tuple(_records(attributes, "epochs", _EPOCH)),
+        epochs=tuple(_records(attributes, "epochs", _EPOCH, _EPOCH_MAY_HAVE)),
         parents=parents,
         data=tuple(_records(attributes, "data", _DATA)),
         request=str(attributes["request"]),
@@ -275,10 +279,11 @@ def _json(attributes: Mapping, name: str, kind: type) -> dict | list:
     return value
 
 
-def _records(attributes: Mapping, name: str, fields: Mapping) -> list:
+def _records(attributes: Mapping, name: str, fields: Mapping, optional: Mapping = MappingProxyType({})) -> list:
     records = _json(attributes, name, list)
     for record in records:
         _need(record, fields, name)
+        _need(record, {key: kind for key, kind in optional.items() if key in record}, name)
     return records
 
 

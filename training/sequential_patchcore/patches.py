@@ -52,6 +52,22 @@ class Grid:
             touched[:] = True  # so do those that look beyond the border
         return touched
 
+    def places(self, up_down: bool = False, left_right: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """(h,) rows and (w,) columns of the patches on the grid of the data set's own image.
+
+        An image that was flipped shows each patch elsewhere; where the grid's offset is not symmetric, the mirrored
+        place lies between two cells, and the nearer one is taken.
+        """
+        scaled = scaled_size(self.size, self.image_scale)
+        places = []
+        for flip, length, cells in zip((up_down, left_right), scaled, self.cells, strict=True):
+            place = np.arange(cells)
+            if flip:
+                mirrored = (length - 1 - 2 * self.offset) / self.stride - place
+                place = np.clip(np.floor(mirrored + 0.5), 0, cells - 1).astype(np.int64)
+            places.append(place)
+        return places[0], places[1]
+
     def pixel(self, y: int, x: int) -> tuple[float, float]:
         """Where in the image, (row, column), the patch (y, x) looks."""
         scaled = scaled_size(self.size, self.image_scale)
@@ -62,17 +78,23 @@ class Grid:
         return row, column
 
 
-def pack_tags(source: int, cells: tuple[int, int]) -> np.ndarray:
+def pack_tags(
+    source: int, cells: tuple[int, int], places: tuple[np.ndarray, np.ndarray] | None = None
+) -> np.ndarray:
     """(h * w,) int64, one number per patch of an image: source in the upper bits, then 16 bits each of y and x.
+
+    Args:
+        cells: (h, w) of the grid.
+        places: `Grid.places`, where a patch's place in the data set's image is another than in the one at hand.
 
     Raises:
         ValueError: a grid side beyond 65536, which the model file's positions cannot hold.
     """
-    height, width = cells
     if max(cells) > 1 << 16:
-        raise ValueError(f"a grid of {height} x {width} patches is too large: at most 65536 on a side")
-    y, x = np.mgrid[:height, :width]
-    return ((np.int64(source) << 32) | (y.astype(np.int64) << 16) | x).reshape(-1)
+        raise ValueError(f"a grid of {cells[0]} x {cells[1]} patches is too large: at most 65536 on a side")
+    rows, columns = (np.arange(cells[0]), np.arange(cells[1])) if places is None else places
+    y, x = np.meshgrid(rows.astype(np.int64), columns.astype(np.int64), indexing="ij")
+    return ((np.int64(source) << 32) | (y << 16) | x).reshape(-1)
 
 
 def unpack_tags(tags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from .data.sources import IMAGE_SUFFIXES, load_photograph
 from .errors import UserError
+from .explain import Explainer
 from .files import atomic_path, write_text
 from .model_file import Model
 from .progress import Progress
@@ -60,7 +61,9 @@ def find_images(paths: Sequence[str]) -> list[Path]:
     return found
 
 
-def predict(scorer: Scorer, model: Model, images: Sequence[Path], out: str | Path) -> list[Prediction]:
+def predict(
+    scorer: Scorer, model: Model, images: Sequence[Path], out: str | Path, explainer: Explainer | None = None,
+) -> list[Prediction]:
     """Score the images and write `predictions.csv`, `predictions.json` and `overlays/NAME.jpg` into `out`.
 
     The overlay is the photograph with the anomalous pixels in red, beside the anomaly map with a bar in raw units.
@@ -82,6 +85,8 @@ def predict(scorer: Scorer, model: Model, images: Sequence[Path], out: str | Pat
             predictions.append(_describe(str(path), scores, predicted))
             with atomic_path(folder / f"{name}.jpg") as beside:
                 beside.write_bytes(overlays.jpeg(_picture(image, scores, predicted, threshold), 92))
+            if explainer is not None:
+                explainer(str(path), name, image)
             progress.step()
     _write_tables(predictions, Path(out))
     return predictions

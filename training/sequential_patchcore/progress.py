@@ -33,6 +33,12 @@ def emit(**record: object) -> None:
     print(json.dumps(record), flush=True)
 
 
+def report(**facts: object) -> None:
+    """Facts for programs alone: a JSON line where those are on, otherwise nothing."""
+    if _json_lines:
+        emit(**facts)
+
+
 class Progress:
     """A counted job. Use as a context manager, call `step` after each unit, `note` for figures beside the bar."""
 

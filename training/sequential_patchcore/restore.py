@@ -6,15 +6,19 @@ from pathlib import Path
 from .errors import UserError
 from .extractors import Extractor, ExtractorSettings, build_extractor
 from .model_file import Model
+from .names import FILTERS
 from .scoring import Scorer
 
 
-def restore_extractor(model: Model, name: str, weights: str | None = None) -> Extractor:
+def restore_extractor(
+    model: Model, name: str, weights: str | None = None, precision: str | None = None
+) -> Extractor:
     """The extractor that a model was made with.
 
     Args:
         name: the model's, for messages.
         weights: "hub", "none" or a file, where the place recorded in the model no longer holds.
+        precision: of the network, where another than in training is wanted.
 
     Raises:
         UserError: its weights cannot be had, or have other values than the model was trained with.
@@ -23,6 +27,9 @@ def restore_extractor(model: Model, name: str, weights: str | None = None) -> Ex
     settings = ExtractorSettings(
         backbone=made_with["backbone"], image_scale=made_with["image_scale"], pool=made_with["pool"],
         unit_maps=made_with["unit_maps"],
+        layers=() if made_with["backbone"] == FILTERS else tuple(made_with["layers"]),
+        normalisation=made_with.get("normalisation", "weights"), projection=made_with.get("projection", 0),
+        precision=precision or made_with.get("precision", "float32"),
     )
     place = weights or model.settings.get("weights") or "hub"
     if place not in ("hub", "none") and not Path(place).is_file():
@@ -37,8 +44,9 @@ def restore_extractor(model: Model, name: str, weights: str | None = None) -> Ex
 
 
 def scorer_of(
-    model: Model, name: str, weights: str | None = None, device: object = "cpu", blur_sigma: float | None = None
+    model: Model, name: str, weights: str | None = None, device: object = "cpu", blur_sigma: float | None = None,
+    precision: str | None = None,
 ) -> Scorer:
     """A model ready to score; the blur is the one it was made with unless given."""
     sigma = blur_sigma if blur_sigma is not None else float(model.settings.get("blur_sigma", 2.0))
-    return Scorer(restore_extractor(model, name, weights), model.features, sigma, device=device)
+    return Scorer(restore_extractor(model, name, weights, precision), model.features, sigma, device=device)

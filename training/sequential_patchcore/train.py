@@ -8,69 +8,38 @@ is being made; the same command goes on from there and ends in the same coreset 
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from .checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
 from .coreset import Coreset, SequentialCoreset, certified_factor
-from .data.augment import AugmentSettings, augment, augmentation_rng, mask_border
-from .data.dataset import Dataset, Sample
+from .data.dataset import Dataset
 from .errors import UserError
-from .extractors import Extractor, identity, to_tensor
+from .extractors import Extractor, identity
 from .files import make_folder
 from .interrupt import deferred_interrupt
 from .model_file import Model, save_model
-from .patches import Grid, pack_tags, tags_of, unpack_tags
-from .progress import Progress, say
+from .patches import tags_of, unpack_tags
+from .progress import Progress, report, say
+from .stream import Source, changes_images, order_of, patches_of, pictures, sources_of
+from .train_settings import TrainSettings
 
 _CHECKPOINT_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """What a person chooses about a run.
-
-    Attributes:
-        coreset_size: K; 2048 in the paper.
-        epochs: passes over the data at most; fewer when one replaces nothing.
-        augment: random brightness, contrast, flips, blur and noise, new in every epoch.
-        border_mask: cut a random border away from renders, as if the plate ended there on black.
-        shuffle: a new order of the images in every epoch, drawn from the seed; otherwise the data sets' own.
-        seed: of the augmentation and the order.
-        shard: (I, N): every Nth image, from the Ith on, counted from 1.
-    """
-
-    coreset_size: int = 2048
-    epochs: int = 5
-    augment: bool = False
-    border_mask: bool = True
-    shuffle: bool = False
-    seed: int = 0
-    shard: tuple[int, int] = (1, 1)
-
-
-@dataclass(frozen=True)
-class _Source:
-    """One training image: row `number` of the model's sources."""
-
-    number: int
-    dataset: Dataset
-    sample: Sample
 
 
 def train(
     datasets: Sequence[Dataset], extractor: Extractor, settings: TrainSettings, out: str | Path, *, request: str,
     chunk_size: int = 2048, device: torch.device | str = "cpu", initial: Model | None = None, restart: bool = False,
-    split: str = "train", record: dict | None = None,
+    split: str = "train", record: dict | None = None, workers: int = 1,
 ) -> Model:
     """Build a coreset from the data sets' training images, in order, and write the model file.
 
     Args:
         request: fingerprint of all that the result depends on; binds a checkpoint to its run.
         initial: a model to fine-tune: its coreset is where the rule starts, its sources stay known.
+        workers: threads that read and augment images ahead; of no influence on the result.
         record: further settings to keep in the model, JSON-ready.
         restart: drop a checkpoint instead of going on from it.
 
@@ -79,30 +48,35 @@ def train(
         KeyboardInterrupt: stopped; the checkpoint holds what was done.
     """
     out = Path(out)
-    _check_writable(out)
+    check_writable(out)
     known = initial.sources if initial is not None else ()
-    sources = _sources(datasets, split, settings.shard, len(known))
+    sources = sources_of(datasets, split, settings.shard, len(known))
     state = _begin(out, request, extractor, settings, initial, restart)
-    coreset = SequentialCoreset(settings.coreset_size, extractor.dimension, chunk_size, state.coreset)
+    coreset = SequentialCoreset(
+        settings.coreset_size, extractor.dimension, chunk_size, state.coreset, settings.eviction, settings.seed
+    )
+    if state.watched is not None:
+        coreset.watch(state.watched, state.watched2)
     extractor = extractor.to(torch.device(device))
 
     with deferred_interrupt() as interrupt:
         saved = time.monotonic()
         while state.epoch < settings.epochs and not state.converged:
-            order = _order(len(sources), settings, state.epoch)
-            full_before = coreset.full  # after a resumption too: the fill ends within the first epoch
+            order = order_of(len(sources), settings, state.epoch)
+            if state.images == 0 and coreset.full:
+                coreset.watch()
             task = f"epoch {state.epoch + 1} of {settings.epochs}"
             with Progress(task, len(sources), done=state.images) as progress:
-                for index in order[state.images :]:
-                    patches, tags = _patches(sources[index], extractor, settings, device, state.epoch)
+                coming = [sources[index] for index in order[state.images :]]
+                for picture in pictures(coming, settings, state.epoch, workers):
+                    patches, tags = patches_of(picture, extractor, device)
                     state.replacements += coreset.update(patches, tags)
                     state.images += 1
-                    progress.note(f"{state.replacements} replaced, separation {coreset.separation:.4g}")
+                    progress.note(_so_far(state, coreset))
                     progress.step()
                     stop = interrupt.asked
                     if stop or time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                        state.coreset = coreset.result()
-                        save_checkpoint(state, out, request)
+                        _save(state, coreset, out, request)
                         saved = time.monotonic()
                     if stop:
                         say(f"stopped; {checkpoint_path(out)} holds the state, the same command goes on from there")
@@ -113,11 +87,15 @@ def train(
                     f"the training images have only {coreset.filled} patches, fewer than the {settings.coreset_size} "
                     "vectors asked for: give more images, or a smaller --coreset-size"
                 )
-            state.finish_epoch(coreset.separation, full_before)
-            state.coreset = coreset.result()
-            save_checkpoint(state, out, request)
-        radius = _covering_radius(sources, extractor, coreset, device, interrupt)
-    model = _model(
+            state.finish_epoch(coreset.separation, coreset.watched and coreset.watched.radius)
+            coreset.unwatch()
+            _save(state, coreset, out, request)
+            _tell_epoch(state)
+        radius = state.log[-1].get("covering_radius")
+        if radius is None or changes_images(sources, settings):
+            radius = _covering_radius(sources, extractor, coreset, device, interrupt, workers)
+            state.log[-1].setdefault("covering_radius", radius)
+    model = model_of(
         coreset, sources, known, extractor, asdict(settings) | (record or {}), state, radius, datasets, initial, request
     )
     save_model(model, out)
@@ -125,26 +103,45 @@ def train(
     return model
 
 
-def _check_writable(out: Path) -> None:
+def _save(state: Checkpoint, coreset: SequentialCoreset, out: Path, request: str) -> None:
+    state.coreset, watch = coreset.result(), coreset.watched
+    if watch is not None:
+        state.watched, state.watched2 = watch.features, watch.largest2
+    save_checkpoint(state, out, request)
+
+
+def _so_far(state: Checkpoint, coreset: SequentialCoreset) -> str:
+    """The figures beside the bar."""
+    text = f"{state.replacements} replaced, separation {coreset.separation:.4g}"
+    if coreset.watched is None:
+        return text
+    radius = coreset.watched.radius  # of the epoch before, growing as its patches are seen
+    return f"{text}, covering radius {radius:.4g}, factor {_factor(radius, coreset.separation)}"
+
+
+def _tell_epoch(state: Checkpoint) -> None:
+    """The log: what the epoch did, and what it found out about the coreset that it began with."""
+    epoch = state.log[-1]
+    report(event="epoch", epoch=len(state.log), converged=state.converged, **epoch)
+    say(f"epoch {len(state.log)}: {epoch['replacements']} replaced, separation {epoch['separation']:.4g}")
+    if len(state.log) > 1 and "covering_radius" in (before := state.log[-2]):
+        factor = _factor(before["covering_radius"], before["separation"])
+        say(f"after epoch {len(state.log) - 1}: covering radius {before['covering_radius']:.4g}, "
+            f"at most {factor} times the best possible")  # fmt: skip
+
+
+def _factor(radius: float, separation: float) -> str:
+    factor = certified_factor(radius, separation)
+    return "unknown" if factor is None else f"{factor:.3g}"
+
+
+def check_writable(out: Path) -> None:
     """Better now than after the first epoch."""
     try:
         with tempfile.TemporaryFile(dir=make_folder(out.parent)):
             pass
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror or error}") from error
-
-
-def _sources(datasets: Sequence[Dataset], split: str, shard: tuple[int, int], first: int) -> list[_Source]:
-    part, parts = shard
-    samples = [(dataset, sample) for dataset in datasets for sample in dataset.split(split)]
-    chosen = samples[part - 1 :: parts]
-    if not chosen:
-        raise UserError(f"shard {part}/{parts} of {len(samples)} training image(s) is empty; take fewer shards")
-    for dataset, sample in chosen:
-        if any(dataset_class.kind == "defect" for dataset_class in dataset.classes
-               if dataset_class.name in {instance.class_name for instance in sample.instances}):
-            say(f"note: training image {sample.id} of {dataset.name} holds defects; they will count as normal")
-    return [_Source(first + number, dataset, sample) for number, (dataset, sample) in enumerate(chosen)]
 
 
 def _begin(
@@ -165,41 +162,15 @@ def _begin(
     return Checkpoint(coreset=Coreset(initial.features, tags_of(initial.source, initial.position)))
 
 
-def _order(count: int, settings: TrainSettings, epoch: int) -> np.ndarray:
-    if settings.shuffle:
-        return np.random.default_rng((settings.seed, epoch)).permutation(count)
-    return np.arange(count)
-
-
-def _patches(
-    source: _Source, extractor: Extractor, settings: TrainSettings, device: torch.device | str, epoch: int | None
-) -> tuple[torch.Tensor, np.ndarray]:
-    """(N, D) vectors and (N,) tags of the patches inside the region; `epoch` None leaves the image as it is."""
-    image, region = source.dataset.image(source.sample), source.dataset.region(source.sample)
-    if epoch is not None:
-        rng = augmentation_rng(settings.seed, epoch, source.number)
-        if settings.augment:
-            image, region = augment(image, region, rng, AugmentSettings())
-        if settings.border_mask and source.dataset.is_render:
-            image, region = mask_border(image, region, rng)
-    patches = extractor(to_tensor(image, extractor.settings.image_scale, torch.device(device)))[0]
-    cells = (patches.shape[0], patches.shape[1])
-    inside = Grid.of(extractor, image.shape[:2], cells).touched_by(region).reshape(-1)
-    flat = patches.reshape(-1, patches.shape[-1])
-    if inside.all():
-        return flat, pack_tags(source.number, cells)
-    return flat[torch.from_numpy(inside).to(flat.device)], pack_tags(source.number, cells)[inside]
-
-
 def _covering_radius(
-    sources: Sequence[_Source], extractor: Extractor, coreset: SequentialCoreset, device: torch.device | str,
-    interrupt: object,
+    sources: Sequence[Source], extractor: Extractor, coreset: SequentialCoreset, device: torch.device | str,
+    interrupt: object, workers: int,
 ) -> float:
     """Largest distance of a patch of the training images, not augmented, to its nearest vector."""
     radius = 0.0
     with Progress("measuring the coverage", len(sources)) as progress:
-        for source in sources:
-            patches, _ = _patches(source, extractor, TrainSettings(), device, None)
+        for picture in pictures(sources, TrainSettings(), None, workers):
+            patches, _ = patches_of(picture, extractor, device)
             radius = max(radius, coreset.farthest(patches))
             progress.note(f"covering radius {radius:.4g}")
             progress.step()
@@ -208,8 +179,8 @@ def _covering_radius(
     return radius
 
 
-def _model(
-    coreset: SequentialCoreset, sources: Sequence[_Source], known: tuple[tuple[str, str], ...], extractor: Extractor,
+def model_of(
+    coreset: SequentialCoreset, sources: Sequence[Source], known: tuple[tuple[str, str], ...], extractor: Extractor,
     settings: dict, state: Checkpoint, radius: float, datasets: Sequence[Dataset], initial: Model | None,
     request: str,
 ) -> Model:

@@ -61,7 +61,7 @@ def check_values_that_contradict_each_other_wait():
     tree, _ = add_object()
     press("add_stain")
     settings().radius_mm = 17.5
-    assert "reaches beyond the neighbouring cells" in refusal("add_stain")
+    assert "Radius + Noise Amplitude = 18.25 mm reaches beyond the neighbouring cells" in refusal("add_stain")
     assert stain_of(tree).inputs["Radius"].default_value == np.float32(0.002)
     settings().radius_mm = 2.0
     press("remove_stain")

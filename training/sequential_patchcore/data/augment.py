@@ -79,6 +79,12 @@ def augment(
     return image, region
 
 
+def flips_of(rng: np.random.Generator, settings: AugmentSettings) -> tuple[bool, bool]:
+    """Whether `augment` with a generator in the same state flips (up-down, left-right)."""
+    left_right, up_down = (bool(draw < settings.probability) and settings.flip for draw in rng.random(8)[:2])
+    return up_down, left_right
+
+
 def mask_border(
     image: np.ndarray, region: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import torch
 
+from ..errors import UserError
 from ..names import DEFAULT_BACKBONE
 
 
@@ -22,12 +24,20 @@ class ExtractorSettings:
         image_scale: factor on the image's size before the features (area average below 1).
         pool: width in grid cells of the average over neighbouring patches; 2 in the paper.
         unit_maps: scale each feature map's vector to unit length before the maps are put together.
+        layers: names of the feature maps to take; empty: those at strides 8 and 16, of a transformer the last block.
+        normalisation: of the images: "weights" (as the weights were trained), "imagenet", "half" or "none".
+        projection: length of the vectors after a sparse random projection; 0 for none.
+        precision: of the network's arithmetic: "float32", "bfloat16" or "float16"; distances are always float32.
     """
 
     backbone: str = DEFAULT_BACKBONE
     image_scale: float = 1.0
     pool: int = 2
     unit_maps: bool = False
+    layers: tuple[str, ...] = ()
+    normalisation: str = "weights"
+    projection: int = 0
+    precision: str = "float32"
 
 
 class Extractor(Protocol):
@@ -61,15 +71,33 @@ class Extractor(Protocol):
 
 
 def identity(extractor: Extractor) -> dict:
-    """What two models must share for their vectors to be comparable; JSON-ready."""
+    """What two models must share for their vectors to be comparable; JSON-ready.
+
+    Settings that came later are left out at their defaults, so that older models still fit.
+    """
+    settings, default = asdict(extractor.settings), asdict(ExtractorSettings())
+    later = ("normalisation", "projection", "precision")
     return {
-        **asdict(extractor.settings),
+        **{name: value for name, value in settings.items() if name not in later or value != default[name]},
         "dimension": extractor.dimension,
         "stride": extractor.stride,
         "layers": extractor.layers,
         "preprocessing": extractor.preprocessing,
         "weights_fingerprint": extractor.weights_fingerprint,
     }
+
+
+def half_precision(precision: str, device: torch.device) -> AbstractContextManager:
+    """Inside, a network computes in `precision` where that is harmless.
+
+    Raises:
+        UserError: float16 on a CPU, which computes it by emulation, a hundred times slower.
+    """
+    if precision == "float32":
+        return nullcontext()
+    if precision == "float16" and device.type == "cpu":
+        raise UserError("--precision float16 needs a GPU; on a CPU take bfloat16 or float32")
+    return torch.autocast(device.type, dtype={"bfloat16": torch.bfloat16, "float16": torch.float16}[precision])
 
 
 def digest(value: object) -> str:

@@ -1,65 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Patch vectors from a network that was trained on ImageNet: the feature maps at strides 8 and 16 of a timm model."""
-
-import hashlib
-import logging
-import os
-from pathlib import Path
+"""Patch vectors from a convolutional network that was trained on ImageNet: feature maps of a timm model."""
 
 import torch
 from torch.nn import functional
 
 from ..errors import UserError
-from . import torchvision_repair  # noqa: F401  (before timm)
 from .alignment import measure_offsets, resample
-from .base import ExtractorSettings, average_pool
+from .base import ExtractorSettings, average_pool, half_precision
+from .timm_models import feature_network, fingerprint_of, input_statistics, name_of_weights
 
-import timm  # isort: skip
-
-STRIDES = (8, 16)
-
-logging.getLogger("timm").setLevel(logging.ERROR)  # it reports the unused classifier of every weights file
+STRIDES = (8, 16)  # of the maps that are taken unless others are asked for
 
 
 class TimmBackbone:
-    """The paper's feature extractor (section IV): average-pooled maps, upsampled to the finer grid, concatenated.
+    """The paper's feature extractor (section IV): average-pooled maps, upsampled to the finest grid, concatenated.
 
     Args:
-        settings: see `ExtractorSettings`.
+        settings: see `ExtractorSettings`; `layers` are names of timm's maps, by default those at strides 8 and 16.
         weights: "hub" (timm's own, downloaded once), "none" (random, drawn with a fixed seed), or a file that timm
             can load into the model of this name (.pth, .safetensors).
 
     Raises:
-        UserError: unknown model, no feature maps at these strides, no weights to be had, or a file that does not fit.
+        UserError: unknown model, no such feature maps, no weights to be had, or a file that does not fit.
     """
 
     def __init__(self, settings: ExtractorSettings, weights: str = "hub") -> None:
         self.settings = settings
-        network = _create(settings.backbone, weights)
+        network, self._maps = feature_network(settings.backbone, weights, lambda info: _wanted(info, settings))
         info = network.feature_info
-        self._maps = [position for position, step in enumerate(info.reduction()) if step in STRIDES]
-        if [info.reduction()[position] for position in self._maps] != list(STRIDES):
-            raise UserError(
-                f"backbone {settings.backbone} has feature maps at strides {info.reduction()}, needed are 8 and 16; "
-                "choose another (mobilenetv3_large_100, resnet18, wide_resnet50_2, vgg16_bn, ...)"
-            )
         self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        config = network.pretrained_cfg
+        self._strides = [info.reduction()[position] for position in self._maps]
         self.dimension = sum(info.channels()[position] for position in self._maps)
-        self.stride = STRIDES[0]
+        self.stride = self._strides[0]
         self.layers = [info.module_name()[position] for position in self._maps]
-        self.preprocessing = {"mean": list(config["mean"]), "std": list(config["std"])}
-        self.weights = {"hub": "hub", "none": "random"}.get(weights, Path(weights).name)
-        self.weights_fingerprint = _fingerprint(network)
+        self.preprocessing = input_statistics(network, settings.normalisation)
+        self.weights = name_of_weights(weights)
+        self.weights_fingerprint = fingerprint_of(network)
         self.to(torch.device("cpu"))
         # The average over an even number of cells looks half a cell further on.
         further = 0.5 if settings.pool % 2 == 0 else 0.0
-        fine, coarse = (
-            offset + further * stride
-            for offset, stride in zip(measure_offsets(self._maps_of, STRIDES), STRIDES, strict=True)
-        )
-        self.offset = fine
-        self._first_in_coarse = (fine - coarse) / STRIDES[1]  # where the first fine cell looks, in coarse cells
+        measured = measure_offsets(lambda images: self._maps_of(images, "float32"), self._strides)
+        offsets = [offset + further * stride for offset, stride in zip(measured, self._strides, strict=True)]
+        self.offset = offsets[0]
+        self._whole = self._drops_part_of_a_cell()
+        # Where the first cell of the finest map looks, in cells of each map.
+        self._starts = [(self.offset - offset) / stride for offset, stride in zip(offsets, self._strides, strict=True)]
 
     def to(self, device: torch.device) -> "TimmBackbone":
         self.network.to(device)
@@ -68,89 +53,49 @@ class TimmBackbone:
         )
         return self
 
-    def _maps_of(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """(B, 3, H, W) RGB in [0, 1] to the maps at strides 8 and 16."""
+    @torch.inference_mode()
+    def _drops_part_of_a_cell(self) -> bool:
+        """VGG's pooling drops the pixels behind the last whole cell, where the others begin one more."""
+        side = 2 * self._strides[-1] + 1
+        return self._maps_of(torch.zeros(1, 3, side, side), "float32")[-1].shape[-1] < 3
+
+    def _maps_of(self, images: torch.Tensor, precision: str) -> list[torch.Tensor]:
+        """(B, 3, H, W) RGB in [0, 1] to the maps, the finest first."""
         images = ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
-        maps = self.network(images)
-        return [maps[position] for position in self._maps]
+        with half_precision(precision, images.device):
+            maps = self.network(images)
+        return [maps[position].float() for position in self._maps]
 
     @torch.inference_mode()
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        fine, coarse = (average_pool(maps, self.settings.pool) for maps in self._maps_of(images))
-        coarse = resample(coarse, fine.shape[-2:], STRIDES[0] / STRIDES[1], self._first_in_coarse)
-        if self.settings.unit_maps:
-            fine, coarse = functional.normalize(fine, dim=1), functional.normalize(coarse, dim=1)
-        return torch.cat([fine, coarse], 1).permute(0, 2, 3, 1).contiguous()
+        parts = []
+        height, width = images.shape[-2:]
+        if self._whole:
+            coarse = self._strides[-1]
+            images = functional.pad(images, (0, -width % coarse, 0, -height % coarse), mode="replicate")
+        maps_of_image = self._maps_of(images, self.settings.precision)
+        for maps, stride, start in zip(maps_of_image, self._strides, self._starts, strict=True):
+            pooled = average_pool(maps, self.settings.pool)
+            if parts:
+                pooled = resample(pooled, parts[0].shape[-2:], self.stride / stride, start)
+            parts.append(functional.normalize(pooled, dim=1) if self.settings.unit_maps else pooled)
+        cells = torch.cat(parts, 1)[..., : -(-height // self.stride), : -(-width // self.stride)]
+        return cells.permute(0, 2, 3, 1).contiguous()
 
 
-def _create(name: str, weights: str) -> torch.nn.Module:
-    if not timm.is_model(name):
-        near = ", ".join(timm.list_models(f"*{name.split('_')[0]}*")[:5])
-        raise UserError(
-            f"unknown backbone {name!r}: expected 'filters' or a timm model" + (f", such as {near}" if near else "")
-        )
-    try:
-        # A model names its maps by position; those beyond stride 16 are never computed when the list ends there.
-        reductions = _with_random_weights(name, {}).feature_info.reduction()
-        keep = tuple(position for position, step in enumerate(reductions) if step <= STRIDES[-1])
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise UserError(f"backbone {name} gives no feature maps ({error}); choose another") from error
-    if weights == "none":
-        return _with_random_weights(name, {"out_indices": keep})
-    if weights == "hub":
-        return _from_hub(name, keep)
-    return _from_file(name, keep, Path(weights))
-
-
-def _with_random_weights(name: str, options: dict) -> torch.nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return timm.create_model(name, pretrained=False, features_only=True, **options)
-
-
-def _from_hub(name: str, keep: tuple[int, ...]) -> torch.nn.Module:
-    try:
-        return timm.create_model(name, pretrained=True, features_only=True, out_indices=keep)
-    except (OSError, RuntimeError) as error:  # huggingface_hub's errors are OSErrors, a missing entry a RuntimeError
-        raise UserError(
-            f"no weights for {name}: the hub could not be reached and nothing is cached ({type(error).__name__}); "
-            "give a file with --weights FILE, or take --backbone filters, which needs none"
-        ) from error
-
-
-def _from_file(name: str, keep: tuple[int, ...], file: Path) -> torch.nn.Module:
-    if not file.is_file():
-        raise UserError(f"no weights file at {file}; expected .safetensors or .pth for the timm model {name}")
-    try:
-        # timm ignores keys that a file lacks, so the names are compared here. The file may hold the whole classifier.
-        state = timm.models.load_state_dict(str(file), device="cpu", weights_only=True)
-        whole = timm.create_model(name, pretrained=False)
-        missing, _ = whole.load_state_dict(_fitting(state, whole), strict=False)
-        missing = [key for key in missing if not key.endswith("num_batches_tracked")]
-        needed = [key for key in missing if not key.startswith(("classifier", "fc.", "head"))]
-        if needed:
-            raise UserError(f"{file} does not fit {name}: {len(needed)} of its weights are absent, such as {needed[0]}")
-        overlay = {"file": os.fspath(file)}
-        return timm.create_model(
-            name, pretrained=True, features_only=True, out_indices=keep, pretrained_cfg_overlay=overlay
-        )
-    except UserError:
-        raise
-    except Exception as error:  # a damaged file raises whatever its reader's depths raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{file} could not be loaded as weights of {name}: {reason}") from error
-
-
-def _fitting(state: dict, model: torch.nn.Module) -> dict:
-    """The entries whose name and shape the model has."""
-    own = model.state_dict()
-    return {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
-
-
-def _fingerprint(network: torch.nn.Module) -> str:
-    state = network.state_dict()
-    sha = hashlib.sha256()
-    for key in sorted(state):
-        sha.update(key.encode())
-        sha.update(state[key].cpu().contiguous().numpy().tobytes())
-    return sha.hexdigest()[:16]
+def _wanted(info: object, settings: ExtractorSettings) -> list[int]:
+    """Positions of the feature maps to take, finest first."""
+    reductions, names = info.reduction(), info.module_name()
+    if not settings.layers:
+        chosen = [position for position, step in enumerate(reductions) if step in STRIDES]
+        if [reductions[position] for position in chosen] != list(STRIDES):
+            raise UserError(
+                f"backbone {settings.backbone} has feature maps at strides {reductions}, needed are 8 and 16; name "
+                f"others with --layers (of {', '.join(names)}), or choose another, such as mobilenetv3_large_100"
+            )
+        return chosen
+    unknown = [name for name in settings.layers if name not in names]
+    if unknown:
+        strides = ", ".join(f"{name} (stride {step})" for name, step in zip(names, reductions, strict=True))
+        raise UserError(f"backbone {settings.backbone} has no feature map {unknown[0]!r}; it has {strides}")
+    return sorted({names.index(name) for name in settings.layers}, key=lambda position: reductions[position])

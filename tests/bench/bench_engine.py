@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The coreset engine against its limits, the naive loop and other implementations; writes docs/benchmarks.md.
+
+    make bench-engine [ARGS="--full | --sizes 80000,300000 | --data DIR --weights FILE --backbone NAME"]
+
+Everything runs on one thread, each measurement of time and memory in a process of its own. Peers are installed by make
+into `.venv-peers`; without it their columns stay empty. Greedy peers are measured over a few steps and extrapolated.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from bench_coreset import slow_against_chunked
+from engine_coverage import rows, streams
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+PEERS = ROOT / ".venv-peers" / "bin" / "python"
+SIZE, DIMENSION = 2048, 152
+IMAGE_PATCHES = 78_642  # of 2448 x 2050 with MobileNetV3-Large
+STEPS = {"anomalib": (4, 12), "greedy": (8, 40)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="1 million patches beside the peers, 10 million alone")
+    parser.add_argument("--sizes", help="numbers of patches, instead of 80000 (--full: 80000,300000,1000000,10000000)")
+    parser.add_argument("--data", help="data set for the coverage on real images, with --weights and --backbone")
+    parser.add_argument("--weights", default="none")
+    parser.add_argument("--backbone", default="mobilenetv3_large_100")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    sizes = [80_000, 300_000, 1_000_000, 10_000_000] if chosen.full else [80_000]
+    if chosen.sizes:
+        sizes = [int(float(size)) for size in chosen.sizes.split(",")]
+    parts = [heading(chosen)]
+    inference = worker("inference", backbone="mobilenetv3_large_100", size=SIZE,
+                       png=os.path.join(tempfile.mkdtemp(), "a.png"))  # fmt: skip
+    for part in (lambda: update_part(inference), lambda: peers_part(sizes), lambda: coverage_part(chosen), naive_part,
+                 lambda: inference_part(inference)):  # fmt: skip
+        parts.append(part())
+        print(parts[-1], flush=True)
+    beside = chosen.out.with_suffix(".part")
+    beside.write_text("\n\n".join(parts) + f"\n\nLoad average at the end: {load()}.\n", encoding="utf-8")
+    os.replace(beside, chosen.out)
+    print(f"written: {chosen.out}")
+
+
+def heading(chosen: argparse.Namespace) -> str:
+    given = " ".join(sys.argv[1:])
+    command = "make bench-engine" + (f' ARGS="{given}"' if given else "")
+    for place in (chosen.data, chosen.weights):
+        if place not in (None, "none"):
+            command = command.replace(place, Path(place).name)
+    return f"""# Benchmarks of the coreset engine
+
+Written by `{command}` on {time.strftime("%Y-%m-%d")}; do not edit. Machine: {processor()}, {os.cpu_count()} cores,
+{memory()} GiB, no GPU (the CUDA path has no figures); torch {torch.__version__}, one thread. Load average at the start:
+{load()}; above the number of cores, the seconds are those of a machine shared with other work, and only ratios within a
+row, measured in turns or one after the other, mean anything. Coreset {SIZE}, vectors of {DIMENSION} numbers from 50
+clusters with a falling spectrum, unless said otherwise."""
+
+
+def update_part(inference: dict) -> str:
+    lines = [
+        "## 1. The update and its limit", "",
+        "Bare: `addmm` and row minimum over the same chunks. Quiet: a pass that replaces nothing, covering radius",
+        "included. The shares are of MobileNetV3-Large's feature time for an image of 2448 x 2050 "
+        f"({inference['features, float32']:.2f} s).", "",
+        "| eviction | bare, s per image | quiet, s per image | quiet / bare | µs per replacement "
+        "| quiet epoch / features | first epoch / features | epochs to convergence |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    count = 100_000
+    for eviction in ("lower-index", "seeded-random"):
+        found = worker("update", patches=count, dimension=DIMENSION, size=SIZE, eviction=eviction, rounds=5)
+        image = IMAGE_PATCHES / count
+        features = inference["features, float32"]
+        lines.append(
+            f"| {eviction} | {found['bare'] * image:.2f} | {found['quiet'] * image:.2f} | {found['ratio']:.2f} "
+            f"| {found['us']:.0f} | {found['quiet'] * image / features:.0%} "
+            f"| {found['first'] * image / features:.0%} | {found['epochs']} |"
+        )
+    lines += ["", f"The first epoch is one over {count} patches, little more than one image, in which "
+              f"{found['replaced']} are replaced; over more images the share falls."]  # fmt: skip
+    return "\n".join(lines)
+
+
+def peers_part(sizes: list[int]) -> str:
+    few, more = STEPS["anomalib"]
+    lines = [
+        "## 2. Against implementations that hold every patch", "",
+        "Ours: five epochs, patches made anew in each and not timed. The others: one pass, greedy k-center. Theirs are",
+        f"extrapolated to {SIZE} steps from runs of {few} and {more} steps (anomalib) and",
+        f"of {STEPS['greedy'][0]} and {STEPS['greedy'][1]} (this project's `--coreset greedy`, an exact greedy by one",
+        "matrix-vector product a step). Memory: peak above the process's base, N x D included.", "",
+        "| patches | ours, s (epoch 1; later ones) | ours, MiB | anomalib, s | anomalib, MiB | greedy, s | greedy, MiB "
+        "| anomalib / ours: time, memory | greedy / ours: time, memory |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for count in sizes:
+        common = {"patches": count, "dimension": DIMENSION, "size": SIZE}
+        own = worker("ours", **common, epochs=5)
+        epochs = ", ".join(f"{epoch['seconds']:.1f}" for epoch in own["epochs"])
+        cells = [f"{count:,}", f"{own['seconds']:.1f} ({epochs})", mib(own["bytes"])]
+        ratios = []
+        for kind, python in (("anomalib", PEERS), ("greedy", Path(sys.executable))):
+            if count > 2_000_000 or not python.exists():
+                cells += ["-", "-"]
+                ratios.append("-")
+                continue
+            other = worker(kind, python, **common, steps=STEPS[kind])
+            cells += [f"{other['seconds']:.0f}", mib(other["bytes"])]
+            ratios.append(f"{other['seconds'] / own['seconds']:.1f}, {other['bytes'] / own['bytes']:.1f}")
+        lines.append("| " + " | ".join(cells + ratios) + " |")
+        print(lines[-1], flush=True)
+    return "\n".join(lines)
+
+
+def coverage_part(chosen: argparse.Namespace) -> str:
+    lines = [
+        "## 3. Coverage", "",
+        "Covering radius over that of offline greedy k-center, 20,000 vectors of 40 numbers, coreset 256 (real images:",
+        "30 training images, coreset 1024).", "",
+        "| stream | eviction | 1 epoch | 2 | 5 | at the end | epochs | certificate held |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    every = [(name, patches, 256) for name, patches in streams(20_000)]
+    if chosen.data:
+        every.insert(0, (f"{Path(chosen.data).name}, {chosen.backbone}", real_patches(chosen), 1024))
+    for name, patches, size in every:
+        for row in rows(name, patches, size):
+            lines.append(
+                f"| {row['stream']} | {row['eviction']} | {row['after 1']:.3f} | {row['after 2']:.3f} "
+                f"| {row['after 5']:.3f} | {row['end']:.3f} "
+                f"| {row['epochs']}{'' if row['converged'] else ', not converged'} | {'yes' if row['held'] else 'NO'} |"
+            )
+    return "\n".join(lines)
+
+
+def real_patches(chosen: argparse.Namespace, images: int = 30, scale: float = 0.34) -> torch.Tensor:
+    from sequential_patchcore.data.dataset import open_dataset
+    from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
+
+    data = open_dataset(chosen.data)
+    extractor = build_extractor(ExtractorSettings(chosen.backbone, scale), chosen.weights)
+    tensors = (to_tensor(data.image(each), scale, torch.device("cpu")) for each in data.split("train")[:images])
+    return torch.cat([extractor(tensor)[0].reshape(-1, extractor.dimension) for tensor in tensors])
+
+
+def naive_part() -> str:
+    text = "The rule patch by patch in NumPy, against the chunked form: "
+    return f"## 4. The naive loop\n\n{text}{slow_against_chunked()}"
+
+
+def inference_part(found: dict) -> str:
+    stages = ("decode", "features, float32", "features, bfloat16", "distances", "map")
+    whole = sum(found[stage] for stage in stages if stage != "features, bfloat16")
+    lines = ["## 5. Inference at 2448 x 2050", "",
+             "One image, MobileNetV3-Large with random weights, no tiling; the best of three.", "",
+             "| stage | seconds |", "|---|---|"]  # fmt: skip
+    lines += [f"| {stage} | {found[stage]:.3f} |" for stage in stages]
+    lines += [f"| bare matrix product of the distances | {found['bare product']:.3f} |"]
+    tail = f"{1 / whole:.2f} images a second in all; distances over their matrix product: "
+    tail += f"{found['distances'] / found['bare product']:.2f}."
+    if PEERS.exists():
+        common = {"patches": found["patches"], "dimension": DIMENSION, "size": SIZE}
+        other = worker("neighbours", PEERS, **common)
+        lines += [f"| anomalib's `nearest_neighbors` on as many vectors | {other['seconds']:.3f} |"]
+        tail += (f" anomalib's distances take {other['seconds'] / found['distances']:.1f} times as long and "
+                 f"{mib(other['bytes'])} MiB at the peak.")  # fmt: skip
+    return "\n".join([*lines, "", tail])
+
+
+def worker(kind: str, python: Path = Path(sys.executable), **job: object) -> dict:
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "OMP_NUM_THREADS": "1"}
+    command = [str(python), str(HERE / "engine_worker.py"), kind, json.dumps(job)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    for line in done.stdout.splitlines():
+        if line.startswith("RESULT "):
+            return json.loads(line.removeprefix("RESULT "))
+    sys.exit(f"the measurement {kind} {job} failed:\n{done.stderr[-3000:]}")
+
+
+def processor() -> str:
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def memory() -> int:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+
+
+def load() -> str:
+    return f"{os.getloadavg()[0]:.1f}"
+
+
+def mib(count: float) -> str:
+    return f"{count / 2**20:.0f}"
+
+
+if __name__ == "__main__":
+    main()

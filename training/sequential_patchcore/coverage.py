@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The covering radius: the largest distance of a patch to its nearest vector, exactly, for little more than it costs
+to show the patches to the coreset anyway."""
+
+import numpy as np
+import torch
+
+from .screen import Screen
+from .walk import farthest_rows
+
+
+def farthest2(patches: torch.Tensor, screen: Screen, features: np.ndarray, largest2: float = 0.0) -> float:
+    """The largest squared distance of a chunk of patches to its nearest vector, or `largest2` if that is larger.
+
+    Args:
+        patches: (B, D) float32 on the screen's device, B at most the screen's chunk.
+        screen: of `features`.
+        features: (K, D) float32.
+    """
+    products, norms2 = screen.products(patches)
+    slack = screen.slack(norms2)
+    upper = products.amin(1).double() + norms2 + slack
+    rows = torch.nonzero(upper > largest2).flatten()
+    if len(rows):
+        rows = rows[torch.argsort(upper[rows], descending=True)]
+        largest2 = farthest_rows(
+            patches[rows].cpu().numpy(), products[rows].cpu().numpy(), slack[rows].cpu().numpy(),
+            upper[rows].cpu().numpy(), features, largest2,
+        )
+    return float(largest2)
+
+
+class Watch:
+    """The covering radius of a coreset as it stood when the watch began, while the coreset goes on changing.
+
+    Nearly all vectors stay from one epoch to the next, and the products with them are at hand: the least over the
+    vectors that are still the same bounds the wanted distance from above. Only a patch whose bound exceeds the largest
+    distance so far is compared with the old coreset.
+
+    Args:
+        features: (K, D) float32, the coreset as it stood.
+        current: (K, D) float32, as it stands now; another array only where a run goes on from a checkpoint.
+        largest2: the largest squared distance found so far.
+    """
+
+    def __init__(self, features: np.ndarray, chunk_size: int, current: np.ndarray, largest2: float = 0.0) -> None:
+        self.features = features
+        self.largest2 = largest2
+        self._chunk_size = chunk_size
+        self._changed = (features != current).any(1)
+        self._screen: Screen | None = None
+
+    @property
+    def radius(self) -> float:
+        return float(np.sqrt(self.largest2))
+
+    def changed(self, rows: np.ndarray) -> None:
+        """These rows of the coreset were replaced."""
+        self._changed[rows] = True
+
+    def see(self, patches: torch.Tensor, products: torch.Tensor, least: torch.Tensor, offset: torch.Tensor) -> None:
+        """The next chunk of the stream.
+
+        Args:
+            patches: (B, D) float32.
+            products: (B, K) from the screen of the coreset as it stands; the same afterwards.
+            least: (B,) the row minima of `products`.
+            offset: (B,) float64, each patch's squared norm plus the bound on the error of its products.
+        """
+        columns = torch.from_numpy(np.flatnonzero(self._changed)).to(products.device)
+        if len(columns):
+            kept = products[:, columns]
+            products[:, columns] = torch.inf
+            least = products.amin(1)
+            products[:, columns] = kept
+        rows = torch.nonzero(least.double() + offset > self.largest2).flatten()
+        if len(rows):
+            if self._screen is None or self._screen.device != patches.device:
+                self._screen = Screen(self.features, patches.device, self._chunk_size)
+            self.largest2 = farthest2(patches[rows], self._screen, self.features, self.largest2)

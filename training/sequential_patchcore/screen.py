@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Approximate distances of many vectors at once, with a proven bound on how far they are off."""
+
+import numpy as np
+import torch
+
+UNIT_ROUNDOFF = 2.0**-24  # of float32
+UNDERFLOW = 2.0**-125  # more than a float32 operation loses where its result is too small for a full-length fraction
+
+
+class Screen:
+    """Approximate squared distances of a chunk to the coreset by one matrix product, with a bound on their error."""
+
+    def __init__(self, features: np.ndarray, device: torch.device, chunk_size: int) -> None:
+        self.device = device
+        # |a|² + |b|² - 2ab loses digits when the vectors share a large mean; any fixed centre serves.
+        self.centre = torch.from_numpy(features.mean(0, dtype=np.float64).astype(np.float32)).to(device)
+        self.vectors = torch.from_numpy(features).to(device) - self.centre
+        self.norms2 = self.vectors.square().sum(1)
+        self.radius = float(self.norms2.max().sqrt())
+        self._out = torch.empty(chunk_size, len(features), device=device)
+
+    def products(self, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, D) patches to (B, K) approximate squared distances less the patch's own squared norm, and that (B,) norm.
+
+        The norm is left out since the row minimum does not need it: one pass less over B x K numbers.
+        """
+        patches = patches - self.centre
+        out = self._out[: len(patches)]
+        torch.addmm(self.norms2, patches, self.vectors.T, alpha=-2, out=out)
+        return out, patches.square().sum(1)
+
+    def slack(self, norms2: torch.Tensor) -> torch.Tensor:
+        """(B,) float64: `products + norms2` errs in each row by at most this.
+
+        In any order of summation a float32 dot product of length D errs by at most gamma_D |a||b| with
+        gamma_n = n u / (1 - n u) (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); the two squared
+        norms, the centring and the three additions add a few u more, all of it relative to (|a| + |b|)². Squares of
+        very small numbers lose all their digits; what each of the 3 D products loses is added.
+        """
+        terms = self.vectors.shape[1] + 12
+        gamma = terms * UNIT_ROUNDOFF / (1 - terms * UNIT_ROUNDOFF)
+        return gamma * (norms2.double().sqrt() + self.radius).square() + 4 * terms * UNDERFLOW
+
+    def refresh(self, features: np.ndarray, rows: np.ndarray) -> None:
+        """Take over changed rows of the coreset."""
+        where = torch.from_numpy(rows).to(self.device)
+        vectors = torch.from_numpy(features[rows]).to(self.device) - self.centre
+        self.vectors[where] = vectors
+        norms2 = vectors.square().sum(1)
+        self.norms2[where] = norms2
+        self.radius = max(self.radius, float(norms2.max().sqrt()))
