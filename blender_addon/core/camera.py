@@ -4,6 +4,7 @@
 import math
 from dataclasses import dataclass
 
+from .errors import UserError
 from .parameter import parameter
 
 _PHOTON_J_M = 1.98644586e-25
@@ -24,6 +25,11 @@ class Camera:
     quantum_efficiency: float = parameter(0.6, 0.01, 1.0, "electrons per photon")
     full_well_e: float = parameter(10700.0, 100.0, 1e6, "electrons at which a pixel is full; EMVA 1288 for the IMX250")
     wavelength_nm: float = parameter(550.0, 300.0, 1100.0, "wavelength that photons are counted at")
+
+    def __post_init__(self) -> None:
+        if self.focal_length_mm >= self.distance_mm:
+            raise UserError(f"camera: the focal length (focal_length_mm = {self.focal_length_mm:g}) must be smaller "
+                            f"than the distance to the plate (distance_mm = {self.distance_mm:g})")  # fmt: skip
 
     @property
     def image_distance_mm(self) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .errors import UserError
 from .parameter import parameter
 
 VARIANTS = ("as_built", "rot90", "x2")
@@ -42,6 +43,11 @@ class RingLight:
     ambient: float = parameter(0.01, 0.0, 1.0, "radiance of the surroundings as a share of the light's")
     segments: tuple[float, ...] = (1.0,) * SEGMENTS
     """Brightness of each segment over the nominal one; drawn within `segment_spread`, 0 where it is dead."""
+
+    def __post_init__(self) -> None:
+        if self.inner_radius_mm >= self.outer_radius_mm:
+            raise UserError(f"light: the inner radius (inner_radius_mm = {self.inner_radius_mm:g}) must be smaller "
+                            f"than the outer radius (outer_radius_mm = {self.outer_radius_mm:g})")  # fmt: skip
 
     @property
     def size_factor(self) -> float:

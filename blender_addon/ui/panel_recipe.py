@@ -21,14 +21,7 @@ def sample_of(settings, stained: bool) -> Sample:
     Raises:
         UserError: the settings contradict each other.
     """
-    try:
-        sample = draw_sample(scene_recipe(settings), 0)
-        if sample.camera.image_distance_mm <= 0:
-            raise ZeroDivisionError
-    except ZeroDivisionError as error:
-        raise UserError("camera: the focal length must be smaller than the distance to the plate") from error
-    if sample.light.inner_radius_mm >= sample.light.outer_radius_mm:
-        raise UserError("light: the inner radius must be smaller than the outer radius")
+    sample = draw_sample(scene_recipe(settings), 0)
     return replace(sample, stain=stain_parameters(settings) if stained else None)
 
 

@@ -7,9 +7,7 @@ from ..core.camera import Camera
 from ..core.plate import Plate, Surface
 from ..core.ring_light import RingLight
 from ..core.sensor import Sensor
-from ..core.stain_parameters import FIELDS
 from . import inspection_scene, mask_preview, operators, panel_recipe, render_operators
-from .declared import plain
 from .panel_parts import draw_progress, draw_section, draw_stain_fields, field, stain_fields, warn
 from .preset_menu import draw_presets
 from .properties import CENTRE, GRID, RENDER_NAMES, is_used, settings_of
@@ -64,7 +62,6 @@ class StainPanel(_Panel, bpy.types.Panel):
         shown = mask_preview.is_shown(material)
         row.operator(operators.ShowMask.bl_idname, text="Mask", icon="IMAGE_ALPHA", depress=shown)
         warn(layout, context, operators.why_not_stain(context) or _osl_note(context, settings))
-        warn(layout, context, _film_note(settings), icon="INFO")
         draw_stain_fields(layout, context, settings, stain_fields("stain"))
         row = layout.row(align=True)
         row.label(text="Backend")
@@ -186,16 +183,6 @@ class DatasetPanel(_ClosedPanel, bpy.types.Panel):
         warn(layout, context, panel_recipe.dataset_problem(settings_of(context.scene)))
         layout.operator(render_operators.RenderDataset.bl_idname, icon="RENDER_ANIMATION")
         layout.operator(render_operators.ExportRecipe.bl_idname, icon="EXPORT")
-
-
-def _film_note(settings) -> str:
-    """A Bump node makes Cycles compute the stain three times, which with everything on is more than it can hold."""
-    others = [each for each in FIELDS if each.group != "stain" and is_used(each.name, settings)]
-    changed = [each for each in others if each.default not in (None, plain(getattr(settings, each.name)))]
-    names = {each.name for each in changed} - {"seed", "cell_size_mm", "film_height_um", "roughness_change"}
-    if settings.backend == "osl" or settings.film_height_um == 0 or not names:
-        return ""
-    return "Should the surface turn black: a film beside many other effects is too much for Cycles' nodes. Use OSL"
 
 
 def _osl_note(context, settings) -> str:

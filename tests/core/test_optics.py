@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from blender_addon.core.camera import Camera
+from blender_addon.core.errors import UserError
 from blender_addon.core.plate import Plate
 from blender_addon.core.ring_light import RingLight
 from blender_addon.core.sensor import Sensor, blur, expose, vignette
@@ -15,6 +16,13 @@ def test_field_of_view_of_the_inspection_camera():
     assert camera.field_mm == pytest.approx((92.9, 77.8), abs=0.05)
     assert camera.object_pixel_um == pytest.approx(37.95)
     assert camera.scaled(25.0) == (612, 512)
+
+
+def test_what_cannot_be_built_is_refused():
+    with pytest.raises(UserError, match="focal_length_mm = 300"):
+        Camera(focal_length_mm=300.0)
+    with pytest.raises(UserError, match="inner_radius_mm = 66"):
+        RingLight(inner_radius_mm=66.0)
 
 
 def test_exposure_by_the_camera_equation():
