@@ -40,6 +40,9 @@ from .stain_parameters import ShaderValues, StainParameters
 RIM_HALF = np.float32(2.0 ** (1.0 / 7.0) - 1.0)
 """k: (1 + k)^-7 is a half, so that the rim's width is where it has faded to a half."""
 
+NONE_NEAR = np.float32(1e8)
+"""Metres: at or beyond this distance no neighbouring cell holds a stain, and there is no radius to speak of."""
+
 DEPOSIT_SHIFT = (113.0, 47.0, 71.0)
 """Lattice cells between the noise of the outline and that of the deposit, so that they differ at equal frequencies."""
 
@@ -55,7 +58,7 @@ class StainField:
     inside: np.ndarray
     """bool: the mask."""
     distance: np.ndarray
-    """d, to the centre of the stain that the point belongs to or is nearest to."""
+    """d, to the centre of the stain that the point belongs to or is nearest to; 1e9 where no cell near has one."""
     boundary: np.ndarray
     """r', the outline's radius there; may be negative, where there is no stain."""
     normalised_distance: np.ndarray
@@ -69,7 +72,7 @@ class StainField:
     instance_hash: np.ndarray
     """One value in [0, 1] per stain, 0 outside."""
     cell: np.ndarray
-    """int32 (N, 3): the cell of the nearest centre; zeros for one given centre."""
+    """int32 (N, 3): the cell of the nearest centre; zeros for one given centre and where no cell near has one."""
 
 
 def stain_field(points: np.ndarray, parameters: StainParameters, neighbours: int = 27) -> StainField:
@@ -79,9 +82,14 @@ def stain_field(points: np.ndarray, parameters: StainParameters, neighbours: int
     nothing) are outside, at distance inf. ``neighbours=8`` is faster and equal inside the stains where
     ``parameters.neighbours`` says so. Memory beyond the result is bounded, however many points there are.
     """
-    points = np.asarray(points, dtype=np.float32)
+    try:
+        points = np.asarray(points, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"stain: expected points as numbers of shape (N, 3) in metres: {error}") from error
     if points.ndim != 2 or points.shape[1] != 3:
         raise UserError(f"stain: expected points of shape (N, 3) in metres, got {points.shape}")
+    if neighbours not in (8, 27):
+        raise UserError(f"stain: expected a search of 8 or 27 cells, got {neighbours!r}")
     values = parameters.in_metres()
     _check_extent(points, values)
 
@@ -107,9 +115,10 @@ def _evaluate(p: np.ndarray, v: ShaderValues, neighbours: int) -> StainField:
             handicap=lambda cells: larger_radius(cells, v),
             present=None if v.density >= 1.0 else lambda cells: stain_is_present(cells, v),
         )  # fmt: skip
-        larger = larger_radius(cell, v)
+        larger = np.where(excess < NONE_NEAR, larger_radius(cell, v), np.float32(0.0))
         d, r = excess + larger, v.radius + larger
         strength, decay = _ONE, v.decay
+        cell[excess >= NONE_NEAR] = 0.0
         if v.intensity_spread or v.decay_spread:
             strength = _ONE + _centred(_draws(cell, v)[..., 1]) * v.intensity_spread
             draw = white_noise_value(cell, v.seed + np.float32(3.0))

@@ -12,7 +12,8 @@ from .errors import UserError
 from .noise import STRICT_BOUND
 
 SEED_LIMIT = 2**24
-"""Seeds are whole numbers below this: float32, the only number type of the node group, counts exactly up to here."""
+"""Seeds are whole numbers below this: float32, the only number type of the node group, counts exactly up to here.
+(For the last three, further draws, which use up to seed + 3, round onto one another, in all implementations alike.)"""
 
 PORTABLE_SEED_LIMIT = 100_000
 """Draw seeds below this: in newer Blenders the Noise Texture node repeats every 100,000 units on each axis."""
@@ -135,6 +136,9 @@ class StainParameters:
                 object.__setattr__(self, field.name, _number(field, value))
         if (self.cell_size_mm is None) == (self.centre_mm is None):
             raise UserError("stain: give either cell_size_mm (a grid of stains) or centre_mm (one stain), not both")
+        spread = [name for name in GRID_ONLY[1:] if getattr(self, name) != _BY_NAME[name].default]
+        if self.centre_mm is not None and spread:
+            raise UserError(f"stain: {spread[0]} tells the stains of a grid apart; one stain at centre_mm has none")
         if self.cell_size_mm is not None and self.reach_mm > self.cell_size_mm * (1 + 1e-9):
             raise UserError(
                 f"stain: {self._reach_in_words()} = {self.reach_mm:g} mm reaches beyond the neighbouring cells "
@@ -217,12 +221,17 @@ def _in_blender_units(field: Field, value):
     return np.float32(value * UNIT_SCALE[field.unit])
 
 
+def _short(value) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def _number(field: Field, value) -> float:
     low, high = field.hard
     real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
-    if not real or not math.isfinite(value) or not low <= value <= high:
+    if not real or not low <= value <= high:  # not a number is not within any bounds
         unit = f" {field.unit}" if field.unit else ""
-        raise UserError(f"stain: {field.name} must be a number from {low:g} to {high:g}{unit}, got {value!r}")
+        raise UserError(f"stain: {field.name} must be a number from {low:g} to {high:g}{unit}, got {_short(value)}")
     return float(value)
 
 
@@ -230,12 +239,13 @@ def _whole_number(field: Field, value) -> int:
     low, high = field.hard
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
     if not whole or not low <= value <= high:
-        raise UserError(f"stain: {field.name} must be a whole number from {low} to {high}, got {value!r}")
+        raise UserError(f"stain: {field.name} must be a whole number from {low} to {high}, got {_short(value)}")
     return int(value)
 
 
 def _point(field: Field, value) -> tuple[float, float, float]:
-    if not isinstance(value, list | tuple | np.ndarray) or len(value) != 3:
-        raise UserError(f"stain: {field.name} must be three numbers (x, y, z) in mm, got {value!r}")
-    x, y, z = (_number(field, component) for component in value)
+    point = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(point, list | tuple) or len(point) != 3:
+        raise UserError(f"stain: {field.name} must be three numbers (x, y, z) in mm, got {_short(value)}")
+    x, y, z = (_number(field, component) for component in point)
     return x, y, z

@@ -10,7 +10,7 @@ from .noise import STRICT_BOUND
 from .stain import larger_radius, stain_is_present, stretched_length
 from .stain_parameters import StainParameters
 
-_FINEST_TILES = 8
+_FINEST_TILES = 16
 """Tiles along a stain's smallest diameter worth looking at: a finer map would not exclude much more."""
 
 

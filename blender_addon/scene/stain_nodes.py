@@ -5,14 +5,14 @@ import bpy
 
 from ..core.errors import UserError
 from ..core.grid import FAR, NEIGHBOURS_8, NEIGHBOURS_27
-from ..core.stain import DEPOSIT_SHIFT, RIM_HALF
+from ..core.stain import DEPOSIT_SHIFT, NONE_NEAR, RIM_HALF
 from ..core.stain_parameters import StainParameters
 from . import compat, stain_osl, stain_sockets
 from .compat import SocketSpec
 from .nodes import Formula, Value
 from .stain_sockets import BACKENDS, VECTOR, set_stain_values
 
-VERSION = 4  # raise it when the nodes below change, so that groups in old files are rebuilt
+VERSION = 5  # raise it when the nodes below change, so that groups in old files are rebuilt
 STAMP = "surface_impurities_version"
 _VARIANTS = {27: "27 cells", 8: "8 cells", 0: "one centre"}
 
@@ -76,7 +76,8 @@ def _fill_group(tree, neighbours: int) -> None:
         excess, cell = _nearest_centre(f, neighbours)
         with f.frame("This stain: its own radius, strength and decay"):
             draws = _hash(f, cell, f.input("Seed") + 2.0, "Color")
-            larger = (_centred(_part(f, draws, 0)) * (f.input("Radius") * f.input("Radius Spread"))).named("dr")
+            larger = _centred(_part(f, draws, 0)) * (f.input("Radius") * f.input("Radius Spread"))
+            larger = (larger * (excess < float(NONE_NEAR))).named("dr, if any stain is near")
             d = (excess + larger).named("d")
             strength = (_centred(_part(f, draws, 1)) * f.input("Intensity Spread") + 1.0).named("strength")
             draw = _hash(f, cell, f.input("Seed") + 3.0, "Value")

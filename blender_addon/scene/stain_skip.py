@@ -12,9 +12,12 @@ from ..core.plate import Plate
 from ..core.stain_parameters import StainParameters
 from ..core.stain_reach import reach_map
 
+_FACE_MM = 0.01
+"""What is less than this below the seen face counts to it."""
+
 
 def build_near_stain_image(parameters: StainParameters, plate: Plate, name: str) -> bpy.types.Image:
-    """An image over the plate's whole extent, bottom to top: 1 where a stain may be, 0 where none can."""
+    """An image over the plate's seen face, bottom to top: 1 where a stain may be, 0 where none can."""
     low, high = _extent(plate)
     tiles = reach_map(parameters, low, high)
     rows, columns = tiles.shape
@@ -29,6 +32,7 @@ def build_near_stain_image(parameters: StainParameters, plate: Plate, name: str)
 def add_near_stain(tree, coordinates, image: bpy.types.Image, plate: Plate):
     """Nodes that look the map up at the surface point; returns a socket that is 1 where a stain may be.
 
+    The map is that of the seen face, z = 0; below it, on the cut edges and the back, the answer is always 1.
     coordinates: the socket with the object-space position in metres.
     """
     low, high = _extent(plate)
@@ -42,10 +46,22 @@ def add_near_stain(tree, coordinates, image: bpy.types.Image, plate: Plate):
     node.image, node.label, node.location = image, "may a stain be here?", (-700, -700)
     node.interpolation, node.extension = "Closest", "EXTEND"
     tree.links.new(mapping.outputs["Vector"], node.inputs["Vector"])
-    return node.outputs["Color"]
+    height = tree.nodes.new("ShaderNodeVectorMath")
+    height.operation, height.location = "DOT_PRODUCT", (-900, -900)
+    height.inputs[1].default_value = (0.0, 0.0, 1.0)
+    tree.links.new(coordinates, height.inputs[0])
+    below = tree.nodes.new("ShaderNodeMath")
+    below.operation, below.label, below.location = "LESS_THAN", "not on the seen face?", (-700, -900)
+    below.inputs[1].default_value = -_FACE_MM * 1e-3
+    tree.links.new(height.outputs["Value"], below.inputs[0])
+    either = tree.nodes.new("ShaderNodeMath")
+    either.operation, either.location = "MAXIMUM", (-500, -800)
+    tree.links.new(node.outputs["Color"], either.inputs[0])
+    tree.links.new(below.outputs["Value"], either.inputs[1])
+    return either.outputs["Value"]
 
 
 def _extent(plate: Plate) -> tuple[tuple, tuple]:
-    """Two corners of a box around the plate, mm; a little larger, since the look-up rounds."""
+    """Two corners of a thin box around the seen face, mm; a little larger, since the look-up rounds."""
     x, y = plate.width_mm / 2 + 0.01, plate.length_mm / 2 + 0.01
-    return (-x, -y, -plate.thickness_mm - 0.01), (x, y, 0.01)
+    return (-x, -y, -2 * _FACE_MM), (x, y, 2 * _FACE_MM)

@@ -205,7 +205,21 @@ def test_a_stain_that_just_reaches_its_neighbours_is_accepted():
     assert StainParameters(**{**BASE, "radius_mm": 0.1, "noise_amplitude_mm": 0.2}, cell_size_mm=0.3).neighbours == 27
 
 
-@pytest.mark.parametrize("points", [np.zeros((4, 2)), np.zeros(3), np.full((1, 3), 1e6)])
+def test_where_no_cell_near_has_a_stain_there_is_no_radius_to_vary():
+    few = dataclasses.replace(GRID, cell_size_mm=12.0, radius_mm=2.0, noise_amplitude_mm=0.5, density=0.06,
+                              radius_spread=0.9)  # fmt: skip
+    field, even = (stain_field(plane(120), each) for each in (few, dataclasses.replace(few, radius_spread=0.0)))
+    nowhere = field.distance > 1e8
+    assert 0.1 < nowhere.mean() < 0.9 and not field.cell[nowhere].any()
+    assert np.array_equal(field.boundary[nowhere], even.boundary[nowhere])
+
+
+def test_a_search_of_another_number_of_cells_is_refused():
+    with pytest.raises(UserError, match="8 or 27"):
+        stain_field(plane(2), GRID, neighbours=9)
+
+
+@pytest.mark.parametrize("points", [np.zeros((4, 2)), np.zeros(3), np.full((1, 3), 1e6), [["a", "b", "c"]]])
 def test_refuses_points_of_the_wrong_shape_or_out_of_float32_reach(points):
     with pytest.raises(UserError, match="stain"):
         stain_field(points, GRID)
@@ -366,6 +380,10 @@ def test_film_ends_at_the_outline():
         ({"elongation": 4.0}, r"elongation \* \("),
         ({"density": 1.1}, "density"),
         ({"elongation": 0.5}, "elongation"),
+        ({"cell_size_mm": None, "centre_mm": (0, 0, 0), "density": 0.5}, "density tells the stains of a grid apart"),
+        ({"radius_mm": 10**400}, "radius_mm must be a number .*\\.\\.\\."),
+        ({"cell_size_mm": None, "centre_mm": np.array(5.0)}, "three numbers"),
+        ({"cell_size_mm": None, "centre_mm": np.zeros((3, 2))}, "centre_mm"),
         ({"ring_count": 2.0}, "ring_count"),
         ({"rim_width": 0.0}, "rim_width"),
     ],

@@ -40,7 +40,7 @@ def test_no_point_inside_a_stain_lies_in_a_tile_without(parameters):
 
 def test_the_map_follows_the_stains():
     tiles = reach_map(stain(), LOW, HIGH)
-    assert tiles.shape == (160, 134)
+    assert tiles.shape == (320, 267)
     assert 0.05 < tiles.mean() < 0.5
 
 

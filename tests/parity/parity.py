@@ -43,6 +43,7 @@ def compare(fields: dict, parameters: StainParameters) -> dict:
     both = inside & truth.inside
     # Where the group searches 8 cells its distance is exact inside the stains only; without any stain near it is 1e9.
     exact = both if parameters.neighbours == 8 else truth.distance < 1e8
+    own_radius = both if parameters.neighbours == 8 and parameters.radius_spread else np.ones_like(both)
 
     differ = inside != truth.inside
     near = np.abs(truth.distance - truth.boundary) <= TOLERANCE * reach
@@ -71,7 +72,7 @@ def compare(fields: dict, parameters: StainParameters) -> dict:
         "on_ring": int((on_ring & truth.inside).sum()),
         "tied": int(tied.sum()),
         "distance": error("Distance", truth.distance, reach, exact & same & ~tied),
-        "boundary": error("Boundary", truth.boundary, reach, both & same if parameters.radius_spread else same),
+        "boundary": error("Boundary", truth.boundary, reach, own_radius & same & ~tied),
         "normalised_distance": error("Normalised Distance", truth.normalised_distance, 1.0, same),
         "reflectance": error("Reflectance", reflectance, 1.0, same & ~on_ring),
         "reflectance_delta": error("Reflectance Delta", truth.reflectance_delta, 1.0, same & ~on_ring),

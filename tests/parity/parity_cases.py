@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from blender_addon.core.stain_parameters import FIELDS, PORTABLE_SEED_LIMIT, StainParameters, is_whole
+from blender_addon.core.stain_parameters import FIELDS, GRID_ONLY, PORTABLE_SEED_LIMIT, StainParameters, is_whole
 
 FLAT, TILTED = (0.0, 0.0), (0.31, -0.17)
 
@@ -35,6 +35,7 @@ CASES = (
     Case("outline vanishes, decay 0", _stain(0.5, 0.6, 5.0, seed=3, cell=8.0, decay=0.0), TILTED),
     Case("one centre", _stain(15.0, 0.25, 6.0, seed=31, centre_mm=(-7.0, 11.0, 1.0)), TILTED),
     Case("spreads, 8 cells", _stain(4.0, 0.4, 1.0, seed=42, cell=20.0, **_SPREAD), TILTED),
+    Case("spreads, few stains", _stain(2.0, 0.4, 0.5, seed=12_345, cell=8.0, radius_spread=0.9, density=0.06)),
     Case("spreads, 27 cells, -p", _stain(4.0, 0.4, 1.0, seed=43, cell=9.0, **_SPREAD | {"density": 1.0}), mirror=True),
     Case("rim and rings", _stain(6.0, 0.25, 1.0, seed=5, cell=16.0, decay=3.0, **_RIM), TILTED),
     Case("patches", _stain(6.0, 0.25, 1.0, seed=99_998, cell=16.0, decay=0.5, **_PATCHES), mirror=True),
@@ -60,7 +61,8 @@ def random_cases(count: int, seed: int) -> list[Case]:
         reach = values["radius_mm"] * (1 + values["radius_spread"]) + values["noise_amplitude_mm"]
         values["cell_size_mm"] = float(values["elongation"] * reach * generator.uniform(1.0, 4.0))
         if number % 3 == 2:
-            values |= {"cell_size_mm": None, "centre_mm": tuple(float(x) for x in generator.uniform(-9, 9, 3))}
+            values = {name: value for name, value in values.items() if name not in GRID_ONLY}
+            values["centre_mm"] = tuple(float(x) for x in generator.uniform(-9, 9, 3))
         slope = (float(generator.uniform(-0.5, 0.5)), float(generator.uniform(-0.5, 0.5)))
         cases.append(Case(f"random {seed}.{number}", StainParameters(**values), slope, bool(generator.integers(2))))
     return cases
