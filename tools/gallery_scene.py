@@ -17,20 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from studio import GAP, RED, Studio, row, stack, write
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from blender_addon.core.sample import draw_sample
 
-
-from blender_addon.core import png  # noqa: E402
-from blender_addon.core.labels import compose_labels  # noqa: E402
-from blender_addon.core.sample import Sample, draw_sample  # noqa: E402
-from blender_addon.core.sensor import expose  # noqa: E402
-from blender_addon.core.settings import Recipe, load  # noqa: E402
-from blender_addon.render import passes, session  # noqa: E402
-from blender_addon.scene.inspection import build_inspection  # noqa: E402
-
-OUT = ROOT / "docs" / "gallery"
 LIGHTS = ("synth", "synth_rot90", "synth_x2")
 TEXTURES = (
     ("groove_slope", 0.015, 0.06),
@@ -40,41 +30,6 @@ TEXTURES = (
     ("anisotropy", 0.4, 0.85),
     ("streak_contrast", 0.0, 0.3),
 )
-_GAP = 6
-_WHITE, _RED = 254, 255
-_PALETTE = (*((value, value, value) for value in range(_WHITE)), (255, 255, 255), (200, 30, 30))
-
-
-class Studio:
-    """A scene and a folder for temporary files."""
-
-    def __init__(self, folder: Path, samples: int) -> None:
-        with session.silence():
-            self.scene, _ = session.start("CPU", needs_osl=False)
-        self.folder, self.samples = folder, samples
-
-    def picture(self, sample: Sample, crop: tuple[float, float, float, float] | None = None) -> np.ndarray:
-        """(H, W) uint8 as the camera stores it, 254 for white; `crop`: left, right, bottom, top as shares."""
-        render = self.scene.render
-        with session.silence():
-            built = build_inspection(self.scene, sample)
-            render.use_border = render.use_crop_to_border = crop is not None
-            if crop is not None:
-                render.border_min_x, render.border_max_x, render.border_min_y, render.border_max_y = crop
-            linear = passes.render_picture(self.scene, built, sample, self.folder)
-            render.use_border = render.use_crop_to_border = False
-        image = expose(linear, sample.sensor, sample.camera, sample.render.scale_percent, sample.seed, 8)
-        return np.minimum(image, _WHITE)
-
-    def mask(self, sample: Sample) -> np.ndarray:
-        """(H, W) bool: inside a stain."""
-        with session.silence():
-            labels = passes.render_labels(self.scene, build_inspection(self.scene, sample), sample, self.folder)
-        return compose_labels(labels, [])[0] > 0
-
-    def recipe(self, name: str, scale: float) -> Recipe:
-        recipe = load(ROOT / "scenes" / "recipes" / f"{name}.toml")
-        return recipe.with_values("render", name, scale_percent=scale, samples=self.samples)
 
 
 def lights(studio: Studio, scale: float) -> np.ndarray:
@@ -84,21 +39,21 @@ def lights(studio: Studio, scale: float) -> np.ndarray:
         for name in LIGHTS:
             clean, stained = (draw_sample(studio.recipe(n, scale), index) for n in (name, f"{name}_ws"))
             mask = studio.mask(stained)
-            columns.append(_stack([studio.picture(clean), studio.picture(stained), np.where(mask, _RED, 0)]))
-        groups.append(_row(columns))
-    return _row(groups, gap=4 * _GAP)
+            columns.append(stack([studio.picture(clean), studio.picture(stained), np.where(mask, RED, 0)]))
+        groups.append(row(columns))
+    return row(groups, gap=4 * GAP)
 
 
 def textures(studio: Studio, scale: float) -> np.ndarray:
     recipe = studio.recipe("synth", 100.0)
     rows = []
     for which in (1, 2):
-        row = []
+        parts = []
         for name, *values in TEXTURES:
             changed = recipe.with_values("surface", "gallery", **{name: values[which - 1]})
-            row.append(studio.picture(draw_sample(changed, 0), (0.55, 0.64, 0.68, 0.82)))
-        rows.append(_row(row))
-    return _stack(rows)
+            parts.append(studio.picture(draw_sample(changed, 0), (0.55, 0.64, 0.68, 0.82)))
+        rows.append(row(parts))
+    return stack(rows)
 
 
 def crop(studio: Studio, scale: float) -> np.ndarray:
@@ -108,7 +63,7 @@ def crop(studio: Studio, scale: float) -> np.ndarray:
 def grid(studio: Studio, scale: float) -> np.ndarray:
     recipe = studio.recipe("acquisition", scale / 2)
     shots = [studio.picture(draw_sample(recipe, k)) for k in range(12)]
-    return _stack([_row(shots[start : start + 3]) for start in (9, 6, 3, 0)])
+    return stack([row(shots[start : start + 3]) for start in (9, 6, 3, 0)])
 
 
 PICTURES: dict[str, Callable[[Studio, float], np.ndarray]] = {
@@ -122,31 +77,11 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=64, help="light paths per pixel")
     parser.add_argument("--only", choices=tuple(PICTURES), help="make this picture alone")
     chosen = parser.parse_args()
-    OUT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio(Path(folder), chosen.samples)
         for name, make in PICTURES.items():
             if chosen.only in (None, name):
-                beside = OUT / f".{name}.part"
-                beside.write_bytes(png.encode(make(studio, chosen.scale).astype(np.uint8), _PALETTE))
-                beside.replace(OUT / f"{name}.png")
-                print(OUT / f"{name}.png", flush=True)
-
-
-def _row(pictures: list[np.ndarray], gap: int = _GAP) -> np.ndarray:
-    return _join(pictures, 1, gap)
-
-
-def _stack(pictures: list[np.ndarray], gap: int = _GAP) -> np.ndarray:
-    return _join(pictures, 0, gap)
-
-
-def _join(pictures: list[np.ndarray], axis: int, gap: int) -> np.ndarray:
-    """Pictures side by side (axis 1) or below each other (axis 0) with white between."""
-    shape = list(pictures[0].shape)
-    shape[axis] = gap
-    between = np.full(shape, _WHITE)
-    return np.concatenate([part for picture in pictures for part in (picture, between)][:-1], axis=axis)
+                write(make(studio, chosen.scale), f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -7,19 +7,13 @@ One strip per parameter: the same piece of plate with the values of `STRIPS` fro
 """
 
 import argparse
-import os
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from studio import Studio, row, write
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from gallery_scene import _PALETTE, OUT, Studio, _row
-
-from blender_addon.core import png
 from blender_addon.core.sample import draw_sample
 from blender_addon.core.stain_parameters import GRID_ONLY, StainParameters
 
@@ -67,7 +61,7 @@ def strip(studio: Studio, name: str) -> np.ndarray:
     crop = (0.5 + (x - edge_mm / 2) / width, 0.5 + (x + edge_mm / 2) / width,
             0.5 + (y - edge_mm / 2) / height, 0.5 + (y + edge_mm / 2) / height)  # fmt: skip
     base = replace(MANY if many else ONE, **changes)
-    return _row([studio.picture(replace(sample, stain=replace(base, **{name: value})), crop) for value in values])
+    return row([studio.picture(replace(sample, stain=replace(base, **{name: value})), crop) for value in values])
 
 
 def main() -> None:
@@ -75,15 +69,10 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=48, help="light paths per pixel")
     parser.add_argument("--only", nargs="+", choices=tuple(STRIPS), help="these strips alone")
     chosen = parser.parse_args()
-    folder = OUT / "stain"
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         studio = Studio(Path(scratch), chosen.samples)
         for name in chosen.only or STRIPS:
-            beside = folder / f".{name}.part"
-            beside.write_bytes(png.encode(strip(studio, name).astype(np.uint8), _PALETTE))
-            os.replace(beside, folder / f"{name}.png")
-            print(folder / f"{name}.png", flush=True)
+            write(strip(studio, name), f"stain/{name}.png")
 
 
 if __name__ == "__main__":

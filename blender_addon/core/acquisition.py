@@ -29,6 +29,8 @@ class Acquisition:
     sides: int = parameter(1, 1, 2, "sides of each plate that are seen: 1 the front, 2 both")
     jitter_mm: float = parameter(0.0, 0.0, 100.0, "largest error of a position along each axis")
     border_mm: float = parameter(0.0, 0.0, 1000.0, "width of the plate's rim that does not belong to the region")
+    exposure_drift: float = parameter(0.0, 0.0, 0.9, "largest share by which the exposure drifts over the pictures")
+    drift_pictures: int = parameter(50, 1, 100000, "pictures from one turn of the drift to the next")
 
     @property
     def shots(self) -> int:
@@ -40,8 +42,8 @@ class Acquisition:
         return self.columns * self.rows > 1
 
 
-CONSTANT = ("columns", "rows", "sides")
-"""Parameters that must be numbers: which plate a sample shows follows from them."""
+CONSTANT = ("columns", "rows", "sides", "exposure_drift", "drift_pictures")
+"""Parameters that must be numbers: they hold for all pictures, and which plate a sample shows follows from some."""
 
 
 class Shot(NamedTuple):
@@ -54,6 +56,12 @@ class Shot(NamedTuple):
     camera_x_mm: float
     """Position of the camera's axis from the middle of the plate's nominal place, error included."""
     camera_y_mm: float
+    exposure_factor: float = 1.0
+    """Of the nominal exposure; drifts slowly from picture to picture."""
+
+    def other_side(self) -> "Shot":
+        """The same place, seen from the other side of the plate."""
+        return self._replace(side=SIDES[1 - SIDES.index(self.side)])
 
     def purpose(self, name: str) -> str:
         """Purpose of a draw that belongs to this side of the plate."""
@@ -72,9 +80,17 @@ def shot_of(acquisition: Acquisition, index: int, master: int) -> Shot:
     ):
         error = (2.0 * uniform(master, index, f"acquisition.jitter_{axis}") - 1.0) * acquisition.jitter_mm
         places.append(round((k - (n - 1) / 2.0) * pitch + error, 9))
-    return Shot(plate, SIDES[side], column, row, *places)
+    return Shot(plate, SIDES[side], column, row, *places, _exposure_factor(acquisition, index, master))
 
 
-def constant(table: Mapping[str, Any]) -> dict[str, int]:
+def _exposure_factor(acquisition: Acquisition, index: int, master: int) -> float:
+    """1 plus a random polyline over the pictures, within `exposure_drift`."""
+    turn, rest = divmod(index, acquisition.drift_pictures)
+    before, after = (2.0 * uniform(master, turn + k, "acquisition.exposure_drift") - 1.0 for k in (0, 1))
+    share = rest / acquisition.drift_pictures
+    return round(1.0 + acquisition.exposure_drift * (before + (after - before) * share), 9)
+
+
+def constant(table: Mapping[str, Any]) -> dict[str, Any]:
     """What a recipe gives for the parameters of `CONSTANT`."""
     return {key: table[key] for key in CONSTANT if key in table}

@@ -25,6 +25,17 @@ class Range:
         return self.low + (self.high - self.low) * fraction
 
 
+@dataclass(frozen=True)
+class Choice:
+    """Words of which one is drawn, each as likely as the other."""
+
+    words: tuple[str, ...]
+
+    def at(self, fraction: float) -> str:
+        """The word at `fraction` in [0, 1)."""
+        return self.words[int(fraction * len(self.words))]
+
+
 def parameter(default: Any, low: float | None, high: float | None, text: str, choices: tuple[str, ...] = ()) -> Any:
     """A dataclass field with its hard range `low` .. `high` (numbers) or its `choices` (words) and a tooltip."""
     return dataclasses.field(default=default, metadata={"low": low, "high": high, "text": text, "choices": choices})
@@ -38,7 +49,7 @@ def parameters_of(section: type) -> dict[str, dataclasses.Field]:
 def allowed(field: dataclasses.Field) -> str:
     """What the parameter takes, in words."""
     if field.metadata["choices"]:
-        return "one of " + ", ".join(field.metadata["choices"])
+        return "one of " + ", ".join(field.metadata["choices"]) + ", or a list of such to draw from"
     if isinstance(field.default, bool):
         return "true or false"
     kind = "a whole number" if isinstance(field.default, int) else "a number"
@@ -49,21 +60,22 @@ def parse(value: Any, field: dataclasses.Field, place: str) -> Any:
     """Check one value of a recipe.
 
     Args:
-        value: what TOML gave: a bool, word, number, or [low, high].
+        value: what TOML gave: a bool, word, number, [low, high], or a list of words.
         field: the parameter.
         place: file and key, for the message.
 
     Returns:
-        bool, str, int, float or Range.
+        bool, str, int, float, Range or Choice.
 
     Raises:
         UserError: names the place, the value and what is allowed.
     """
     problem = UserError(f"{place} = {value!r}: expected {allowed(field)}")
     if field.metadata["choices"]:
-        if value not in field.metadata["choices"]:
+        words = value if isinstance(value, list) else [value]
+        if not words or not all(word in field.metadata["choices"] for word in words):
             raise problem
-        return value
+        return Choice(tuple(words)) if len(words) > 1 else words[0]
     if isinstance(field.default, bool):
         if not isinstance(value, bool):
             raise problem
@@ -95,6 +107,8 @@ def draw(section: type, table: Mapping[str, Any], master: int, index: int, purpo
                 value = int(Range(value.low, value.high + 1).at(fraction))
             else:
                 value = round(value.at(fraction), 9)
+        elif isinstance(value, Choice):
+            value = value.at(uniform(master, index, f"{purpose}.{name}"))
         values[name] = value
     return section(**values)
 

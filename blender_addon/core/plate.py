@@ -34,6 +34,13 @@ class Plate:
         y = np.asarray(points_mm)[..., 1] - self.offset_y_mm
         return np.stack([cosine * x + sine * y, cosine * y - sine * x], axis=-1)
 
+    def to_world(self, points_mm: np.ndarray) -> np.ndarray:
+        """Plate space (..., 2) in mm -> world points (..., 2) in mm."""
+        yaw = math.radians(self.yaw_deg)
+        cosine, sine = math.cos(yaw), math.sin(yaw)
+        x, y = np.asarray(points_mm)[..., 0], np.asarray(points_mm)[..., 1]
+        return np.stack([cosine * x - sine * y + self.offset_x_mm, sine * x + cosine * y + self.offset_y_mm], axis=-1)
+
 
 @dataclass(frozen=True)
 class Surface:

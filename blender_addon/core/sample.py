@@ -1,26 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One sample of a data set, drawn from a recipe: everything that decides its pixels, and nothing else."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from .acquisition import Acquisition, Shot, constant, shot_of
 from .camera import Camera
-from .dent import Dent
+from .classes import CLASS_OF
 from .errors import UserError
-from .parameter import Range, draw
+from .features.feature import Feature
+from .parameter import draw
+from .placement import is_defective, place_features
 from .plate import Plate, Surface
 from .ring_light import SEGMENTS, RingLight, segment_brightness
-from .scratch import Scratch
 from .seeding import seed, spread, uniform
 from .sensor import Sensor
-from .settings import DefectOccurrence, Recipe, RenderSettings, StainOccurrence, StainSection
+from .settings import Recipe, RenderSettings, StainOccurrence, StainSection
 from .stain_parameters import StainParameters
-
-_PLACEMENT_TRIES = 64
 
 
 @dataclass(frozen=True)
@@ -42,13 +38,12 @@ class Sample:
     sensor: Sensor
     render: RenderSettings
     stain: StainParameters | None
-    scratches: tuple[Scratch, ...]
-    dents: tuple[Dent, ...]
+    features: tuple[Feature, ...]
+    """On this side of the plate, seen or not: defects, then impurities, each by class."""
 
     @property
-    def defects(self) -> tuple[Scratch | Dent, ...]:
-        """All defects; the n-th has the instance number n + 1 and owns its pixels over the earlier ones."""
-        return (*self.dents, *self.scratches)
+    def defects(self) -> tuple[Feature, ...]:
+        return tuple(feature for feature in self.features if CLASS_OF[type(feature)].kind == "defect")
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -81,8 +76,7 @@ class Sample:
             "sensor": {**asdict(self.sensor), "seed": self.seed},
             "render": {**asdict(self.render), "seed": self.seed},
             "stain": None if self.stain is None else asdict(self.stain),
-            "dents": [asdict(dent) for dent in self.dents],
-            "scratches": [asdict(scratch) for scratch in self.scratches],
+            "features": [{"class": CLASS_OF[type(feature)].name, **asdict(feature)} for feature in self.features],
         }
 
 
@@ -122,7 +116,7 @@ def draw_sample(recipe: Recipe, index: int) -> Sample:
     acquisition = section(Acquisition, "acquisition")
     pose = section(Plate, "plate")
     camera = section(Camera, "camera")
-    dents, scratches = _draw_defects(recipe, shot, split, position, *_defect_area(acquisition, pose, camera))
+    camera = replace(camera, exposure_ms=round(camera.exposure_ms * shot.exposure_factor, 9))
     side = shot.purpose("surface")
     plate = replace(
         pose,
@@ -144,8 +138,7 @@ def draw_sample(recipe: Recipe, index: int) -> Sample:
         sensor=section(Sensor, "sensor"),
         render=section(RenderSettings, "render"),
         stain=_draw_stain(recipe, shot, split, position),
-        scratches=scratches,
-        dents=dents,
+        features=place_features(recipe, shot, split, position, acquisition, pose, camera),
     )
 
 
@@ -169,79 +162,10 @@ def _draw_stain(recipe: Recipe, shot: Shot, split: str, position: int) -> StainP
     occurrence = draw(StainOccurrence, table, recipe.seed, shot.plate, purpose)
     if occurrence.side not in ("both", shot.side) or spread(position, "stain") >= occurrence.share:
         return None
+    if occurrence.plates == "defective" and not is_defective(recipe, shot, split, position):
+        return None
     values = asdict(draw(StainSection, table, recipe.seed, shot.plate, purpose))
     try:
         return StainParameters(seed=seed(recipe.seed, shot.plate, purpose), **values)
     except UserError as error:
         raise UserError(f"recipe {recipe.name}, plate {shot.plate}: {error}") from error
-
-
-def _defect_area(acquisition: Acquisition, pose: Plate, camera: Camera) -> tuple[tuple[float, float], Plate]:
-    """Width and height of the area that holds the defects, and the pose of the plate under it.
-
-    The image, where there is one for each side, so that it shows all of them; otherwise the plate.
-    """
-    if acquisition.is_grid:
-        return (pose.width_mm, pose.length_mm), replace(pose, offset_x_mm=0.0, offset_y_mm=0.0, yaw_deg=0.0)
-    return camera.field_mm, pose
-
-
-def _draw_defects(recipe: Recipe, shot: Shot, split: str, position: int, area: tuple[float, float], pose: Plate):
-    """Dents and scratches of one side of a plate. One decision for all kinds: a plate is either clean or it is not."""
-    placed: list[Dent | Scratch] = []
-    for name, kind in (("dent", Dent), ("scratch", Scratch)):
-        if not recipe.has(name, split):
-            continue
-        table = recipe.section(name)
-        occurrence = draw(DefectOccurrence, table, recipe.seed, shot.plate, shot.purpose(name))
-        if occurrence.side not in ("both", shot.side) or spread(position, "") >= occurrence.share:
-            continue
-        for number in range(occurrence.count):
-            purpose = shot.purpose(f"{name}{number}")
-            tries = (
-                _place(kind, table, recipe.seed, shot.plate, f"{purpose}.try{k}", purpose, area, pose, occurrence)
-                for k in range(_PLACEMENT_TRIES)
-            )
-            placed.append(_first_with_room(tries, placed, occurrence.distance_mm))
-    return (
-        tuple(defect for defect in placed if isinstance(defect, Dent)),
-        tuple(defect for defect in placed if isinstance(defect, Scratch)),
-    )
-
-
-def _place(
-    kind: type, table: Any, master: int, index: int, place: str, purpose: str, area: tuple[float, float], pose: Plate,
-    occurrence: DefectOccurrence,
-) -> Any:  # fmt: skip
-    """The defect `purpose` at a place of its own for each `place`, whole within the area's border if it fits."""
-    shape = draw(kind, table, master, index, purpose, centre_x_mm=0.0, centre_y_mm=0.0)
-    points, radius = shape.footprint()
-    centre = []
-    for axis, extent in enumerate(area):
-        # The plate's yaw is small: its effect on the footprint's extent lies within the border.
-        low = -extent / 2 + occurrence.border_mm + radius - points[:, axis].min()
-        high = extent / 2 - occurrence.border_mm - radius - points[:, axis].max()
-        fraction = uniform(master, index, f"{place}.{'xy'[axis]}")
-        centre.append(Range(low, high).at(fraction) if low < high else (low + high) / 2)
-    x, y = (round(float(value), 6) for value in pose.from_world(np.array(centre)))
-    return draw(kind, table, master, index, purpose, centre_x_mm=x, centre_y_mm=y)
-
-
-def _first_with_room(tries: Any, placed: Sequence[Any], distance_mm: float) -> Any:
-    """The first try at least `distance_mm` away from all `placed`, or else the one with the most room."""
-    best, best_room = None, -np.inf
-    for candidate in tries:
-        room = min((_clearance(candidate, other) for other in placed), default=np.inf)
-        if room > best_room:
-            best, best_room = candidate, room
-        if room >= distance_mm:
-            break
-    return best
-
-
-def _clearance(one: Any, other: Any) -> float:
-    """Least distance of two footprints, mm; negative where they overlap."""
-    points, radius = one.footprint()
-    others, other_radius = other.footprint()
-    distances = np.linalg.norm(points[:, None, :] - others[None, :, :], axis=-1)
-    return float(distances.min() - radius - other_radius)

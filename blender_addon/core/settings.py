@@ -12,12 +12,11 @@ from typing import Any
 
 from .acquisition import CONSTANT, SIDES, Acquisition
 from .camera import Camera
-from .dent import Dent
+from .classes import FEATURE_CLASSES
 from .errors import UserError
-from .parameter import Range, parameter, parameters_of, parse
+from .parameter import Choice, Range, parameter, parameters_of, parse
 from .plate import Plate, Surface
 from .ring_light import RingLight
-from .scratch import Scratch
 from .sensor import Sensor
 from .stain_parameters import FIELDS
 
@@ -35,23 +34,35 @@ class RenderSettings:
     stain_backend: str = parameter("nodes", None, None, "what computes the stain", ("nodes", "osl"))
 
 
+PLATES = ("all", "defective")
+
+
 @dataclass(frozen=True)
 class StainOccurrence:
     """Which samples have stains."""
 
     share: float = parameter(1.0, 0.0, 1.0, "share of the samples, within their split, that have stains")
     side: str = parameter("both", None, None, "side of the plate that has stains", ("both", *SIDES))
+    plates: str = parameter("all", None, None, "plates that may have stains: all, or those with defects", PLATES)
 
 
 @dataclass(frozen=True)
 class DefectOccurrence:
     """Which samples have this defect, how many, and where they may lie."""
 
-    share: float = parameter(1.0, 0.0, 1.0, "share of the samples, within their split, that have defects")
-    side: str = parameter("both", None, None, "side of the plate that has this defect", ("both", *SIDES))
-    count: int = parameter(1, 0, 100, "number in one image")
+    share: float = parameter(1.0, 0.0, 1.0, "share of the samples, within their split, that have this")
+    side: str = parameter("both", None, None, "side of the plate that has this", ("both", *SIDES))
+    count: int = parameter(1, 0, 100, "number in one image, or on one side of a plate where a grid of images is taken")
     border_mm: float = parameter(3.0, -100.0, 1000.0, "least distance to the border of the image, or of the plate")
-    distance_mm: float = parameter(4.0, 0.0, 1000.0, "distance to the other defects, where there is room")
+    distance_mm: float = parameter(4.0, 0.0, 1000.0, "distance to other features, where there is room")
+
+
+@dataclass(frozen=True)
+class ImpurityOccurrence(DefectOccurrence):
+    """Which samples have this impurity, how many, and where they may lie."""
+
+    plates: str = parameter("all", None, None, "plates that may have this: all, or those with defects", PLATES)
+    on_defects: float = parameter(0.0, 0.0, 1.0, "share of them that lie on a defect, where the plate has one")
 
 
 StainSection = make_dataclass(
@@ -74,11 +85,16 @@ SECTIONS: dict[str, tuple[type, ...]] = {
     "sensor": (Sensor,),
     "render": (RenderSettings,),
     "stain": (StainSection, StainOccurrence),
-    "scratch": (Scratch, DefectOccurrence),
-    "dent": (Dent, DefectOccurrence),
+    **{
+        entry.name: (entry.feature, DefectOccurrence if entry.kind == "defect" else ImpurityOccurrence)
+        for entry in FEATURE_CLASSES
+    },
 }
-FEATURES = ("stain", "scratch", "dent")
+FEATURES = ("stain", *(entry.name for entry in FEATURE_CLASSES))
 """Sections that are absent unless a recipe names them; each may say in which `splits` it occurs."""
+
+ONE_WORD = ("side", "plates", "stain_backend")
+"""Words that cannot be drawn: they say which draws there are."""
 
 TOP_KEYS = ("extends", "name", "plates", "description", "count", "seed", "splits")
 
@@ -87,8 +103,8 @@ TOP_KEYS = ("extends", "name", "plates", "description", "count", "seed", "splits
 class Recipe:
     """A data set before anything is drawn.
 
-    `sections` holds per section the values that the recipe gives: numbers, words, `Range`s, and for features the
-    tuple `splits`. What is not given has the default of its parameter.
+    `sections` holds per section the values that the recipe gives: numbers, words, `Range`s, `Choice`s, and for features
+    the tuple `splits`. What is not given has the default of its parameter.
     """
 
     name: str
@@ -203,6 +219,8 @@ def _parse_section(path: Path, section: str, table: Any) -> dict[str, Any]:
             parsed[key] = tuple(value)
         elif key in keys:
             parsed[key] = parse(value, keys[key], place)
+            if key in ONE_WORD and isinstance(parsed[key], Choice):
+                raise UserError(f"{place} = {value!r}: expected one word, the same for all plates")
         else:
             names = [*keys, "splits"] if section in FEATURES else list(keys)
             raise UserError(f"{path}: unknown key '{section}.{key}'; allowed in [{section}]: {', '.join(names)}")
@@ -211,7 +229,7 @@ def _parse_section(path: Path, section: str, table: Any) -> dict[str, Any]:
     ranges = [key for key in CONSTANT if section == "acquisition" and isinstance(parsed.get(key), Range)]
     if ranges:
         place = f"{path}: acquisition.{ranges[0]}"
-        raise UserError(f"{place} = {table[ranges[0]]!r}: expected one whole number, the same for all plates")
+        raise UserError(f"{place} = {table[ranges[0]]!r}: expected one number, the same for all plates")
     return parsed
 
 
@@ -245,4 +263,6 @@ def _fields(section: str) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Range):
         return [value.low, value.high]
+    if isinstance(value, Choice):
+        return list(value.words)
     return list(value) if isinstance(value, tuple) else value

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core import png, tiff
 from ..core.classes import PALETTE
-from ..core.labels import compose_labels
+from ..core.labels import compose_labels, number_features
 from ..core.region import inspected_region
 from ..core.sample import Sample
 from ..core.sensor import expose
@@ -30,14 +30,15 @@ def render_sample(
     with session.silence():
         built = build_inspection(scene, sample)
         linear = passes.render_picture(scene, built, sample, folder)
-        labels = passes.render_labels(scene, built, sample, folder)
+        stains = np.zeros((*linear.shape, 2), np.float32)
+        if sample.stain is not None:
+            stains = passes.render_labels(scene, built, sample, folder)
         distance = None
         if sample.render.stain_distance:
             distance = passes.render_stain_distance(scene, built, sample, folder)
     settings = sample.render
     image = expose(linear, sample.sensor, sample.camera, settings.scale_percent, sample.seed, settings.bits)
-    names = [type(defect).__name__.lower() for defect in sample.defects]
-    mask, instances, listed = compose_labels(labels, names)
+    mask, instances, listed = compose_labels(stains, *number_features(sample))
     parameters = sample.parameters()
     parameters["render"] |= {"device": device, "blender": bpy.app.version_string}
     record = {

@@ -96,6 +96,11 @@ def noise_node_period() -> float | None:
     return 100_000.0 if bpy.app.version >= (3, 5, 0) else None
 
 
+def specular_input(principled):
+    """The share of specular reflection: "Specular" up to 3.6, "Specular IOR Level" from 4.0; 0.5 is glass in both."""
+    return principled.inputs.get("Specular IOR Level") or principled.inputs["Specular"]
+
+
 def make_oslquery_importable() -> bool:
     """Whether Cycles can ask a compiled shader for its parameters; puts the module on the path where it is missing.
 

@@ -6,75 +6,66 @@ import math
 import bpy
 
 from ..core.sample import Sample
-from .defect_nodes import build_defect_group, build_near_group
+from ..core.view import pixel_pitch_mm, seen_part
+from . import compat
+from .feature_nodes import build_feature_group
 from .stain_nodes import add_stain_node
 from .stain_skip import add_near_stain, build_near_stain_image
 from .surface_nodes import build_surface_group
 
 
 def build_plate_material(sample: Sample, name: str, whole_plate: bool = False) -> bpy.types.Material:
-    """Brushed metal with the sample's stains and defects.
+    """Brushed metal with the sample's stains and features.
 
     A metallic Principled BSDF: the stain acts on its base colour, which is the metal's reflectance at normal
-    incidence, on the roughness, and as a thin film on the normal; grooves and defects bend the normal by their slopes;
-    scratches change the roughness. Where a cheap test says that neither stain nor defect is near, the bare metal is
-    chosen, which is what the rest would come to there. The grooves cover what the camera sees, or the whole plate.
+    incidence, on the roughness, and as a thin film on the normal; grooves and features bend the normal by their slopes;
+    features may have a surface of their own, and labels cover the metal with a second, diffuse BSDF. Where a cheap test
+    says that no stain is near, the unstained metal is chosen, which is what the rest would come to there. Grooves and
+    features are those that the camera sees, or those of the whole plate.
     """
     material = _empty_material(name)
     tree = material.node_tree
     coordinates, position = _position_mm(tree)
 
-    surface = _group_node(tree, build_surface_group(sample, f"{name} Surface", whole_plate), (-700, 100))
+    surface = _group_node(tree, build_surface_group(sample, f"{name} Surface", whole_plate), (-900, 100))
     tree.links.new(position, surface.inputs["Position"])
-    reflectance, roughness, slope = (surface.outputs[key] for key in ("Reflectance", "Roughness", "Slope"))
-    tangent = _tangent(tree, sample.surface.grain_angle_deg)
-    anisotropy = sample.surface.anisotropy
+    metal = {key: surface.outputs[key] for key in ("Reflectance", "Roughness", "Slope")}
+    metal |= {"Anisotropy": sample.surface.anisotropy, "Across": _across(sample.surface.grain_angle_deg)}
+    features = [feature for feature in sample.features if whole_plate or seen_part(sample, feature)]
+    laid = None
+    if features:
+        group = build_feature_group(features, pixel_pitch_mm(sample), f"{name} Features")
+        laid = _group_node(tree, group, (-700, -200))
+        tree.links.new(position, laid.inputs["Position"])
+        for key, value in metal.items():
+            _feed(tree, value, laid.inputs[key])
+        metal = {key: laid.outputs[key] for key in metal}
 
-    def metal(height=None):
-        normal = _film(tree, height, _bent_normal(tree, coordinates, slope))
-        return _metal(tree, reflectance, roughness, anisotropy, normal, tangent)
-
-    bare = metal() if _may_skip(sample) else None
-    near, height = [], None
+    normal = _bent_normal(tree, coordinates, metal["Slope"])
+    tangent = _tangent(tree, metal["Across"])
+    shader = _metal(tree, metal["Reflectance"], metal["Roughness"], metal["Anisotropy"], normal, tangent)
     if sample.stain is not None:
+        bare = shader if sample.render.stain_backend != "osl" else None  # OSL always computes both
         stain = add_stain_node(tree, sample.stain, backend=sample.render.stain_backend)
         stain.location = (-480, 200)
-        tree.links.new(reflectance, stain.inputs["Reflectance"])
-        reflectance = stain.outputs["Reflectance"]
+        tree.links.new(metal["Reflectance"], stain.inputs["Reflectance"])
+        roughness = metal["Roughness"]
         if sample.stain.roughness_change:
             roughness = _math(tree, "ADD", roughness, stain.outputs["Roughness Delta"], (-300, 100))
-        if sample.stain.film_height_um:
-            height = stain.outputs["Height"]
+        filmed = _film(tree, stain.outputs["Height"], normal) if sample.stain.film_height_um else normal
+        shader = _metal(tree, stain.outputs["Reflectance"], roughness, metal["Anisotropy"], filmed, tangent)
         if bare is not None:
             image = build_near_stain_image(sample.stain, sample.plate, f"{name} Near Stains")
-            near.append(add_near_stain(tree, coordinates.outputs["Object"], image, sample.plate))
-    if sample.defects:
-        defects = _group_node(tree, build_defect_group(sample.defects, f"{name} Defects"), (-700, -200))
-        tree.links.new(position, defects.inputs["Position"])
-        scratched = defects.outputs["Scratched"]
-        slope = _vector_math(tree, "ADD", slope, defects.outputs["Slope"], (-480, -100))
-        roughness = _blend(tree, scratched, roughness, defects.outputs["Scratch Roughness"], (-480, -250))
-        anisotropy = _blend(tree, scratched, anisotropy, 0.0, (-480, -400))
-        if bare is not None:
-            test = _group_node(tree, build_near_group(sample.defects, f"{name} Near Defects"), (-700, -450))
-            tree.links.new(position, test.inputs["Position"])
-            near.append(test.outputs["Near"])
-    shader = metal(height)
-    if bare is not None:
-        either = near[0] if len(near) == 1 else _math(tree, "MAXIMUM", *near, (-300, -600))
-        shader = _choose(tree, either, bare, shader)
+            near = add_near_stain(tree, coordinates.outputs["Object"], image, sample.plate)
+            shader = _choose(tree, near, bare, shader)
+    if any(feature.gloss for feature in features):
+        shader = _choose(tree, laid.outputs["Cover"], shader, _label(tree, coordinates, laid))
     _output(tree, shader)
     return material
 
 
-def _may_skip(sample: Sample) -> bool:
-    """Whether choosing between two shaders saves time: Open Shading Language always computes both."""
-    return sample.render.stain_backend != "osl" and (sample.stain is not None or bool(sample.defects))
-
-
 def build_label_material(sample: Sample, name: str) -> bpy.types.Material:
-    """Emission that carries what is where: red the stain's instance hash, green 1 inside a stain, blue the number of
-    the defect."""
+    """Emission that carries the stain's field: red its instance hash, green 1 inside a stain."""
     material = _empty_material(name)
     tree = material.node_tree
     combine = tree.nodes.new("ShaderNodeCombineXYZ")
@@ -82,11 +73,6 @@ def build_label_material(sample: Sample, name: str) -> bpy.types.Material:
         stain = add_stain_node(tree, sample.stain, backend=sample.render.stain_backend)
         tree.links.new(stain.outputs["Instance"], combine.inputs["X"])
         tree.links.new(stain.outputs["Mask"], combine.inputs["Y"])
-    if sample.defects:
-        _, position = _position_mm(tree)
-        defects = _group_node(tree, build_defect_group(sample.defects, f"{name} Defects"), (-700, -200))
-        tree.links.new(position, defects.inputs["Position"])
-        tree.links.new(defects.outputs["Number"], combine.inputs["Z"])
     emission = tree.nodes.new("ShaderNodeEmission")
     emission.location = (200, 0)
     tree.links.new(combine.outputs["Vector"], emission.inputs["Color"])
@@ -121,17 +107,32 @@ def _metal(tree, reflectance, roughness, anisotropy, normal, tangent):
         "Tangent": tangent,
     }
     for name, value in values.items():
-        if isinstance(value, bpy.types.NodeSocket):
-            tree.links.new(value, shader.inputs[name])
-        else:
-            shader.inputs[name].default_value = value
+        _feed(tree, value, shader.inputs[name])
     return shader.outputs["BSDF"]
 
 
+def _label(tree, coordinates, laid):
+    """A diffuse Principled BSDF of what covers the metal."""
+    shader = tree.nodes.new("ShaderNodeBsdfPrincipled")
+    shader.location = (200, -500)
+    shader.distribution = "GGX"
+    tree.links.new(laid.outputs["Albedo"], shader.inputs["Base Color"])
+    tree.links.new(laid.outputs["Cover Roughness"], shader.inputs["Roughness"])
+    tree.links.new(laid.outputs["Cover Gloss"], compat.specular_input(shader))
+    tree.links.new(_bent_normal(tree, coordinates, laid.outputs["Cover Slope"]), shader.inputs["Normal"])
+    return shader.outputs["BSDF"]
+
+
+def _feed(tree, value, socket) -> None:
+    """Link a socket, or set a number or a vector."""
+    if isinstance(value, bpy.types.NodeSocket):
+        tree.links.new(value, socket)
+    else:
+        socket.default_value = value
+
+
 def _film(tree, height, normal):
-    """The normal bent by a thin film of this height in metres; None leaves it as it is."""
-    if height is None:
-        return normal
+    """The normal bent by a thin film of this height in metres."""
     node = tree.nodes.new("ShaderNodeBump")
     node.label, node.location = "film", (20, 250)
     node.inputs["Distance"].default_value = 1.0
@@ -143,7 +144,7 @@ def _film(tree, height, normal):
 def _choose(tree, factor, zero, one):
     """One of two shaders, by a factor of 0 or 1.
 
-    Cycles skips the nodes of the shader that is not chosen: stains and defects cost only where they are.
+    Cycles skips the nodes of the shader that is not chosen: stains and labels cost only where they are.
     """
     node = tree.nodes.new("ShaderNodeMixShader")
     node.location = (380, 0)
@@ -193,19 +194,6 @@ def _vector_math(tree, operation, first, second, location):
     return node.outputs["Vector"]
 
 
-def _blend(tree, factor, outside, inside, location):
-    """`inside` where the factor is 1, `outside` where it is 0; sockets or numbers."""
-    node = tree.nodes.new("ShaderNodeMapRange")
-    node.location = location
-    tree.links.new(factor, node.inputs["Value"])
-    for socket, value in (("To Min", outside), ("To Max", inside)):
-        if isinstance(value, bpy.types.NodeSocket):
-            tree.links.new(value, node.inputs[socket])
-        else:
-            node.inputs[socket].default_value = value
-    return node.outputs["Result"]
-
-
 def _bent_normal(tree, coordinates, slope):
     """normalize(N - slope N.z) in object space: exact on the faces, and the cut edges keep their own normal."""
     parts = tree.nodes.new("ShaderNodeSeparateXYZ")
@@ -219,14 +207,21 @@ def _bent_normal(tree, coordinates, slope):
     return _to_world(tree, bent, "NORMAL", (20, 400))
 
 
-def _tangent(tree, grain_angle_deg: float):
-    """The direction across the grain, which the wide side of the microfacet distribution follows."""
+def _across(grain_angle_deg: float) -> tuple[float, float, float]:
+    """The direction across the grain in object space."""
     angle = math.radians(grain_angle_deg)
-    direction = tree.nodes.new("ShaderNodeCombineXYZ")
-    direction.label, direction.location = "across the grain", (-140, -400)
-    direction.inputs["X"].default_value = -math.sin(angle)
-    direction.inputs["Y"].default_value = math.cos(angle)
-    return _to_world(tree, direction.outputs["Vector"], "VECTOR", (20, -400))
+    return -math.sin(angle), math.cos(angle), 0.0
+
+
+def _tangent(tree, across):
+    """The tangent that the wide side of the microfacet distribution follows: across the grain; a socket or a vector."""
+    if not isinstance(across, bpy.types.NodeSocket):
+        direction = tree.nodes.new("ShaderNodeCombineXYZ")
+        direction.label, direction.location = "across the grain", (-140, -400)
+        for axis, value in zip("XYZ", across, strict=True):
+            direction.inputs[axis].default_value = value
+        across = direction.outputs["Vector"]
+    return _to_world(tree, across, "VECTOR", (20, -400))
 
 
 def _to_world(tree, vector, kind, location):

@@ -142,6 +142,13 @@ class Formula:
         self.feed(node.inputs["Scale"], factor)
         return Value(self, node.outputs["Vector"])
 
+    def combine(self, x, y, z=0.0) -> Value:
+        """A vector of three numbers."""
+        node = self.node("ShaderNodeCombineXYZ")
+        for axis, operand in zip("XYZ", (x, y, z), strict=True):
+            self.feed(node.inputs[axis], operand)
+        return Value(self, node.outputs["Vector"])
+
     def multiply_add(self, a, b, c) -> Value:
         return self.math("MULTIPLY_ADD", a, b, c)
 

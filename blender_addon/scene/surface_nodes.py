@@ -9,11 +9,12 @@ import math
 import bpy
 import numpy as np
 
-from ..core.brushing import GrainTexture, bake, coarsening, to_grain
+from ..core.brushing import bake, coarsening, to_grain
 from ..core.sample import Sample
 from . import compat
 from .compat import SocketSpec
-from .nodes import Formula, Value
+from .image import float_image
+from .nodes import Formula
 
 POSITION = "Position"
 _MARGIN_MM = 0.5
@@ -46,10 +47,10 @@ def build_surface_group(sample: Sample, name: str, whole_plate: bool = False) ->
         position = f.input(POSITION)
         u = f.math("DOT_PRODUCT", position, (cosine / length, sine / length, 0.0)) - left / length
         v = f.math("DOT_PRODUCT", position, (-sine / height, cosine / height, 0.0)) - bottom / height
-        lookup = f.node("ShaderNodeTexImage", "grooves", image=_image(texture, name))
+        lookup = f.node("ShaderNodeTexImage", "grooves", image=float_image(texture.values, name))
         # A mean of two rows that are far apart would be a slope that neither has.
         lookup.interpolation, lookup.extension = "Linear" if coarsen == 1 else "Closest", "EXTEND"
-        f.feed(lookup.inputs["Vector"], _combine(f, u.named("along"), v.named("across")))
+        f.feed(lookup.inputs["Vector"], f.combine(u.named("along"), v.named("across")))
         parts = f.node("ShaderNodeSeparateXYZ")
         tree.links.new(lookup.outputs["Color"], parts.inputs["Vector"])
         slope, bands = f.value(parts, "X").named("dh/dc, bands"), f.value(parts, "Y")
@@ -58,7 +59,7 @@ def build_surface_group(sample: Sample, name: str, whole_plate: bool = False) ->
         f.output("Reflectance", f.minimum(bands * surface.reflectance + surface.reflectance, 1.0))
         f.output("Roughness", bands * -surface.roughness + surface.roughness)
     with f.frame("Slope in x and y"):
-        f.output("Slope", _combine(f, slope * -sine, slope * cosine))
+        f.output("Slope", f.combine(slope * -sine, slope * cosine))
     f.arrange()
     return tree
 
@@ -75,20 +76,3 @@ def _window(sample: Sample, whole_plate: bool) -> tuple[float, float, float, flo
     along, across = to_grain(corners, sample.surface)
     ends = (along.min(), along.max(), across.min(), across.max())
     return tuple(float(end) + side * _MARGIN_MM for end, side in zip(ends, (-1, 1, -1, 1), strict=True))
-
-
-def _image(texture: GrainTexture, name: str) -> bpy.types.Image:
-    rows, columns, channels = texture.values.shape
-    image = bpy.data.images.new(name, columns, rows, alpha=False, float_buffer=True, is_data=True)
-    pixels = np.zeros((rows, columns, 4), dtype=np.float32)
-    pixels[..., :channels] = texture.values
-    pixels[..., 3] = 1.0
-    image.pixels.foreach_set(pixels.ravel())
-    return image
-
-
-def _combine(f: Formula, x: Value, y: Value) -> Value:
-    node = f.node("ShaderNodeCombineXYZ")
-    f.feed(node.inputs["X"], x)
-    f.feed(node.inputs["Y"], y)
-    return f.value(node, "Vector")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import bpy
 
 from ..core.errors import UserError
-from ..core.parameter import Range
+from ..core.parameter import Choice, Range
 from ..core.recipe_file import write_recipe
 from ..core.settings import Recipe, load
 from ..core.stain_parameters import FIELDS
@@ -115,7 +115,7 @@ def _preset(path: Path, own: bool) -> Preset:
         return Preset(_title(path.stem), path, own, "", {}, str(error))
     given = recipe.section("stain")
     values = {field.name: given.get(field.name, field.default) for field in FIELDS if field.name in _NAMES}
-    values = {key: value.at(0.5) if isinstance(value, Range) else value for key, value in values.items()}
+    values = {key: value.at(0.5) if isinstance(value, Range | Choice) else value for key, value in values.items()}
     return Preset(_title(path.stem), path, own, recipe.description, values)
 
 

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.parameter import Range
+from ..core.parameter import Choice, Range
 from ..core.settings import Recipe, load
 
 CONTEXT = "panel.toml"
@@ -29,4 +29,4 @@ def inspection_context() -> Recipe:
 def default_of(section: str, name: str, declared):
     """The value of the inspection context, the middle of it where that is a range, or else the declared default."""
     value = inspection_context().section(section).get(name, declared)
-    return value.at(0.5) if isinstance(value, Range) else value
+    return value.at(0.5) if isinstance(value, Range | Choice) else value
