@@ -20,8 +20,8 @@ from .errors import UserError
 FORMAT_VERSION = 1
 REQUIRED = ("image", "mask", "instances")
 FOLDERS = {"image": "images", "mask": "masks", "instances": "instances", "region": "regions",
-           "stain_distance": "stain_distance"}  # fmt: skip
-ENDINGS = {"stain_distance": ".tif"}
+           "stain_distance": "stain_distance", "labelme": "labelme"}  # fmt: skip
+ENDINGS = {"stain_distance": ".tif", "labelme": ".json"}
 DESCRIPTION = "dataset.json"
 _PART = ".part"
 _STALE_S = 3600.0
@@ -89,8 +89,8 @@ class DatasetFolder:
         return {name for name in ids if name in records and self._is_whole(records[name])}
 
     def add(self, record: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-        """Write the `files` of a sample ("image", "mask", "instances", perhaps "region" and "stain_distance"), then its
-        record with their checksums.
+        """Write the `files` of a sample ("image", "mask", "instances", perhaps others of `FOLDERS`), then its record with
+        their checksums.
 
         Raises:
             UserError: a file cannot be written (no room, no permission).

@@ -31,6 +31,7 @@ class RenderSettings:
     scale_percent: float = parameter(100.0, 1.0, 100.0, "size of the images, in percent of the camera's")
     bits: int = parameter(8, 8, 16, "bits per pixel of the images: 8 or 16")
     stain_distance: bool = parameter(False, None, None, "write the stain's d / r' as a float map beside the masks")
+    human_labels: bool = parameter(False, None, None, "write labels as a person draws them beside the exact masks")
     stain_backend: str = parameter("nodes", None, None, "what computes the stain", ("nodes", "osl"))
 
 

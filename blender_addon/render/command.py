@@ -86,7 +86,7 @@ def make_job(arguments: argparse.Namespace) -> jobs.Job:
 
 def _with_overrides(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
     options = {"scale": "scale_percent", "samples": "samples", "stain_backend": "stain_backend",
-               "stain_distance": "stain_distance"}  # fmt: skip
+               "stain_distance": "stain_distance", "human_labels": "human_labels"}  # fmt: skip
     for option, key in options.items():
         value = getattr(arguments, option)
         if value is not None:
@@ -125,6 +125,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--stain-backend", metavar="osl|nodes", help="what computes the stain; the fields agree")
     add("--stain-distance", action="store_true", default=None,
         help="also write stain_distance/ID.tif: the stain's d / r' per pixel as float, 0 outside")  # fmt: skip
+    add("--human-labels", action="store_true", default=None,
+        help="also write labelme/ID.json: the labels as a person draws them, for LabelMe and `import labelme`")  # fmt: skip
     add("--device", type=_device, default="auto", metavar="NAME",
         help="auto, CPU, CUDA, OPTIX, HIP, METAL or ONEAPI (default auto)")  # fmt: skip
     add("--threads", type=_whole(0), default=0, metavar="N",

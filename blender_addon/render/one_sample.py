@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core import png, tiff
 from ..core.classes import PALETTE
+from ..core.human_labels import labelme_file
 from ..core.labels import compose_labels, number_features
 from ..core.region import inspected_region
 from ..core.sample import Sample
@@ -52,6 +53,8 @@ def render_sample(
     files = {"image": png.encode(image), "mask": png.encode(mask, PALETTE), "instances": png.encode(instances)}
     if distance is not None:
         files["stain_distance"] = tiff.encode(distance)
+    if settings.human_labels:
+        files["labelme"] = labelme_file(instances, listed, f"../images/{sample.id}.png", sample.seed)
     region = inspected_region(sample)
     if not region.all():
         files["region"] = png.encode(region.astype(np.uint8) * np.uint8(255))

@@ -19,8 +19,9 @@ _FILES = {
     "instances": "instances/{}.png",
     "region": "regions/{}.png",
     "stain_distance": "stain_distance/{}.tif",
+    "labelme": "labelme/{}.json",
 }
-_OPTIONAL = ("region", "stain_distance")
+_OPTIONAL = ("region", "stain_distance", "labelme")
 
 
 def check_dataset(path: str | Path, full: bool = True, *, progress: bool = False) -> list[str]:
