@@ -89,7 +89,7 @@ class DatasetFolder:
         return {name for name in ids if name in records and self._is_whole(records[name])}
 
     def add(self, record: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
-        """Write the `files` of a sample ("image", "mask", "instances", perhaps others of `FOLDERS`), then its record with
+        """Write the `files` of a sample ("image", "mask", "instances" and others of `FOLDERS`), then its record with
         their checksums.
 
         Raises:

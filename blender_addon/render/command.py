@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--stain-distance", action="store_true", default=None,
         help="also write stain_distance/ID.tif: the stain's d / r' per pixel as float, 0 outside")  # fmt: skip
     add("--human-labels", action="store_true", default=None,
-        help="also write labelme/ID.json: the labels as a person draws them, for LabelMe and `import labelme`")  # fmt: skip
+        help="also write labelme/ID.json: labels as a person draws them, for LabelMe and `import labelme`")  # fmt: skip
     add("--device", type=_device, default="auto", metavar="NAME",
         help="auto, CPU, CUDA, OPTIX, HIP, METAL or ONEAPI (default auto)")  # fmt: skip
     add("--threads", type=_whole(0), default=0, metavar="N",
