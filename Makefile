@@ -32,7 +32,7 @@ help:
 	@echo 'make predict    MODEL=M.h5 IMAGES="a.png folder" OUT=DIR [ARGS="--watch"]'
 	@echo 'make addon      the Blender extension as a zip in build/'
 	@echo 'make bench      speed and memory, as ratios; bench-engine: the coreset, to docs/benchmarks.md (ARGS=--full); bench-render'
-	@echo 'make gallery    pictures of the inspection scene and of the panel, in docs/gallery/'
+	@echo 'make gallery    pictures of the inspection scene, the features, the stain and the panel, in docs/gallery/'
 	@echo 'make lint       check the style'
 	@echo 'make clean      remove what was built (not the environments, not out/)'
 	@echo
@@ -122,6 +122,7 @@ bench-render: .venv-blender/.done
 
 gallery: .venv-blender/.done
 	$(RENDERING) tools/gallery_scene.py $(ARGS)
+	$(RENDERING) tools/gallery_features.py
 	$(RENDERING) tools/gallery_stain.py
 	$(RENDERING) tools/gallery_panel.py
 
