@@ -27,8 +27,9 @@ SPLITS = ("train", "val", "test")
 class RenderSettings:
     """How the pictures are computed and stored."""
 
-    samples: int = parameter(24, 1, 65536, "light paths per pixel")
+    samples: int = parameter(16, 1, 65536, "light paths per pixel")
     scale_percent: float = parameter(100.0, 1.0, 100.0, "size of the images, in percent of the camera's")
+    denoise: bool = parameter(True, None, None, "take the path tracer's grain out, guided by slopes and reflectance")
     bits: int = parameter(8, 8, 16, "bits per pixel of the images: 8 or 16")
     stain_distance: bool = parameter(False, None, None, "write the stain's d / r' as a float map beside the masks")
     human_labels: bool = parameter(False, None, None, "write labels as a person draws them beside the exact masks")

@@ -30,10 +30,11 @@ def render_sample(
     """
     with session.silence():
         built = build_inspection(scene, sample)
-        linear = passes.render_picture(scene, built, sample, folder)
-        stains = np.zeros((*linear.shape, 2), np.float32)
+        width, height = sample.size_px
+        stains = np.zeros((height, width, 3), np.float32)
         if sample.stain is not None:
             stains = passes.render_labels(scene, built, sample, folder)
+        linear = passes.render_picture(scene, built, sample, folder, stains)
         distance = None
         if sample.render.stain_distance:
             distance = passes.render_stain_distance(scene, built, sample, folder)

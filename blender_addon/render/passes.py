@@ -7,21 +7,44 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from ..core.denoise import regress
 from ..core.errors import UserError
+from ..core.exr import read_layers
 from ..core.sample import Sample
 from ..scene import compat
+from ..scene.guides import guides_of, stain_guide
 from ..scene.inspection import InspectionScene
 
 _CAMERA_FILTER_PX = 1.5
 """Width of the Blackman-Harris pixel filter: the anti-aliasing of the picture."""
-_BYTES_PER_PIXEL = 12
-"""Of three floats, uncompressed."""
+_BYTES_PER_PIXEL = 48
+"""Of three layers of four floats, uncompressed."""
 
 
-def render_picture(scene: bpy.types.Scene, built: InspectionScene, sample: Sample, folder: Path) -> np.ndarray:
-    """The noise-free-sensor picture: (H, W) float32, 1 = full well."""
+def render_picture(
+    scene: bpy.types.Scene, built: InspectionScene, sample: Sample, folder: Path, stains: np.ndarray | None = None
+) -> np.ndarray:
+    """The noise-free-sensor picture: (H, W) float32, 1 = full well, without the path tracer's grain if so asked.
+
+    `stains` is the label pass, which is rendered here if it is needed and not given.
+    """
+    layers = _render_beauty(scene, built, sample, folder, built.beauty, _needs_osl(sample))
+    picture = np.mean([layers[f"Combined.{channel}"] for channel in "RGB"], axis=0, dtype=np.float32)
+    if not sample.render.denoise:
+        return picture
+    if built.guides is not None:
+        layers = _render_beauty(scene, built, sample, folder, built.guides, osl=False)
+    guides = guides_of(layers, sample)
+    if sample.stain is not None:
+        stains = render_labels(scene, built, sample, folder) if stains is None else stains
+        guides.append(stain_guide(stains))
+    return regress(picture, guides)
+
+
+def _render_beauty(scene, built: InspectionScene, sample: Sample, folder: Path, material, osl: bool):
+    """The layers that the paths of the picture write with this material."""
     cycles, render = scene.cycles, scene.render
-    built.plate.data.materials[0] = built.beauty
+    built.plate.data.materials[0] = material
     built.light.hide_render = False
     scene.world = built.world
     render.resolution_x, render.resolution_y = sample.size_px
@@ -29,12 +52,12 @@ def render_picture(scene: bpy.types.Scene, built: InspectionScene, sample: Sampl
     cycles.seed = sample.seed
     cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", _CAMERA_FILTER_PX
     cycles.film_exposure = sample.camera.full_wells_per_radiance
-    compat.use_osl(scene, _needs_osl(sample))
-    return _render(scene, folder)[..., :3].mean(axis=-1)
+    compat.use_osl(scene, osl)
+    return _render(scene, folder)
 
 
 def render_labels(scene: bpy.types.Scene, built: InspectionScene, sample: Sample, folder: Path) -> np.ndarray:
-    """The label pass: (H, W, 3) float32, see `core/labels.py`."""
+    """The stain's fields at the pixels' centres: (H, W, 3) float32, see `build_label_material`."""
     return _render_field(scene, built, built.labels, sample, folder)
 
 
@@ -58,7 +81,8 @@ def _render_field(scene, built: InspectionScene, material, sample: Sample, folde
     cycles.pixel_filter_type = "BOX"
     cycles.film_exposure = 1.0
     compat.use_osl(scene, _needs_osl(sample))
-    return _render(scene, folder)[..., :3]
+    layers = _render(scene, folder)
+    return np.stack([layers[f"Combined.{channel}"] for channel in "RGB"], axis=-1)
 
 
 def _needs_osl(sample: Sample) -> bool:
@@ -66,8 +90,8 @@ def _needs_osl(sample: Sample) -> bool:
     return sample.render.stain_backend == "osl"
 
 
-def _render(scene: bpy.types.Scene, folder: Path) -> np.ndarray:
-    """Render to a float EXR and read it back: (H, W, 4) float32, linear.
+def _render(scene: bpy.types.Scene, folder: Path) -> dict[str, np.ndarray]:
+    """Render to a float EXR and read it back: "LAYER.CHANNEL" -> (H, W) float32, linear.
 
     Raises:
         UserError: no room for the EXR file.
@@ -82,13 +106,9 @@ def _render(scene: bpy.types.Scene, folder: Path) -> np.ndarray:
     bpy.ops.render.render(write_still=True, scene=scene.name)
     if not file.exists():
         raise RuntimeError("Blender rendered nothing")
-    image = bpy.data.images.load(str(file))
     try:
-        image.colorspace_settings.name = compat.raw_colour_space(image)
-        width, height = image.size
-        pixels = np.empty(width * height * 4, dtype=np.float32)
-        image.pixels.foreach_get(pixels)
+        layers = read_layers(file)
     finally:
-        bpy.data.images.remove(image)
         file.unlink()
-    return pixels.reshape(height, width, 4)[::-1]
+    # The name of the view layer comes first, and may hold points itself.
+    return {".".join(name.rsplit(".", 2)[-2:]): values for name, values in layers.items()}

@@ -13,6 +13,7 @@ import bpy
 
 from ..core.errors import UserError
 from ..scene import compat
+from ..scene.guides import ensure_layers
 from ..scene.stain_osl import osl_available
 
 DEVICES = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
@@ -44,8 +45,8 @@ def start(device: str, needs_osl: bool, threads: int = 0) -> tuple[bpy.types.Sce
     return scene, chosen
 
 
-def configure(scene: bpy.types.Scene) -> None:
-    """The settings of Cycles that never change from sample to sample."""
+def configure(scene: bpy.types.Scene, layers: bool = True) -> None:
+    """The settings of Cycles that never change from sample to sample; `layers` for files that the passes read."""
     cycles, render = scene.cycles, scene.render
     # The flat plate sees the light and the dim surroundings, never itself: one reflection is all there is.
     cycles.max_bounces = 0
@@ -64,7 +65,8 @@ def configure(scene: bpy.types.Scene) -> None:
     render.pixel_aspect_x = render.pixel_aspect_y = 1.0
     render.film_transparent = False
     render.use_motion_blur = False
-    compat.set_up_float_exr(render.image_settings)
+    compat.set_up_float_exr(render.image_settings, layers)
+    ensure_layers(scene)
 
 
 def choose_device(scene: bpy.types.Scene, wanted: str, needs_osl: bool) -> str:

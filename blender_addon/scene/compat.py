@@ -141,20 +141,14 @@ def use_osl(scene, wanted: bool) -> None:
         scene.cycles.shading_system = wanted
 
 
-def set_up_float_exr(image_settings) -> None:
-    """Store renders as 32-bit float, linear, uncompressed."""
+def set_up_float_exr(image_settings, layers: bool) -> None:
+    """Store renders as 32-bit float, linear, uncompressed; with all their layers, or the picture alone."""
     if hasattr(image_settings, "media_type"):  # 5.0 and later
-        image_settings.media_type = "IMAGE"
-    image_settings.file_format = "OPEN_EXR"
+        image_settings.media_type = "MULTI_LAYER_IMAGE" if layers else "IMAGE"
+    image_settings.file_format = "OPEN_EXR_MULTILAYER" if layers else "OPEN_EXR"
     image_settings.color_mode = "RGB"
     image_settings.color_depth = "32"
     image_settings.exr_codec = "NONE"
-
-
-def raw_colour_space(image) -> str:
-    """The name of the colour space that leaves values as they are."""
-    names = image.colorspace_settings.bl_rna.properties["name"].enum_items.keys()
-    return "Non-Color" if "Non-Color" in names else "Raw"
 
 
 def refresh_devices(preferences) -> None:

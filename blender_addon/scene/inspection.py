@@ -8,7 +8,7 @@ import bpy
 from ..core.sample import Sample
 from .camera_object import build_camera
 from .light_object import build_light, build_surroundings
-from .material import build_distance_material, build_label_material, build_plate_material
+from .material import build_distance_material, build_guide_material, build_label_material, build_plate_material
 from .plate_object import build_plate
 
 NAME = "Inspection"
@@ -26,6 +26,8 @@ class InspectionScene:
     labels: bpy.types.Material
     stain_distance: bpy.types.Material | None
     """Shows the stain's d / r', where the sample asks for that map."""
+    guides: bpy.types.Material | None
+    """Writes the denoiser's guides, where the picture cannot carry them itself."""
 
 
 def build_inspection(scene: bpy.types.Scene, sample: Sample, to_keep: bool = False) -> InspectionScene:
@@ -45,6 +47,7 @@ def build_inspection(scene: bpy.types.Scene, sample: Sample, to_keep: bool = Fal
         world=build_surroundings(sample.light, f"{NAME} World"),
         beauty=build_plate_material(sample, f"{NAME} Plate", whole_plate=to_keep),
         labels=build_label_material(sample, f"{NAME} Labels"),
+        guides=_build_guides(sample),
         stain_distance=build_distance_material(sample, f"{NAME} Distance") if sample.render.stain_distance else None,
     )
     built.plate.data.materials.append(built.beauty)
@@ -52,8 +55,14 @@ def build_inspection(scene: bpy.types.Scene, sample: Sample, to_keep: bool = Fal
         for image in _own(bpy.data.images):
             image.pack()
     scene.camera = built.camera
-    scene.world = built.world
+    scene.world = built.world  # first: Cycles tells the scene's world of what follows
+    built.world.cycles_visibility.camera = False  # past the plate lies a dark table
     return built
+
+
+def _build_guides(sample: Sample) -> bpy.types.Material | None:
+    needed = sample.render.denoise and sample.render.stain_backend == "osl"
+    return build_guide_material(sample, f"{NAME} Guides") if needed else None
 
 
 def remove_inspection(scene: bpy.types.Scene) -> None:

@@ -37,7 +37,6 @@ def build_surroundings(light: RingLight, name: str) -> bpy.types.World:
     background.inputs["Color"].default_value = (1.0, 1.0, 1.0, 1.0)
     background.inputs["Strength"].default_value = light.ambient * light.radiance_w_m2_sr
     world.cycles.sampling_method = "NONE"
-    world.cycles_visibility.camera = False  # past the plate lies a dark table
     return world
 
 

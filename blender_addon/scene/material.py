@@ -2,6 +2,7 @@
 """The plate's two materials, made of the same groups: how it looks, and what is where."""
 
 import math
+from typing import NamedTuple
 
 import bpy
 
@@ -9,9 +10,19 @@ from ..core.sample import Sample
 from ..core.view import pixel_pitch_mm, seen_part
 from . import compat
 from .feature_nodes import build_feature_group
+from .guides import add_guides
 from .stain_nodes import add_stain_node
 from .stain_skip import add_near_stain, build_near_stain_image
 from .surface_nodes import build_surface_group
+
+
+class _Surface(NamedTuple):
+    """The metal's sockets and numbers with the features laid over it, before any stain."""
+
+    coordinates: bpy.types.Node
+    metal: dict
+    laid: bpy.types.Node | None
+    has_labels: bool
 
 
 def build_plate_material(sample: Sample, name: str, whole_plate: bool = False) -> bpy.types.Material:
@@ -25,22 +36,7 @@ def build_plate_material(sample: Sample, name: str, whole_plate: bool = False) -
     """
     material = _empty_material(name)
     tree = material.node_tree
-    coordinates, position = _position_mm(tree)
-
-    surface = _group_node(tree, build_surface_group(sample, f"{name} Surface", whole_plate), (-900, 100))
-    tree.links.new(position, surface.inputs["Position"])
-    metal = {key: surface.outputs[key] for key in ("Reflectance", "Roughness", "Slope")}
-    metal |= {"Anisotropy": sample.surface.anisotropy, "Across": _across(sample.surface.grain_angle_deg)}
-    features = [feature for feature in sample.features if whole_plate or seen_part(sample, feature)]
-    laid = None
-    if features:
-        group = build_feature_group(features, pixel_pitch_mm(sample), f"{name} Features")
-        laid = _group_node(tree, group, (-700, -200))
-        tree.links.new(position, laid.inputs["Position"])
-        for key, value in metal.items():
-            _feed(tree, value, laid.inputs[key])
-        metal = {key: laid.outputs[key] for key in metal}
-
+    coordinates, metal, laid, has_labels = _build_surface(tree, sample, name, whole_plate)
     normal = _bent_normal(tree, coordinates, metal["Slope"])
     tangent = _tangent(tree, metal["Across"])
     shader = _metal(tree, metal["Reflectance"], metal["Roughness"], metal["Anisotropy"], normal, tangent)
@@ -58,14 +54,46 @@ def build_plate_material(sample: Sample, name: str, whole_plate: bool = False) -
             image = build_near_stain_image(sample.stain, sample.plate, f"{name} Near Stains")
             near = add_near_stain(tree, coordinates.outputs["Object"], image, sample.plate)
             shader = _choose(tree, near, bare, shader)
-    if any(feature.gloss for feature in features):
+    if has_labels:
         shader = _choose(tree, laid.outputs["Cover"], shader, _label(tree, coordinates, laid))
+    if sample.render.denoise and not whole_plate and sample.render.stain_backend != "osl":
+        add_guides(tree, metal, laid)
     _output(tree, shader)
     return material
 
 
+def build_guide_material(sample: Sample, name: str) -> bpy.types.Material:
+    """The denoiser's guides alone, black to the eye: Open Shading Language cannot write them beside the picture."""
+    material = _empty_material(name)
+    tree = material.node_tree
+    _, metal, laid, _ = _build_surface(tree, sample, name, whole_plate=False)
+    add_guides(tree, metal, laid)
+    emission = tree.nodes.new("ShaderNodeEmission")
+    emission.inputs["Strength"].default_value = 0.0
+    _output(tree, emission.outputs["Emission"])
+    return material
+
+
+def _build_surface(tree, sample: Sample, name: str, whole_plate: bool) -> _Surface:
+    coordinates, position = _position_mm(tree)
+    surface = _group_node(tree, build_surface_group(sample, f"{name} Surface", whole_plate), (-900, 100))
+    tree.links.new(position, surface.inputs["Position"])
+    metal = {key: surface.outputs[key] for key in ("Reflectance", "Roughness", "Slope")}
+    metal |= {"Anisotropy": sample.surface.anisotropy, "Across": _across(sample.surface.grain_angle_deg)}
+    features = [feature for feature in sample.features if whole_plate or seen_part(sample, feature)]
+    if not features:
+        return _Surface(coordinates, metal, None, False)
+    group = build_feature_group(features, pixel_pitch_mm(sample), f"{name} Features")
+    laid = _group_node(tree, group, (-700, -200))
+    tree.links.new(position, laid.inputs["Position"])
+    for key, value in metal.items():
+        _feed(tree, value, laid.inputs[key])
+    metal = {key: laid.outputs[key] for key in metal}
+    return _Surface(coordinates, metal, laid, any(feature.gloss for feature in features))
+
+
 def build_label_material(sample: Sample, name: str) -> bpy.types.Material:
-    """Emission that carries the stain's field: red its instance hash, green 1 inside a stain."""
+    """Emission of the stain's field: red its instance hash, green 1 inside, blue what it leaves of the reflectance."""
     material = _empty_material(name)
     tree = material.node_tree
     combine = tree.nodes.new("ShaderNodeCombineXYZ")
@@ -73,6 +101,8 @@ def build_label_material(sample: Sample, name: str) -> bpy.types.Material:
         stain = add_stain_node(tree, sample.stain, backend=sample.render.stain_backend)
         tree.links.new(stain.outputs["Instance"], combine.inputs["X"])
         tree.links.new(stain.outputs["Mask"], combine.inputs["Y"])
+        stain.inputs["Reflectance"].default_value = 1.0
+        tree.links.new(stain.outputs["Reflectance"], combine.inputs["Z"])
     emission = tree.nodes.new("ShaderNodeEmission")
     emission.location = (200, 0)
     tree.links.new(combine.outputs["Vector"], emission.inputs["Color"])

@@ -63,7 +63,7 @@ def _build(scene: bpy.types.Scene, sample: Sample, shows_mask: bool) -> None:
     The stain is put in as into any material, so that it can be moved and taken out by the panel's buttons.
     """
     built = build_inspection(scene, replace(sample, stain=None), to_keep=True)
-    session.configure(scene)
+    session.configure(scene, layers=False)
     scene.render.resolution_x, scene.render.resolution_y = sample.size_px
     scene.cycles.samples = sample.render.samples
     scene.cycles.preview_samples = sample.render.samples

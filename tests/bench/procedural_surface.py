@@ -13,7 +13,7 @@ from blender_addon.core.sample import Sample
 from blender_addon.core.seeding import uniform
 from blender_addon.scene import compat
 from blender_addon.scene.nodes import Formula, Value
-from blender_addon.scene.surface_nodes import _INPUTS, _OUTPUTS, _combine
+from blender_addon.scene.surface_nodes import _INPUTS, _OUTPUTS
 
 
 def build_surface_group(sample: Sample, name: str, whole_plate: bool = False):
@@ -38,7 +38,7 @@ def build_surface_group(sample: Sample, name: str, whole_plate: bool = False):
         bands = _bands(f, along, f.math("DOT_PRODUCT", f.input("Position"), (-sine, cosine, 0.0)), surface)
         f.output("Reflectance", f.minimum(bands * surface.reflectance + surface.reflectance, 1.0))
         f.output("Roughness", bands * -surface.roughness + surface.roughness)
-        f.output("Slope", _combine(f, slope * -sine, slope * cosine))
+        f.output("Slope", f.combine(slope * -sine, slope * cosine))
     return tree
 
 

@@ -116,7 +116,8 @@ def grey(file) -> np.ndarray:
 def classes(file) -> np.ndarray:
     """The class ids of a mask: Blender gives a palette's colours."""
     image = bpy.data.images.load(str(file))
-    image.colorspace_settings.name = module("scene.compat").raw_colour_space(image)
+    names = image.colorspace_settings.bl_rna.properties["name"].enum_items.keys()
+    image.colorspace_settings.name = "Non-Color" if "Non-Color" in names else "Raw"
     width, height = image.size
     colours = np.rint(np.array(image.pixels[:]).reshape(height, width, 4)[::-1, :, :3] * 255)
     bpy.data.images.remove(image)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reader for the OpenEXR files that the renderer writes: one part, scan lines, uncompressed, several layers.
+
+Blender's own reader gives no access to the layers of such a file. Format: https://openexr.com/en/latest/OpenEXRFileLayout.html
+"""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+_MAGIC = b"\x76\x2f\x31\x01"
+_TYPES = {0: "<u4", 1: "<f2", 2: "<f4"}
+
+
+def read_layers(path: str | Path) -> dict[str, np.ndarray]:
+    """The channels of a file by name, such as "ViewLayer.Combined.R": (H, W) float32, row 0 on top.
+
+    Raises:
+        ValueError: not a whole file of this kind.
+    """
+    data = Path(path).read_bytes()
+    try:
+        return _read(data)
+    except (struct.error, IndexError, KeyError) as error:
+        raise ValueError(f"{path}: not a whole OpenEXR file ({error})") from error
+
+
+def _read(data: bytes) -> dict[str, np.ndarray]:
+    if data[:4] != _MAGIC:
+        raise KeyError("its first bytes are others")
+    attributes, place = _attributes(data, 8)
+    if attributes["compression"] != b"\x00":
+        raise KeyError("it is compressed")
+    left, top, right, bottom = struct.unpack("<4i", attributes["dataWindow"])
+    width, height = right - left + 1, bottom - top + 1
+    channels = _channels(attributes["channels"])
+    line = np.dtype([(name, kind, (width,)) for name, kind in channels])
+    layers = {name: np.empty((height, width), np.float32) for name, _ in channels}
+    for offset in struct.unpack_from(f"<{height}Q", data, place):
+        row, size = struct.unpack_from("<ii", data, offset)
+        if size != line.itemsize or offset + 8 + size > len(data):
+            raise IndexError("a scan line is cut off")
+        values = np.frombuffer(data, line, 1, offset + 8)[0]
+        for name, _ in channels:
+            layers[name][row - top] = values[name]
+    return layers
+
+
+def _attributes(data: bytes, place: int) -> tuple[dict[str, bytes], int]:
+    """Name -> value of the header's attributes, and where the header ends."""
+    found = {}
+    while data[place] != 0:
+        name, place = _text(data, place)
+        _, place = _text(data, place)
+        (size,) = struct.unpack_from("<i", data, place)
+        found[name] = data[place + 4 : place + 4 + size]
+        place += 4 + size
+    return found, place + 1
+
+
+def _channels(data: bytes) -> list[tuple[str, str]]:
+    """Names and NumPy types, in the order of the file."""
+    found, place = [], 0
+    while data[place] != 0:
+        name, place = _text(data, place)
+        (kind,) = struct.unpack_from("<i", data, place)
+        found.append((name, _TYPES[kind]))
+        place += 16  # type, flags, sampling in x and y
+    return found
+
+
+def _text(data: bytes, place: int) -> tuple[str, int]:
+    end = data.find(b"\x00", place)
+    if end < 0:
+        raise IndexError("the header is cut off")
+    return data[place:end].decode(), end + 1

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the denoiser is told of the surface, by the same paths that make the picture: shader outputs of their own."""
+
+from collections.abc import Mapping
+
+import bpy
+import numpy as np
+
+from ..core.sample import Sample
+
+_SHAPE, _METAL = "Guide Shape", "Guide Metal"
+GUIDES = (_SHAPE, _METAL)
+"""Layers of the picture: (slope x, slope y, albedo of what covers) and (reflectance, roughness, cover)."""
+
+_SLOPE, _REFLECTANCE, _ROUGHNESS = 0.01, 0.02, 0.01
+"""Differences that count as large, see `core/denoise.py`."""
+
+
+def ensure_layers(scene: bpy.types.Scene) -> None:
+    """Make the picture carry the guides."""
+    layers = scene.view_layers[0].aovs
+    for name in GUIDES:
+        if name not in layers:
+            layer = layers.add()
+            layer.name, layer.type = name, "COLOR"
+
+
+def add_guides(tree, metal: Mapping, laid) -> None:
+    """Write the metal's sockets or numbers, and those of the node `laid` that covers it or None, to the guides."""
+    slope = tree.nodes.new("ShaderNodeSeparateXYZ")
+    slope.location = (100, 900)
+    tree.links.new(metal["Slope"], slope.inputs["Vector"])
+    cover, albedo = (0.0, 0.0) if laid is None else (laid.outputs["Cover"], laid.outputs["Albedo"])
+    _write(tree, _SHAPE, (slope.outputs["X"], slope.outputs["Y"], albedo), 900)
+    _write(tree, _METAL, (metal["Reflectance"], metal["Roughness"], cover), 700)
+
+
+def guides_of(layers: Mapping[str, np.ndarray], sample: Sample) -> list[np.ndarray]:
+    """The denoiser's guides from the layers "NAME.R" … of a render, scaled; each (H, W) float32."""
+    slope_x, slope_y, albedo = (layers[f"{_SHAPE}.{channel}"] for channel in "RGB")
+    reflectance, roughness, cover = (layers[f"{_METAL}.{channel}"] for channel in "RGB")
+    slope_x, slope_y = slope_x / np.float32(_SLOPE), slope_y / np.float32(_SLOPE)
+    surface = sample.surface
+    found = [
+        slope_x,
+        slope_y,
+        slope_x**2 + slope_y**2,
+        (reflectance - np.float32(surface.reflectance)) / np.float32(_REFLECTANCE),
+        (roughness - np.float32(surface.roughness)) / np.float32(_ROUGHNESS),
+    ]
+    return [*found, cover, albedo] if cover.any() else found
+
+
+def stain_guide(stains: np.ndarray) -> np.ndarray:
+    """A guide from what stains leave of the reflectance: the label pass (H, W, 3) -> (H, W) float32."""
+    left = np.where(stains[..., 1] > 0.5, stains[..., 2], np.float32(1.0))
+    return (left - np.float32(1.0)) / np.float32(_REFLECTANCE)
+
+
+def _write(tree, name: str, values: tuple, height: float) -> None:
+    combine = tree.nodes.new("ShaderNodeCombineXYZ")
+    combine.location = (300, height)
+    for axis, value in zip("XYZ", values, strict=True):
+        if isinstance(value, bpy.types.NodeSocket):
+            tree.links.new(value, combine.inputs[axis])
+        else:
+            combine.inputs[axis].default_value = value
+    output = tree.nodes.new("ShaderNodeOutputAOV")
+    output.location = (500, height)
+    if hasattr(output, "aov_name"):  # from 4.2 on; before, the node's name is the layer's
+        output.aov_name = name
+    output.name = name
+    tree.links.new(combine.outputs["Vector"], output.inputs["Color"])

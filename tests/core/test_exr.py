@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The EXR reader against files written here by the format's description."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from blender_addon.core.exr import read_layers
+
+
+def an_exr(channels, compression=0):
+    """Bytes of a file; channels: name -> (H, W) float32 or float16, row 0 on top."""
+    names = sorted(channels)
+    height, width = channels[names[0]].shape
+    kinds = {"float32": 2, "float16": 1, "uint32": 0}
+    listed = b"".join(
+        name.encode() + b"\0" + struct.pack("<iiii", kinds[channels[name].dtype.name], 0, 1, 1) for name in names
+    )
+    window = struct.pack("<4i", 0, 0, width - 1, height - 1)
+
+    def attribute(name, kind, value):
+        return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<i", len(value)) + value
+
+    header = b"\x76\x2f\x31\x01" + struct.pack("<i", 2)
+    header += attribute("channels", "chlist", listed + b"\0")
+    header += attribute("compression", "compression", bytes([compression]))
+    header += attribute("dataWindow", "box2i", window) + attribute("displayWindow", "box2i", window) + b"\0"
+    lines = [b"".join(channels[name][y].tobytes() for name in names) for y in range(height)]
+    start = len(header) + 8 * height
+    offsets = [start + y * (8 + len(lines[0])) for y in range(height)]
+    return (
+        header
+        + b"".join(struct.pack("<Q", offset) for offset in offsets)
+        + b"".join(struct.pack("<ii", y, len(line)) + line for y, line in enumerate(lines))
+    )
+
+
+CHANNELS = {
+    "ViewLayer.Combined.R": np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32),
+    "ViewLayer.Guide Shape.G": np.random.default_rng(1).normal(size=(5, 7)).astype(np.float16),
+}
+
+
+def test_layers_come_back(tmp_path):
+    (tmp_path / "a.exr").write_bytes(an_exr(CHANNELS))
+    read = read_layers(tmp_path / "a.exr")
+    assert set(read) == set(CHANNELS)
+    for name, values in CHANNELS.items():
+        assert read[name].dtype == np.float32
+        np.testing.assert_array_equal(read[name], values.astype(np.float32))
+
+
+def test_damaged_files_are_refused(tmp_path):
+    whole = an_exr(CHANNELS)
+    for cut in (0, 3, 40, 150, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "a.exr").write_bytes(whole[:cut])
+        with pytest.raises(ValueError, match=r"a\.exr: not a whole OpenEXR file"):
+            read_layers(tmp_path / "a.exr")
+    (tmp_path / "a.exr").write_bytes(an_exr(CHANNELS, compression=3))
+    with pytest.raises(ValueError, match="it is compressed"):
+        read_layers(tmp_path / "a.exr")
