@@ -146,6 +146,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--coreset-sheet", metavar="PNG", help="model: draw every vector's piece of image")
     sub.add_argument("--plot", metavar="PNG", help="model: draw separation, covering radius and factor over the epochs")
     sub.add_argument("--data", action="append", default=[], metavar="DIR", help="where a data set of the model is now")
+    sub.add_argument("--contact-sheet", metavar="PNG", help="data set: draw its images with their labels and regions")
     sub.add_argument("--json", action="store_true", help="machine-readable")
     sub.add_argument("--check", action="store_true", help="list everything that is wrong; exit 2 if anything is")
 
@@ -153,7 +154,12 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("kind", choices=("labelme", "mvtec"), help="what SRC is")
     sub.add_argument("src", metavar="SRC", help="folder with the images and labels")
     sub.add_argument("--out", required=True, metavar="DIR", help="the data set")
-    sub.add_argument("--splits", metavar="CSV", help="labelme: a table with the columns split, image, label")
+    sub.add_argument("--splits", metavar="CSV|folders",
+                     help="labelme: a table with the columns split, image, perhaps label, group; or by folders' names")
+    sub.add_argument("--split-shares", type=_shares, metavar="TRAIN,VAL,TEST",
+                     help="labelme: whole plates by shares, such as 60,10,30; plates with defects never train")
+    sub.add_argument("--like", metavar="DATASET",
+                     help="labelme: classes, split, plate, region of the same images in a data set there is")
     sub.add_argument("--default-split", default="train", choices=("train", "val", "test"), help="labelme, no table")
     sub.add_argument("--val-fraction", type=_not_negative, default=0.0, help="mvtec: share of test for validation")
     sub.add_argument("--defects", type=_names, metavar="A,B", help="classes that are defects; default: all")
@@ -161,6 +167,11 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--map", action="append", metavar="LABEL=CLASS", help="rename a label; may be repeated")
     sub.add_argument("--ignore", type=_names, metavar="E,F", help="labels to leave out")
     sub.add_argument("--group-by", metavar="REGEX", help="the part of the path that names the physical plate")
+    sub.add_argument("--regions", metavar="find|DIR",
+                     help="inspect only the plate: bright on dark, or by masks of the images' names; a shape "
+                     "'plate' of a label file needs no option")
+    sub.add_argument("--margin", type=_length, metavar="2mm|40px", help="off the region's border")
+    sub.add_argument("--line-width", type=_positive, default=3.0, metavar="PX", help="labelme: of lines and points")
     sub.add_argument("--name", help="of the data set; default: the folder's")
     sub.add_argument("--pixel-size-um", type=_positive, metavar="UM", help="edge of a pixel on the surface")
     sub.add_argument("--overwrite", action="store_true", help="replace another data set at --out")
@@ -260,6 +271,18 @@ def _chunk(text: str) -> int | None:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _shares(text: str) -> list[float]:
+    return [_not_negative(part) for part in text.split(",")]
+
+
+def _length(text: str) -> tuple[float, str]:
+    """A number with its unit, px or mm."""
+    unit = text[-2:].lower()
+    if unit not in ("px", "mm"):
+        raise argparse.ArgumentTypeError(f"expected a length in mm or px, such as 2mm or 40px, got {text!r}")
+    return _not_negative(text[:-2]), unit
 
 
 def _shard(text: str) -> tuple[int, int]:
