@@ -87,7 +87,7 @@ class Tally:
         inside = of.region
         regions = cv2.connectedComponents(positive.astype(np.uint8), connectivity=8)[1]
         self.histogram.add(scores[inside], positive[inside], regions[inside])
-        self._coarse.setdefault(group, CoarseHistogram()).add(scores[inside], positive[inside])
+        self._coarse.setdefault(group, CoarseHistogram()).add(scores[inside], positive[inside], regions[inside])
 
     def figures(self) -> dict:
         """All figures of the model that do not need the others, JSON-ready."""
