@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A spot at a known place is red in the anomaly map at that place, whatever the extractor, the size and the scale."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
+from sequential_patchcore.errors import UserError
+from sequential_patchcore.extractors import ExtractorSettings, build_extractor, identity, to_tensor
+from sequential_patchcore.restore import restore_extractor
 from sequential_patchcore.scoring import Scorer
 
 # The third pads by size, as TensorFlow does.
@@ -44,6 +48,16 @@ def away(backbone: str, size: tuple[int, int], scale: float, spots: int = 6) -> 
 def test_red_lies_on_the_spot_to_a_quarter_of_a_patch(backbone, size, scale):
     found = away(backbone, size, scale)
     assert np.abs(found.mean(0)).max() < 0.25 and np.abs(found).max() < 0.75, found
+
+
+def test_a_model_whose_images_came_in_otherwise_is_refused():
+    extractor = build_extractor(ExtractorSettings("tf_mobilenetv3_small_minimal_100"), "none")
+    described = identity(extractor) | {"weights": "random"}
+    model = SimpleNamespace(extractor=described, settings={"weights": "none"})
+    assert restore_extractor(model, "m.h5").offset == extractor.offset
+    model.extractor = described | {"preprocessing": {k: v for k, v in extractor.preprocessing.items() if k != "size"}}
+    with pytest.raises(UserError, match=r"m\.h5 was made by another version .* train it again"):
+        restore_extractor(model, "m.h5")
 
 
 def test_what_lies_beyond_the_image_does_not_move_what_is_in_it():
