@@ -69,7 +69,7 @@ def import_labelme(
             the label `plate` are the region in any case, unless `plate` is listed as a class.
         margin: pixels off the region's border.
         line_width: pixels of what has no area of its own, lines and points.
-        name: the data set's name; by default the folder's.
+        name: the data set's name; by default the folder's, or that of `like` with `_labelme`.
         pixel_size_um: edge of a pixel on the surface in µm.
         overwrite: replace another data set in `out`.
         progress: show a progress bar.
@@ -114,7 +114,8 @@ def import_labelme(
     recipe = {"import": "labelme", "labels": rules.as_dict(), "group_by": group_by, **region.as_dict()}
     if line_width != STROKE_WIDTH:
         recipe["line_width_px"] = line_width
-    with DatasetWriter(out, name or src.resolve().name, "sequential-patchcore import labelme", classes,
+    named_after = f"{model.name}_labelme" if model else src.resolve().name
+    with DatasetWriter(out, name or named_after, "sequential-patchcore import labelme", classes,
                        pixel_size_um or (model.pixel_size_um if model else None), recipe, overwrite) as writer:
         writer.keep_only(ids)
         one = _Importer(writer, rules, classes, region, line_width)
