@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from . import __version__, commands, data_commands
+from . import __version__, data_commands, score_commands, train_commands
 from .errors import UserError
 from .metrics import COVERAGE_PERCENT
 from .names import CORESETS, DEFAULT_BACKBONE, EVICTIONS, FILTERS, NORMALISATIONS, PRECISIONS
@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    sub = command("train", commands.train, "build a coreset from the training images of one or more data sets")
+    sub = command("train", train_commands.train, "build a coreset from the training images of one or more data sets")
     _add_data_sets(sub)
     sub.add_argument("--backbone", default=DEFAULT_BACKBONE, help=f"a timm model, or '{FILTERS}': no weights needed")
     sub.add_argument("--weights", default="hub", metavar="FILE|none", help="weights file; 'none' = random")
@@ -85,19 +85,19 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--shards", type=_count, default=2, metavar="N", help="how many, with --ray")
     _add_training(sub, 2048)
 
-    sub = command("finetune", commands.finetune, "go on with a coreset over other data, by the same rule")
+    sub = command("finetune", train_commands.finetune, "go on with a coreset over other data, by the same rule")
     sub.add_argument("--model", required=True, help="the model to start from; it stays as it is")
     _add_data_sets(sub)
     _add_weights_override(sub)
     _add_training(sub, None)
 
-    sub = command("meld", commands.meld, "make one coreset of several, in seconds and without images")
+    sub = command("meld", train_commands.meld, "make one coreset of several, in seconds and without images")
     sub.add_argument("models", nargs="+", metavar="MODEL", help="two or more models with the same feature extractor")
     sub.add_argument("--out", required=True, help="the new model file")
     sub.add_argument("--coreset-size", type=_size, default=None, help="vectors to keep; default: as the first model")
     sub.add_argument("--overwrite", action="store_true", help="replace another file at --out")
 
-    sub = command("calibrate", commands.calibrate, "store the threshold of best pixel F1 on a validation split")
+    sub = command("calibrate", score_commands.calibrate, "store the threshold of best pixel F1 on a validation split")
     sub.add_argument("--model", required=True, help="the model file; the threshold is written into it")
     sub.add_argument("--data", default=None, metavar="DIR", help="data set with the validation split")
     sub.add_argument("--split", default="val", help="never the test split")
@@ -108,7 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--overwrite", action="store_true", help="compute it again even where it is known")
     _add_scoring(sub)
 
-    sub = command("evaluate", commands.evaluate, "score a split, write tables, figures, overlays and report.html")
+    sub = command("evaluate", score_commands.evaluate, "score a split, write tables, figures, overlays and report.html")
     sub.add_argument("--model", required=True, action="append", help="repeat it to compare models side by side")
     sub.add_argument("--data", required=True, metavar="DIR", help="data set")
     sub.add_argument("--split", default="test", help="which images")
@@ -121,7 +121,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_rule(sub)
     _add_scoring(sub)
 
-    sub = command("predict", commands.predict, "verdict, boxes, areas and overlay for photographs")
+    sub = command("predict", score_commands.predict, "verdict, boxes, areas and overlay for photographs")
     sub.add_argument("images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
     sub.add_argument("--model", required=True, help="a calibrated model")
     sub.add_argument("--out", required=True, metavar="DIR", help="folder of the tables and overlays")
