@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from sequential_patchcore.evaluate import EvaluatedModel, evaluate
+from sequential_patchcore.regions import Rule
 
 Class = namedtuple("Class", "id name kind")
 Sample = namedtuple("Sample", "id split seed group instances")
@@ -74,6 +75,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--models", type=int, default=2)
     parser.add_argument("--out", default=None)
+    parser.add_argument("--min-region", type=int, default=0)
+    parser.add_argument("--page-only", action="store_true", help="no full-size overlays, figures, filter sweep")
     arguments = parser.parse_args()
     models = [EvaluatedModel(f"model {k}", None, 1.9, scores(k)) for k in range(arguments.models)]
     plates = Plates(arguments.images, (2050, 2448))
@@ -83,16 +86,28 @@ def main() -> None:
     scoring = time.perf_counter() - start
     out = Path(arguments.out or tempfile.mkdtemp(prefix="bench-report-"))
     start = time.perf_counter()
-    evaluate(models, plates, "test", out)
+    if arguments.page_only:
+        leave_out_all_but_the_page()
+    evaluate(models, plates, "test", out, rule=Rule(arguments.min_region))
     each = (time.perf_counter() - start) / arguments.images / arguments.models
     page = out / "report.html"
     print(f"{arguments.images} images of 2448 x 2050, {arguments.models} models")
-    print(f"{each:.2f} s an image and model, all but the network (the stand-in for it takes {scoring:.2f} s)")
+    if not arguments.page_only:
+        print(f"{each:.2f} s an image and model, all but the network (the stand-in for it takes {scoring:.2f} s)")
     print(f"report.html: {page.stat().st_size / 1e6:.1f} MB")
     if shutil.which("chromedriver"):
         print(f"opened and drawn in {opened(page):.1f} s")
     if arguments.out is None:
         shutil.rmtree(out)
+
+
+def leave_out_all_but_the_page() -> None:
+    """The page is the same but for its figures; 200 images of 5 megapixels then take three minutes instead of seven."""
+    module = sys.modules["sequential_patchcore.evaluate"]
+    module._write_full_size = lambda *_: None
+    module.figures.write = lambda *_: {}
+    module.contact_sheet.write = lambda *_: None
+    sys.modules["sequential_patchcore.tally"].SWEPT_HYSTERESIS = (1.0,)
 
 
 def opened(page: Path) -> float:

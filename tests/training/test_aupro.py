@@ -91,6 +91,6 @@ def test_coarse_histograms_keep_every_pixel():
         of = CoarseHistogram()
         of.add(scores.astype(np.float32), positive)
         made.append(of)
-    negative, positive = CoarseHistogram.stack(made)
+    negative, positive, _ = CoarseHistogram.stack(made)
     assert positive.sum(1).tolist() == [int(p.sum()) for _, p in parts]
     assert (negative + positive).sum(1).tolist() == [500] * 3

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Intervals over plates against a slow resampling of records, and where they must not exist."""
 
+import cv2
 import numpy as np
 import pytest
 from sequential_patchcore import bootstrap
-from sequential_patchcore.ranking import CoarseHistogram
+from sequential_patchcore.ranking import CoarseHistogram, ScoreHistogram
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 CLASSES = [{"id": 1, "name": "dent", "kind": "defect"}, {"id": 4, "name": "scratch", "kind": "defect"},
@@ -22,6 +23,7 @@ def samples(plates=6, per_plate=3, models=("a", "b"), seed=0):
                 of = []
             tp = sum(each["predicted"] for each in of if each["class_id"] != 6)
             sample["models"][model] = {
+                "score": None if k == 4 else float(np.round(rng.random() + bool(of), 1)),
                 "true_positive": tp, "false_negative": 200 * bool(of) - tp, "false_positive": int(rng.integers(0, 80)),
                 "false_positive_regions": int(rng.integers(0, 4)), "classes": of,
                 "instances": [{"class_id": each["class_id"], "detected": bool(rng.random() < 0.6)} for each in of],
@@ -40,7 +42,10 @@ def slow(chosen, model):
         if hits:
             recalls.append(np.mean(hits))
     clean = [each for each in of if not each["classes"]]
+    ranked = [each for each in of if each["score"] is not None]
+    defective = [each["true_positive"] + each["false_negative"] > 0 for each in ranked]
     return {
+        "image_auroc": roc_auc_score(defective, [each["score"] for each in ranked]),
         "precision": tp / (tp + fp), "recall": tp / (tp + fn), "f1": 2 * tp / (2 * tp + fp + fn),
         "mean_defect_wise_recall": np.mean(recalls),
         "false_positive_regions_per_image": sum(each["false_positive_regions"] for each in of) / len(of),
@@ -115,7 +120,7 @@ def test_ranking_intervals_hold_the_figures_of_scikit_learn():
     for group in groups:
         positive = rng.random(400) < 0.1
         values = (rng.random(400) + 0.5 * positive).astype(np.float32)
-        made.setdefault(group, CoarseHistogram()).add(values, positive)
+        made.setdefault(group, CoarseHistogram()).add(values, positive)  # without regions of defects
         scores.append(values)
         labels.append(positive)
     found = bootstrap.ranking_intervals(made, groups)
@@ -124,3 +129,30 @@ def test_ranking_intervals_hold_the_figures_of_scikit_learn():
                         ("average_precision", average_precision_score(labels, scores))):
         low, high = found[name]
         assert low < value < high and high - low < 0.1
+    assert found["aupro"] is None
+
+
+def test_the_interval_of_aupro_is_that_of_repeated_plates():
+    """Each draw against the fine histogram of its plates, a plate drawn twice counted twice."""
+    rng = np.random.default_rng(2)
+    plates = {}
+    for k in range(9):
+        positive = np.zeros((20, 20), bool)
+        if k % 3:
+            positive[2:6, 2:6], positive[12:18, 10:12] = True, True
+        plates[f"p{k}"] = ((rng.random((20, 20)) + 0.4 * positive).astype(np.float32), positive,
+                           cv2.connectedComponents(positive.astype(np.uint8), connectivity=8)[1])
+
+    def histogram(kind, names):
+        made = kind()
+        for name in names:
+            made.add(*(array.ravel() for array in plates[name]))
+        return made
+
+    groups = list(plates)
+    coarse = {name: histogram(CoarseHistogram, [name]) for name in groups}
+    found = bootstrap.ranking_intervals(coarse, groups, draws=60, seed=5)["aupro"]
+    names, times = bootstrap.draw(groups, 60, seed=5)
+    slow = [histogram(ScoreHistogram, np.repeat(names, row)).aupro()[0] for row in times]
+    assert found == pytest.approx(np.quantile(slow, [0.025, 0.975]), abs=5e-3)
+    assert found[1] - found[0] > 0.02

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 from sequential_patchcore.data.coco import _box, export_coco, run_lengths
 from sequential_patchcore.data.dataset import ClassInfo, open_dataset
 from sequential_patchcore.data.writer import DatasetWriter
@@ -95,3 +97,26 @@ def test_annotations_agree_with_the_pixels(tmp_path):
             assert annotation["bbox"] == [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
             painted[mask] = annotation["category_id"]
         np.testing.assert_array_equal(painted, dataset.mask(sample))
+
+
+def test_pycocotools_reads_the_same_pixels_and_finds_them_perfect(tmp_path):
+    """The format's own implementation: it loads the file, decodes every mask, and scores the truth against itself."""
+    dataset = write(tmp_path / "d")
+    out = export_coco(dataset, tmp_path / "out", progress=False)
+    truth = COCO(str(out / "annotations/instances_test.json"))
+    for sample in dataset.split("test"):
+        (image_id,) = [i for i, image in truth.imgs.items() if image["file_name"] == f"{sample.id}.png"]
+        annotations = truth.loadAnns(truth.getAnnIds(imgIds=image_id))
+        visible = {instance.id: instance.class_name for instance in sample.instances if instance.pixels}
+        assert len(annotations) == len(visible) > 1
+        instances = dataset.instances(sample)
+        for annotation, (number, name) in zip(annotations, visible.items(), strict=True):
+            np.testing.assert_array_equal(truth.annToMask(annotation), instances == number)
+            assert truth.loadCats(annotation["category_id"])[0]["name"] == name
+    guesses = [{key: a[key] for key in ("image_id", "category_id", "segmentation")} | {"score": 1.0,
+               "segmentation": truth.annToRLE(a)} for a in truth.dataset["annotations"]]  # fmt: skip
+    result = COCOeval(truth, truth.loadRes(guesses), "segm")
+    result.evaluate()
+    result.accumulate()
+    result.summarize()
+    assert result.stats[0] == pytest.approx(1.0)

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """MVTec-AD-like trees: in, out, and round."""
 
+import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +105,42 @@ def test_a_tree_survives_the_way_through_a_data_set(tree, tmp_path):
         np.testing.assert_array_equal(first.image(a), second.image(b))
         np.testing.assert_array_equal(first.mask(a), second.mask(b))
         np.testing.assert_array_equal(first.instances(a), second.instances(b))
+
+
+# What a stranger writes who knows the layout, NumPy and Pillow, and not this package.
+READER = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+root, found = Path(sys.argv[1]), {}
+assert {p.name for p in (root / "train").iterdir()} == {"good"}
+for image in sorted(root.glob("t*/*/*.png")):
+    split, kind = image.relative_to(root).parts[:2]
+    with Image.open(image) as opened:
+        assert opened.format == "PNG" and opened.mode in ("L", "RGB")
+        size = opened.size
+    pixels = 0
+    if kind != "good":
+        mask = Image.open(root / "ground_truth" / kind / (image.stem + "_mask.png"))
+        assert mask.mode == "L" and mask.size == size and set(np.unique(mask)) == {0, 255}
+        pixels = int(np.count_nonzero(mask))
+    found.setdefault(f"{split}/{kind}", []).append(pixels)
+masks = sorted(p.relative_to(root / "ground_truth").parts[0] for p in root.glob("ground_truth/*/*"))
+tests = sorted(p.parent.name for p in root.glob("test/*/*.png") if p.parent.name != "good")
+assert masks == tests, "as many masks as defective images"
+print(json.dumps(found))
+"""
+
+
+def test_a_plain_script_reads_what_is_exported(tree, tmp_path):
+    dataset = bring_in(tree, tmp_path / "d")
+    out = export_mvtec(dataset, tmp_path / "out", progress=False)
+    done = subprocess.run([sys.executable, "-c", READER, str(out)], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "train/good": [0, 0], "test/good": [0], "test/scratch": [18] * 4, "test/dent": [20],
+    }
 
 
 def test_an_export_holds_defects_only_and_names_mixtures(tmp_path, capsys):

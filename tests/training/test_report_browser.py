@@ -15,10 +15,12 @@ import pytest
 from sequential_patchcore.evaluate import EvaluatedModel, evaluate
 from sequential_patchcore.metrics import COVERAGE_PERCENT
 from sequential_patchcore.nearest_nominal import Nominal
+from sequential_patchcore.regions import PLAIN, Rule, binary_map
 
 Class = namedtuple("Class", "id name kind")
 Sample = namedtuple("Sample", "id split seed group instances")
 HEIGHT, WIDTH = 150, 180
+FILTER = Rule(min_region=25, hysteresis=0.8)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -87,13 +89,13 @@ MODELS = [
 ]
 
 
-def counted(model, threshold, percent=0):
+def counted(model, threshold, percent=0, rule=PLAIN):
     """The figures by the definitions, pixel by pixel over all images at once."""
     plates, tp, fp, positives, alarmed = Plates(), 0, 0, 0, 0
     found = {c.id: [0, 0] for c in plates.classes}
     for sample in plates.samples:
         mask, numbers, region = plates.mask(sample), plates.instances(sample), plates.region(sample)
-        predicted = (model.score(plates.image(sample)) >= np.float32(threshold)) & region
+        predicted = binary_map(model.score(plates.image(sample)), threshold, region, rule)
         defect = np.isin(mask, [2, 4]) & region
         tp, fp = tp + (predicted & defect).sum(), fp + (predicted & ~defect).sum()
         positives += defect.sum()
@@ -145,11 +147,23 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
-@pytest.fixture
-def page(browser, report):
+def opened(browser, report):
     browser.get(report[1].as_uri())
     wait(browser, "return ready.size > 0")
     return browser
+
+
+@pytest.fixture
+def page(browser, report):
+    return opened(browser, report)
+
+
+@pytest.fixture(scope="module")
+def filtered_report(tmp_path_factory):
+    out = tmp_path_factory.mktemp("filtered")
+    with pytest.MonkeyPatch.context() as patch:  # its figures take most of the time
+        patch.setattr("sequential_patchcore.report.figures.write", lambda *_: {})
+        return evaluate(MODELS, Plates(), "test", out, rule=FILTER), out / "report.html"
 
 
 def wait(browser, condition, seconds=30):
@@ -191,6 +205,22 @@ def test_the_slider_shows_what_python_counts(page, step):
     assert at["threshold"] == pytest.approx(MODELS[1].threshold * float(factor(page)), rel=0.01)
 
 
+def test_the_filter_of_the_run_acts_at_every_threshold_of_the_slider(browser, filtered_report):
+    page = opened(browser, filtered_report)
+    for step in (0, -25, 30):
+        slide(page, step)
+        for m, model in enumerate(MODELS):
+            at = shown(page, m)
+            expected = counted(model, at["threshold"], rule=FILTER)
+            assert expected["f1"] != counted(model, at["threshold"])["f1"], "the filter does something"
+            for name in ("precision", "recall", "f1", "mean"):
+                assert at[name] == (None if expected[name] is None else pytest.approx(expected[name], abs=1e-12))
+            assert (at["found"], at["alarmed"]) == (expected["found"], expected["alarmed"])
+        compare_overlay(page, FILTER)
+    calibrated = counted(MODELS[0], MODELS[0].threshold, rule=FILTER)
+    assert filtered_report[0]["models"]["A"]["pixel"]["f1"] == calibrated["f1"]
+
+
 def factor(browser):
     text = browser.execute_script("return document.getElementById('factor').textContent")
     return 1 if text == "calibrated" else text.split(" ")[0]
@@ -226,22 +256,27 @@ def colours(browser, kind="overlay"):
 
 
 def test_the_overlay_is_recoloured_to_the_pixel(page):
-    plates = Plates()
     for step in (0, 30):
         slide(page, step)
-        page.execute_script("document.querySelector('.card:not([hidden])').scrollIntoView()")
-        wait(page, "return document.querySelector('.card:not([hidden]) canvas').width > 0")
-        page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
-        index, picture = colours(page)
-        sample = plates.samples[index]
-        threshold = shown(page, 0)["threshold"]
-        predicted = (MODELS[0].score(plates.image(sample)) >= np.float32(threshold)) & plates.region(sample)
-        defect = np.isin(plates.mask(sample), [2, 4]) & plates.region(sample)
-        red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
-        assert np.array_equal((green - np.maximum(red, blue)) > 60, predicted & defect)
-        assert np.array_equal((blue - red) > 60, ~predicted & defect)
-        # the impurity's outline is yellow: red far above blue, but green between
-        assert np.array_equal((red - np.maximum(green, blue)) > 90, predicted & ~defect)
+        compare_overlay(page, PLAIN)
+
+
+def compare_overlay(page, rule):
+    """The first overlay on the page against what Python predicts there at the page's threshold."""
+    plates = Plates()
+    page.execute_script("document.querySelector('.card:not([hidden])').scrollIntoView()")
+    wait(page, "return document.querySelector('.card:not([hidden]) canvas').width > 0")
+    page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+    index, picture = colours(page)
+    sample = plates.samples[index]
+    region = plates.region(sample)
+    predicted = binary_map(MODELS[0].score(plates.image(sample)), shown(page, 0)["threshold"], region, rule)
+    defect = np.isin(plates.mask(sample), [2, 4]) & region
+    red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
+    assert np.array_equal((green - np.maximum(red, blue)) > 60, predicted & defect)
+    assert np.array_equal((blue - red) > 60, ~predicted & defect)
+    # the impurity's outline is yellow: red far above blue, but green between
+    assert np.array_equal((red - np.maximum(green, blue)) > 90, predicted & ~defect)
 
 
 def test_filters_and_order_follow_the_threshold(page):

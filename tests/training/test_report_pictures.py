@@ -102,7 +102,7 @@ def test_outcomes(mask, scores, outcome):
 
 def test_worst_images_come_first():
     def card(name, *cases):
-        tiles = tuple(cards.Tile(counts(*case), cards.outcome(counts(*case), [1]), 0, b"", ()) for case in cases)
+        tiles = tuple(cards.Tile(counts(*case), cards.outcome(counts(*case), [1]), 0, b"", None, ()) for case in cases)
         return cards.Card(name, "", 2, 1, {}, b"", b"", tiles, (1,))
 
     good, noisy, missed = card("a", ([1, 0], [1, 0])), card("b", ([0, 0], [1, 1])), card("c", ([1, 0], [0, 0]))

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .ranking import CoarseHistogram
+from .ranking import AUPRO_LIMIT, CoarseHistogram, overlap_area
 
 DRAWS = 2000
 LEVEL = 0.95
 FEW_GROUPS = 8  # below this many plates an interval is itself little more than a guess
-_RANKING_DRAWS = 400  # AUROC and average precision run over histograms: slower, and seldom near a decision
+_RANKING_DRAWS = 400  # AUROC, average precision, AUPRO run over histograms: slower, and seldom near a decision
 
 Classes = Sequence[Mapping]  # as in metrics.json: "id", "name", "kind"
 
@@ -41,7 +41,7 @@ def statistics(samples: Sequence[Mapping], model: str, classes: Classes, times: 
         times: (draws, G) from `draw`.
 
     Returns:
-        name to (draws,) float64. The names: precision, recall, f1, mean_defect_wise_recall,
+        name to (draws,) float64. The names: precision, recall, f1, mean_defect_wise_recall, image_auroc,
         false_positive_regions_per_image, clean_images_alarmed, pixel_recall.CLASS, defect_wise_recall.CLASS.
     """
     names = sorted(set(groups_of(samples)))
@@ -90,7 +90,22 @@ def statistics(samples: Sequence[Mapping], model: str, classes: Classes, times: 
     table = np.array(recalls).reshape(len(recalls), len(times))
     there = ~np.isnan(table)
     found["mean_defect_wise_recall"] = over(np.where(there, table, 0).sum(0), there.sum(0))
+    found["image_auroc"] = _image_auroc(samples, model, times[:, [row[group] for group in groups_of(samples)]])
     return found
+
+
+def _image_auroc(samples: Sequence[Mapping], model: str, times: np.ndarray) -> np.ndarray:
+    """The image-level AUROC of each draw, ties counting half; times: (draws, images), how often each image is drawn."""
+    of = [sample["models"][model] for sample in samples]
+    kept = [k for k, each in enumerate(of) if each["score"] is not None]
+    _, level = np.unique([of[k]["score"] for k in kept], return_inverse=True)
+    positive = np.array([of[k]["true_positive"] + of[k]["false_negative"] > 0 for k in kept], bool)
+    area = np.full(len(times), np.nan)
+    for draw_, chosen in enumerate(times[:, kept]):
+        p, n = (np.bincount(level, chosen * side, minlength=1) for side in (positive, ~positive))
+        if p.any() and n.any():
+            area[draw_] = (p * (np.cumsum(n) - n / 2)).sum() / (p.sum() * n.sum())
+    return area
 
 
 def interval(values: np.ndarray, level: float = LEVEL) -> list[float] | None:
@@ -126,14 +141,15 @@ def differences(
 def ranking_intervals(
     histograms: Mapping[str, CoarseHistogram], groups: Sequence[str], draws: int = _RANKING_DRAWS, seed: int = 0
 ) -> dict[str, list[float] | None]:
-    """Intervals of AUROC and average precision, from one coarse histogram a group (64 bins to a doubling)."""
+    """Intervals of AUROC, average precision and AUPRO, from one coarse histogram a group (64 bins to a doubling)."""
     names, times = draw(groups, draws, seed)
     if len(names) < 2:
         return {}
-    negative, positive = CoarseHistogram.stack([histograms[name] for name in names])
-    area, precision = np.full(draws, np.nan), np.full(draws, np.nan)
+    negative, positive, overlap = CoarseHistogram.stack([histograms[name] for name in names])
+    regions = np.array([histograms[name].regions for name in names])
+    area, precision, aupro = (np.full(draws, np.nan) for _ in range(3))
     for k, of in enumerate(times):
-        n, p = (of @ negative).astype(np.float64), (of @ positive).astype(np.float64)
+        n, p = of @ negative, of @ positive
         if not p.any():
             continue
         tp, fp = np.cumsum(p[::-1]), np.cumsum(n[::-1])
@@ -141,4 +157,6 @@ def ranking_intervals(
         precision[k] = (p[::-1][used] * tp[used] / (tp[used] + fp[used])).sum() / p.sum()
         if n.any():
             area[k] = (p * (np.cumsum(n) - n / 2)).sum() / (p.sum() * n.sum())
-    return {"auroc": interval(area), "average_precision": interval(precision)}
+            if of @ regions:
+                aupro[k], _ = overlap_area(n, of @ overlap, of @ regions, AUPRO_LIMIT)
+    return {"auroc": interval(area), "average_precision": interval(precision), "aupro": interval(aupro)}

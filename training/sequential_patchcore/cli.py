@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from . import __version__, commands, data_commands
+from . import __version__, data_commands, score_commands, train_commands
 from .errors import UserError
 from .metrics import COVERAGE_PERCENT
 from .names import CORESETS, DEFAULT_BACKBONE, EVICTIONS, FILTERS, NORMALISATIONS, PRECISIONS
@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    sub = command("train", commands.train, "build a coreset from the training images of one or more data sets")
+    sub = command("train", train_commands.train, "build a coreset from the training images of one or more data sets")
     _add_data_sets(sub)
     sub.add_argument("--backbone", default=DEFAULT_BACKBONE, help=f"a timm model, or '{FILTERS}': no weights needed")
     sub.add_argument("--weights", default="hub", metavar="FILE|none", help="weights file; 'none' = random")
@@ -85,19 +85,19 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--shards", type=_count, default=2, metavar="N", help="how many, with --ray")
     _add_training(sub, 2048)
 
-    sub = command("finetune", commands.finetune, "go on with a coreset over other data, by the same rule")
+    sub = command("finetune", train_commands.finetune, "go on with a coreset over other data, by the same rule")
     sub.add_argument("--model", required=True, help="the model to start from; it stays as it is")
     _add_data_sets(sub)
     _add_weights_override(sub)
     _add_training(sub, None)
 
-    sub = command("meld", commands.meld, "make one coreset of several, in seconds and without images")
+    sub = command("meld", train_commands.meld, "make one coreset of several, in seconds and without images")
     sub.add_argument("models", nargs="+", metavar="MODEL", help="two or more models with the same feature extractor")
     sub.add_argument("--out", required=True, help="the new model file")
     sub.add_argument("--coreset-size", type=_size, default=None, help="vectors to keep; default: as the first model")
     sub.add_argument("--overwrite", action="store_true", help="replace another file at --out")
 
-    sub = command("calibrate", commands.calibrate, "store the threshold of best pixel F1 on a validation split")
+    sub = command("calibrate", score_commands.calibrate, "store the threshold of best pixel F1 on a validation split")
     sub.add_argument("--model", required=True, help="the model file; the threshold is written into it")
     sub.add_argument("--data", default=None, metavar="DIR", help="data set with the validation split")
     sub.add_argument("--split", default="val", help="never the test split")
@@ -108,7 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--overwrite", action="store_true", help="compute it again even where it is known")
     _add_scoring(sub)
 
-    sub = command("evaluate", commands.evaluate, "score a split, write tables, figures, overlays and report.html")
+    sub = command("evaluate", score_commands.evaluate, "score a split, write tables, figures, overlays and report.html")
     sub.add_argument("--model", required=True, action="append", help="repeat it to compare models side by side")
     sub.add_argument("--data", required=True, metavar="DIR", help="data set")
     sub.add_argument("--split", default="test", help="which images")
@@ -121,7 +121,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_rule(sub)
     _add_scoring(sub)
 
-    sub = command("predict", commands.predict, "verdict, boxes, areas and overlay for photographs")
+    sub = command("predict", score_commands.predict, "verdict, boxes, areas and overlay for photographs")
     sub.add_argument("images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
     sub.add_argument("--model", required=True, help="a calibrated model")
     sub.add_argument("--out", required=True, metavar="DIR", help="folder of the tables and overlays")
@@ -146,6 +146,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--coreset-sheet", metavar="PNG", help="model: draw every vector's piece of image")
     sub.add_argument("--plot", metavar="PNG", help="model: draw separation, covering radius and factor over the epochs")
     sub.add_argument("--data", action="append", default=[], metavar="DIR", help="where a data set of the model is now")
+    sub.add_argument("--contact-sheet", metavar="PNG", help="data set: draw its images with their labels and regions")
     sub.add_argument("--json", action="store_true", help="machine-readable")
     sub.add_argument("--check", action="store_true", help="list everything that is wrong; exit 2 if anything is")
 
@@ -153,7 +154,12 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("kind", choices=("labelme", "mvtec"), help="what SRC is")
     sub.add_argument("src", metavar="SRC", help="folder with the images and labels")
     sub.add_argument("--out", required=True, metavar="DIR", help="the data set")
-    sub.add_argument("--splits", metavar="CSV", help="labelme: a table with the columns split, image, label")
+    sub.add_argument("--splits", metavar="CSV|folders",
+                     help="labelme: a table with the columns split, image, perhaps label, group; or by folders' names")
+    sub.add_argument("--split-shares", type=_shares, metavar="TRAIN,VAL,TEST",
+                     help="labelme: whole plates by shares, such as 60,10,30; plates with defects never train")
+    sub.add_argument("--like", metavar="DATASET",
+                     help="labelme: classes, split, plate, region of the same images in a data set there is")
     sub.add_argument("--default-split", default="train", choices=("train", "val", "test"), help="labelme, no table")
     sub.add_argument("--val-fraction", type=_not_negative, default=0.0, help="mvtec: share of test for validation")
     sub.add_argument("--defects", type=_names, metavar="A,B", help="classes that are defects; default: all")
@@ -161,6 +167,11 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--map", action="append", metavar="LABEL=CLASS", help="rename a label; may be repeated")
     sub.add_argument("--ignore", type=_names, metavar="E,F", help="labels to leave out")
     sub.add_argument("--group-by", metavar="REGEX", help="the part of the path that names the physical plate")
+    sub.add_argument("--regions", metavar="find|DIR",
+                     help="inspect only the plate: bright on dark, or by masks of the images' names; a shape "
+                     "'plate' of a label file needs no option")
+    sub.add_argument("--margin", type=_length, metavar="2mm|40px", help="off the region's border")
+    sub.add_argument("--line-width", type=_positive, default=3.0, metavar="PX", help="labelme: of lines and points")
     sub.add_argument("--name", help="of the data set; default: the folder's")
     sub.add_argument("--pixel-size-um", type=_positive, metavar="UM", help="edge of a pixel on the surface")
     sub.add_argument("--overwrite", action="store_true", help="replace another data set at --out")
@@ -260,6 +271,18 @@ def _chunk(text: str) -> int | None:
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _shares(text: str) -> list[float]:
+    return [_not_negative(part) for part in text.split(",")]
+
+
+def _length(text: str) -> tuple[float, str]:
+    """A number with its unit, px or mm."""
+    unit = text[-2:].lower()
+    if unit not in ("px", "mm"):
+        raise argparse.ArgumentTypeError(f"expected a length in mm or px, such as 2mm or 40px, got {text!r}")
+    return _not_negative(text[:-2]), unit
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -24,7 +24,14 @@ def _dataset_info(arguments: Namespace, path: Path) -> None:
     if arguments.check:
         _report_problems(arguments, path, check_dataset(path, progress=True))
         return
-    summary = summarise(open_dataset(path))
+    dataset = open_dataset(path)
+    if arguments.contact_sheet:
+        from .data.contact_sheet import write_contact_sheet
+
+        shown = write_contact_sheet(dataset, arguments.contact_sheet)
+        print(f"{arguments.contact_sheet}: {shown} of {len(dataset.samples)} images")
+        return
+    summary = summarise(dataset)
     print(json.dumps(summary) if arguments.json else as_text(summary))
 
 
@@ -101,13 +108,18 @@ def import_(arguments: Namespace) -> None:
         "defects": arguments.defects, "impurities": arguments.impurities, "aliases": _aliases(arguments.map),
         "ignore": arguments.ignore or (), "group_by": arguments.group_by, "name": arguments.name,
         "pixel_size_um": arguments.pixel_size_um, "overwrite": arguments.overwrite,
+        "regions": arguments.regions, "margin": _margin(arguments),
     }
     if arguments.kind == "labelme":
-        out = import_labelme(arguments.src, arguments.out, splits_csv=arguments.splits,
-                             default_split=arguments.default_split, **common)
+        out = import_labelme(
+            arguments.src, arguments.out, splits=arguments.splits, split_shares=arguments.split_shares,
+            like=arguments.like, default_split=arguments.default_split, line_width=arguments.line_width, **common,
+        )
     else:
-        if arguments.splits is not None:
-            raise UserError("--splits is for `import labelme`; an MVTec tree has its splits as folders")
+        for option in ("splits", "split_shares", "like"):
+            if getattr(arguments, option) is not None:
+                raise UserError(f"--{option.replace('_', '-')} is for `import labelme`; an MVTec tree has its splits "
+                                "as folders")
         out = import_mvtec(arguments.src, arguments.out, val_fraction=arguments.val_fraction, **common)
     dataset = open_dataset(out)
     counts: dict[str, int] = {}
@@ -126,6 +138,23 @@ def export(arguments: Namespace) -> None:
     write = {"mvtec": export_mvtec, "coco": export_coco}[arguments.kind]
     write(open_dataset(arguments.dataset), arguments.out)
     print(f"{arguments.out}: {arguments.dataset} in {arguments.kind} layout")
+
+
+def _margin(arguments: Namespace) -> float:
+    """In pixels."""
+    if arguments.margin is None:
+        return 0.0
+    value, unit = arguments.margin
+    if unit == "px":
+        return value
+    pixel_size_um = arguments.pixel_size_um
+    if pixel_size_um is None and arguments.kind == "labelme" and arguments.like is not None:
+        from .data.dataset import open_dataset
+
+        pixel_size_um = open_dataset(arguments.like).pixel_size_um
+    if pixel_size_um is None:
+        raise UserError(f"--margin {value:g}mm needs --pixel-size-um, the edge of a pixel; or give it in px")
+    return value * 1000 / pixel_size_um
 
 
 def _aliases(pairs: list[str] | None) -> dict[str, str]:

@@ -54,7 +54,7 @@ def evaluate(
         make_folder(staging / "overlays")
         names = file_names([sample.id for sample in samples])
         model_names = file_names([model.name for model in models])
-        side = _picture_side(dataset, samples, len(models))
+        side = _picture_side(dataset, samples, len(models) * (1 if rule.plain else 2))
         most = cards.alarms_each(len(samples), len(models))
         with Progress("evaluate", len(samples)) as progress:
             for sample, name in zip(samples, names, strict=True):
@@ -88,9 +88,9 @@ def _check(models: Sequence[EvaluatedModel]) -> None:
             raise UserError(f"two models are both called {name}: give them different file names")
 
 
-def _picture_side(dataset: Dataset, samples: Sequence[Sample], models: int) -> int:
+def _picture_side(dataset: Dataset, samples: Sequence[Sample], maps: int) -> int:
     height, width = dataset.image(samples[0]).shape[:2]
-    return cards.picture_side(len(samples), models, min(height, width) / max(height, width))
+    return cards.picture_side(len(samples), maps, min(height, width) / max(height, width))
 
 
 def _evaluate_image(
@@ -113,7 +113,8 @@ def _evaluate_image(
         size = overlays.picture_size(*of.mask.shape, side)
         tiles.append(cards.Tile(
             scored.counts, cards.outcome(scored.counts, of.defect_ids, tally.coverage),
-            tally.false_regions.per_image[-1], overlays.png(overlays.largest(scored.codes, size)),
+            tally.false_regions.per_image[-1], overlays.png(overlays.largest(scored.rungs, size)),
+            None if tally.rule.plain else overlays.png(overlays.largest(scored.codes, size)),
             alarms.find(scores, scored.codes, tally.ladder, of, model.explain, most),
         ))
 

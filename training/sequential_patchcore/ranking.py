@@ -38,9 +38,8 @@ class ScoreHistogram:
         """
         weight = None
         if defect_region is not None:
-            pixels = np.bincount(defect_region)
-            self._defect_regions += int((pixels[1:] > 0).sum())
-            weight = np.divide(1.0, pixels, out=np.zeros(len(pixels)), where=pixels > 0)
+            weight, regions = _shares(defect_region)
+            self._defect_regions += regions
         for first in range(0, len(scores), _CHUNK):
             part = slice(first, first + _CHUNK)
             cell, which = float_bits(scores[part]) >> _SHIFT, positive[part]
@@ -93,19 +92,9 @@ class ScoreHistogram:
         pixels that is predicted; the false-positive rate is over all other pixels of the inspected region. Between
         two bins, as between two distinct scores, the curve is a straight line. None without defects or without others.
         """
-        negatives = self.negatives
-        if not self._defect_regions or not negatives:
+        if not self._defect_regions or not self.negatives:
             return None, None
-        used = np.flatnonzero((self._overlap > 0) | (self._negative > 0))[::-1]
-        rate = np.concatenate([[0.0], np.cumsum(self._negative[used]) / negatives])
-        overlap = np.concatenate([[0.0], np.cumsum(self._overlap[used]) / self._defect_regions])
-        inside = rate < limit
-        at_limit = np.interp(limit, rate, overlap)
-        x, y = np.append(rate[inside], limit), np.append(overlap[inside], at_limit)
-        if rate[-1] < limit:
-            x[-1] = rate[-1]
-        area = float((np.diff(x) * (y[1:] + y[:-1])).sum() / 2)
-        return area / limit, float((np.diff(x) * np.diff(y)).sum() / 2 / limit)
+        return overlap_area(self._negative, self._overlap, self._defect_regions, limit)
 
     def curve(self, points: int = 400) -> dict[str, list[float]]:
         """The precision-recall curve from the highest score down, thinned to at most `points`: recall, precision."""
@@ -123,31 +112,67 @@ class ScoreHistogram:
         return self._positive[::-1][used], self._negative[::-1][used], tp[used], fp[used]
 
 
+def overlap_area(negative: np.ndarray, overlap: np.ndarray, regions: float, limit: float) -> tuple[float, float]:
+    """AUPRO from counts by bins of rising score, and half the area of the curve's steps, which bounds its error.
+
+    Args:
+        negative: (bins,) pixels that are no defect, at least one in all.
+        overlap: (bins,) sums of the shares of their regions that defect pixels are.
+        regions: how many connected regions of defects there are, above 0.
+        limit: of the false-positive rate.
+    """
+    used = np.flatnonzero((overlap > 0) | (negative > 0))[::-1]
+    rate = np.concatenate([[0.0], np.cumsum(negative[used]) / negative.sum()])
+    covered = np.concatenate([[0.0], np.cumsum(overlap[used]) / regions])
+    inside = rate < limit
+    x, y = np.append(rate[inside], limit), np.append(covered[inside], np.interp(limit, rate, covered))
+    if rate[-1] < limit:
+        x[-1] = rate[-1]
+    area = float((np.diff(x) * (y[1:] + y[:-1])).sum() / 2)
+    return area / limit, float((np.diff(x) * np.diff(y)).sum() / 2 / limit)
+
+
 class CoarseHistogram:
-    """Counts of negative and positive pixels in 64 bins to a doubling; a few KiB, for one group of images."""
+    """Counts of negative and positive pixels in 64 bins to a doubling; a few KiB, for one group of images.
+
+    Attributes:
+        regions: how many connected regions of defects were counted.
+    """
 
     def __init__(self) -> None:
-        self._counts: dict[int, np.ndarray] = {}
+        self._counts: dict[int, np.ndarray] = {}  # bin -> negative, positive, overlap
+        self.regions = 0
 
-    def add(self, scores: np.ndarray, positive: np.ndarray) -> None:
+    def add(self, scores: np.ndarray, positive: np.ndarray, defect_region: np.ndarray | None = None) -> None:
         """Count pixels as in `ScoreHistogram.add`."""
+        weight, regions = _shares(np.zeros(len(scores), np.int64) if defect_region is None else defect_region)
+        self.regions += regions
         for first in range(0, len(scores), _CHUNK):
-            cell = (float_bits(scores[first : first + _CHUNK]) >> _COARSE_SHIFT).astype(np.int64) * 2
-            counts = np.bincount(cell + positive[first : first + _CHUNK], minlength=2 << (31 - _COARSE_SHIFT))
-            counts = counts.reshape(-1, 2)
+            part = slice(first, first + _CHUNK)
+            cell, which = (float_bits(scores[part]) >> _COARSE_SHIFT).astype(np.int64), positive[part]
+            counts = np.bincount(cell * 2 + which, minlength=2 << (31 - _COARSE_SHIFT)).reshape(-1, 2)
+            shares = 0 if defect_region is None else weight[defect_region[part][which]]
+            overlap = np.bincount(cell[which], np.broadcast_to(shares, which.sum()), minlength=len(counts))
             for key in np.flatnonzero(counts.any(1)).tolist():
-                self._counts[key] = self._counts.get(key, 0) + counts[key]
+                self._counts[key] = self._counts.get(key, 0) + np.append(counts[key], overlap[key])
 
     @staticmethod
-    def stack(histograms: Sequence["CoarseHistogram"]) -> tuple[np.ndarray, np.ndarray]:
-        """(G, bins) int64 each: the negative and positive counts of G groups over the bins that any of them uses."""
+    def stack(histograms: Sequence["CoarseHistogram"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(G, bins) float64 each over the bins that any of G groups uses: negatives, positives, overlaps."""
         bins = sorted(set().union(*(of._counts for of in histograms)))
         place = {each: k for k, each in enumerate(bins)}
-        table = np.zeros((2, len(histograms), len(bins)), np.int64)
+        table = np.zeros((3, len(histograms), len(bins)))
         for row, of in enumerate(histograms):
             for each, counts in of._counts.items():
                 table[:, row, place[each]] = counts
-        return table[0], table[1]
+        return table[0], table[1], table[2]
+
+
+def _shares(defect_region: np.ndarray) -> tuple[np.ndarray, int]:
+    """(regions + 1,) what one pixel is of its region, 0 for no region; and how many regions there are."""
+    pixels = np.bincount(defect_region)
+    pixels[:1] = 0
+    return np.divide(1.0, pixels, out=np.zeros(len(pixels)), where=pixels > 0), int((pixels > 0).sum())
 
 
 def auroc(scores: np.ndarray, positive: np.ndarray) -> float | None:

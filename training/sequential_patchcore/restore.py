@@ -21,7 +21,8 @@ def restore_extractor(
         precision: of the network, where another than in training is wanted.
 
     Raises:
-        UserError: its weights cannot be had, or have other values than the model was trained with.
+        UserError: its weights cannot be had, or have other values than the model was trained with; or another version
+            of the program made it with other features.
     """
     made_with = model.extractor
     settings = ExtractorSettings(
@@ -39,6 +40,11 @@ def restore_extractor(
         raise UserError(
             f"{name} was trained with weights {made_with['weights_fingerprint']} ({made_with['weights']}), but {place} "
             f"has {extractor.weights_fingerprint}; give the right ones with --weights"
+        )
+    if extractor.preprocessing != made_with["preprocessing"]:
+        raise UserError(
+            f"{name} was made by another version of this program, in which images came to {settings.backbone} "
+            f"otherwise ({made_with['preprocessing']}, now {extractor.preprocessing}); train it again, with --overwrite"
         )
     return extractor
 

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import torch
 
+from .errors import UserError
 from .extractors.base import Extractor, to_tensor
 from .patches import Grid
 
@@ -46,11 +47,21 @@ class Scorer:
         return out.clamp_min_(0).sqrt_()
 
     def grid(self, image: np.ndarray) -> np.ndarray:
-        """(H, W, 3) float32 RGB in [0, 1] to (h, w) float32: one distance per patch."""
+        """(H, W, 3) float32 RGB in [0, 1] to (h, w) float32: one distance per patch.
+
+        Raises:
+            UserError: a distance that is not finite.
+        """
         with torch.inference_mode():
             patches = self.extractor(to_tensor(image, self.extractor.settings.image_scale, self.device))[0]
-            distances = self.patch_distances(patches.reshape(-1, patches.shape[-1]))
-            return distances.reshape(patches.shape[:2]).cpu().numpy()
+            distances = self.patch_distances(patches.reshape(-1, patches.shape[-1])).reshape(patches.shape[:2])
+        distances = distances.cpu().numpy()
+        if not np.isfinite(distances).all():
+            raise UserError(
+                f"{np.count_nonzero(~np.isfinite(distances))} of {distances.size} patches have a distance that is no "
+                "finite number: check the weights and the model (`info M.h5 --check`), or take --precision float32"
+            )
+        return distances
 
     def anomaly_map(self, image: np.ndarray) -> np.ndarray:
         """(H, W, 3) float32 RGB in [0, 1] to (H, W) float32, the unit being the features' own."""

@@ -12,6 +12,7 @@ from .ladder import Ladder
 from .metrics import ClassLike, ImageCounts, count_image, summarise
 from .ranking import AUPRO_LIMIT, CoarseHistogram, ScoreHistogram, auroc
 from .regions import SWEPT_HYSTERESIS, FalseRegionTally, FilterSweep, Rule, binary_map, region_table
+from .rung_codes import rung_codes
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,14 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Scored:
-    """What one model made of one image: (H, W) bool prediction, (H, W) uint8 rungs of the ladder, and the counts."""
+    """What one model made of one image: (H, W) bool prediction, and the counts.
+
+    `rungs` (H, W) uint8 are those of the ladder that the score reaches, `codes` those at which the pixel is predicted:
+    the same array where no filter acts.
+    """
 
     predicted: np.ndarray
+    rungs: np.ndarray
     codes: np.ndarray
     counts: ImageCounts
 
@@ -69,7 +75,8 @@ class Tally:
         self.images.append(counts)
         self.groups.append(group)
         self._rank(scores, of, group)
-        codes = self.ladder.codes(scores)
+        rungs = self.ladder.codes(scores)
+        codes = rungs if self.rule.plain else rung_codes(scores, self.ladder.levels, of.region, self.rule)
         self.ladder.add(codes, of.mask, of.instances, of.region, counts.instances)
         tables = {
             share: region_table(scores, self.threshold, of.mask, of.instances, of.region, of.classes, share)
@@ -80,14 +87,14 @@ class Tally:
             [tables[share] for share in SWEPT_HYSTERESIS], {i.id: i.class_id for i in counts.instances},
             counts.tp + counts.fn, counts.clean,
         )
-        return Scored(predicted, codes, counts)
+        return Scored(predicted, rungs, codes, counts)
 
     def _rank(self, scores: np.ndarray, of: Labelled, group: str) -> None:
         positive = np.isin(of.mask, of.defect_ids) & of.region
         inside = of.region
         regions = cv2.connectedComponents(positive.astype(np.uint8), connectivity=8)[1]
         self.histogram.add(scores[inside], positive[inside], regions[inside])
-        self._coarse.setdefault(group, CoarseHistogram()).add(scores[inside], positive[inside])
+        self._coarse.setdefault(group, CoarseHistogram()).add(scores[inside], positive[inside], regions[inside])
 
     def figures(self) -> dict:
         """All figures of the model that do not need the others, JSON-ready."""

@@ -16,9 +16,10 @@ from ..errors import UserError
 from . import shapes
 from .format import parse_json, read_text
 
-# Shape type -> fewest points that make one.
+# Shape type -> fewest points that make one. The last two are X-AnyLabeling's, which keeps LabelMe's files otherwise.
 _FEWEST_POINTS = {
     "polygon": 3, "rectangle": 2, "circle": 2, "line": 2, "linestrip": 2, "point": 1, "points": 1, "mask": 2,
+    "oriented_rectangle": 4, "rotation": 4, "quadrilateral": 4,
 }
 
 _FARTHEST = 1e6  # pixels; beyond it the crossings of a polygon's edges lose their exactness
@@ -31,17 +32,17 @@ class Shape:
     label: str
     kind: str
     points: np.ndarray
-    group_id: int | None
+    group_id: int | str | None
     patch: np.ndarray | None
 
 
 @dataclass(frozen=True)
 class LabelFile:
-    """A label file without its embedded image. `size` is (H, W) as it claims, or None."""
+    """A label file without its embedded image. `size` is (H, W) as it claims, None for what it does not say."""
 
     path: Path
     image_path: str
-    size: tuple[int, int] | None
+    size: tuple[int | None, int | None]
     has_image_data: bool
     shapes: tuple[Shape, ...]
 
@@ -54,10 +55,8 @@ def read_label_file(path: Path) -> LabelFile:
     """
     content = _load(path)
     size = (content.get("imageHeight"), content.get("imageWidth"))
-    if not all(isinstance(extent, int) and extent > 0 for extent in size):
-        if size != (None, None):
-            raise UserError(f"{path}: expected imageWidth and imageHeight in pixels, found {size[1]!r} and {size[0]!r}")
-        size = None
+    if not all(extent is None or (isinstance(extent, (int, float)) and extent > 0) for extent in size):
+        raise UserError(f"{path}: expected imageWidth and imageHeight in pixels, found {size[1]!r} and {size[0]!r}")
     return LabelFile(
         path=path,
         image_path=str(content.get("imagePath") or "").replace("\\", "/").replace("\0", ""),
@@ -72,10 +71,10 @@ def read_image_data(path: Path) -> bytes:
     return _decode_base64(_load(path).get("imageData"), f"{path}: imageData")
 
 
-def rasterise(shape: Shape, size: tuple[int, int]) -> np.ndarray:
+def rasterise(shape: Shape, size: tuple[int, int], line_width: float = shapes.STROKE_WIDTH) -> np.ndarray:
     """The pixels of a shape, bool (H, W), cut to the image.
 
-    Areas hold the pixels whose centre is inside. Lines and points are strokes of `shapes.STROKE_WIDTH`. An area so
+    Areas hold the pixels whose centre is inside. Lines and points are strokes of `line_width` pixels. An area so
     small that it holds no pixel's centre gets the pixel below its mean point: a labelled defect must not vanish.
     """
     points = shape.points
@@ -83,9 +82,9 @@ def rasterise(shape: Shape, size: tuple[int, int]) -> np.ndarray:
         left, top = np.rint(points[0]).astype(int)
         return shapes.paste(shape.patch, int(left), int(top), size)
     if shape.kind in ("point", "points"):
-        return shapes.draw_strokes(np.stack([points, points], axis=1), shapes.STROKE_WIDTH, size)
+        return shapes.draw_strokes(np.stack([points, points], axis=1), line_width, size)
     if shape.kind in ("line", "linestrip"):
-        return shapes.draw_strokes(np.stack([points[:-1], points[1:]], axis=1), shapes.STROKE_WIDTH, size)
+        return shapes.draw_strokes(np.stack([points[:-1], points[1:]], axis=1), line_width, size)
     if shape.kind == "circle":
         inside = shapes.fill_circle(points[0], math.dist(points[0], points[1]), size)
         middle = points[0]
@@ -131,17 +130,17 @@ def _parse_shape(entry: Any, number: int, path: Path) -> Shape:
     if len(points) < _FEWEST_POINTS[kind]:
         raise UserError(f"{where}: a {kind} needs {_FEWEST_POINTS[kind]} points, found {len(points)}")
     group_id = entry.get("group_id")
-    if group_id is not None and not isinstance(group_id, int):
-        raise UserError(f"{where}: expected group_id as an integer or null, found {group_id!r}")
+    if group_id is not None and not isinstance(group_id, (int, str)):
+        raise UserError(f"{where}: expected group_id as an integer, a text or null, found {group_id!r}")
     patch = None
     if kind == "mask":
         data = _decode_base64(entry.get("mask"), f"{where}: mask")
         try:
             with Image.open(io.BytesIO(data)) as image:
-                patch = np.array(image.convert("L")) > 0
+                patch = np.array(image if image.mode in ("1", "L", "P") else image.convert("L")) > 0
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise UserError(f"{where}: its mask is no picture") from error
-    return Shape(label, kind, points, group_id, patch)
+    return Shape(label, kind, points, None if group_id == "" else group_id, patch)
 
 
 def _decode_base64(text: Any, where: str) -> bytes:

@@ -10,7 +10,7 @@ A validation split lies in `validation/good`, `validation/TYPE` and `validation_
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -19,10 +19,12 @@ import numpy as np
 from ..errors import UserError
 from ..files import make_folder
 from ..progress import say, track
-from . import png
+from . import plate_region, png
 from .dataset import Dataset, Sample
 from .labels import LabelRules, group_of, safe_name, unique_ids
+from .plate_region import RegionSource
 from .sources import IMAGE_SUFFIXES, decode_image, files_below
+from .splits import refuse_shared_plates
 from .whole_folder import whole_folder
 from .writer import DatasetWriter
 
@@ -48,6 +50,8 @@ def import_mvtec(
     ignore: Iterable[str] = (),
     val_fraction: float = 0.0,
     group_by: str | None = None,
+    regions: str | Path | None = None,
+    margin: float = 0.0,
     name: str | None = None,
     pixel_size_um: float | None = None,
     overwrite: bool = False,
@@ -58,7 +62,7 @@ def import_mvtec(
 
     Args:
         val_fraction: the share of each test folder that becomes the split val, chosen by a hash of the file's path;
-            for trees without a validation folder.
+            with `group_by` the share of the plates of test/, whole. For trees without a validation folder.
         others: as for `import_labelme`.
 
     Raises:
@@ -70,18 +74,26 @@ def import_mvtec(
     if not 0 <= val_fraction < 1:
         raise UserError(f"expected the validation share from 0 to below 1, found {val_fraction}")
     rules = LabelRules.of(defects, impurities, aliases, ignore)
-    items = _plan(src, val_fraction, rules)
+    items = _draw_validation(_plan(src, rules), val_fraction, group_by)
     classes = rules.classes(item.type_name for item in items if item.mask)
     class_ids = {info.name: info.id for info in classes}
     ids = unique_ids([item.name for item in items])
-    recipe = {"import": "mvtec", "labels": rules.as_dict(), "val_fraction": val_fraction, "group_by": group_by}
+    groups = [group_of(item.name, group_by, sample_id) for item, sample_id in zip(items, ids, strict=True)]
+    refuse_shared_plates(groups, [item.split for item in items])
+    region = RegionSource(regions, margin)
+    if margin and regions is None:
+        raise UserError("--margin is off the border of a plate's region; say where that is with --regions")
+    recipe = {"import": "mvtec", "labels": rules.as_dict(), "val_fraction": val_fraction, "group_by": group_by,
+              **region.as_dict()}
     with DatasetWriter(out, name or src.resolve().name, "sequential-patchcore import mvtec", classes,
                        pixel_size_um, recipe, overwrite) as writer:
         writer.keep_only(ids)
-        pairs = list(zip(items, ids, strict=True))
-        for item, sample_id in track(pairs, "import", len(pairs)) if progress else pairs:
+        jobs = list(zip(items, ids, groups, strict=True))
+        for item, sample_id, group in track(jobs, "import", len(jobs)) if progress else jobs:
             class_id = class_ids[rules.class_of(item.type_name)] if item.mask else 0
-            _import_item(writer, item, sample_id, group_of(item.name, group_by, sample_id), class_id)
+            _import_item(writer, item, sample_id, group, class_id, region)
+    if region.covered and region.as_dict():
+        say(region.summary())
     return out
 
 
@@ -116,7 +128,7 @@ def export_mvtec(dataset: Dataset, out: str | Path, *, progress: bool = True) ->
     return Path(out)
 
 
-def _plan(src: Path, val_fraction: float, rules: LabelRules) -> list[_Item]:
+def _plan(src: Path, rules: LabelRules) -> list[_Item]:
     items = []
     for split, (images, masks) in _FOLDERS.items():
         for image in files_below(src / images, IMAGE_SUFFIXES):
@@ -133,20 +145,19 @@ def _plan(src: Path, val_fraction: float, rules: LabelRules) -> list[_Item]:
             items.append(_Item(image, mask, split, type_name, name))
     if not any(item.split == "train" for item in items) and not any(item.split == "test" for item in items):
         raise UserError(f"{src} is no MVTec-AD-like tree: expected images in train/good or test/TYPE below it")
-    return _draw_validation(items, val_fraction)
+    return items
 
 
-def _draw_validation(items: list[_Item], fraction: float) -> list[_Item]:
-    """Move a share of every test folder to val: those whose path has the smallest SHA-256."""
+def _draw_validation(items: list[_Item], fraction: float, group_by: str | None) -> list[_Item]:
+    """Move a share of every test folder to val, those whose path has the smallest SHA-256; or a share of the plates."""
+    tested = [item for item in items if item.split == "test"]
+    of_name = {item.name: item.name if group_by is None else group_of(item.name, group_by, "") for item in tested}
     chosen: set[str] = set()
-    for type_name in {item.type_name for item in items if item.split == "test"}:
-        names = [item.name for item in items if item.split == "test" and item.type_name == type_name]
-        names.sort(key=lambda text: hashlib.sha256(text.encode()).digest())
-        chosen.update(names[: round(fraction * len(names))])
-    return [
-        _Item(item.image, item.mask, "val" if item.name in chosen else item.split, item.type_name, item.name)
-        for item in items
-    ]
+    for type_name in {item.type_name if group_by is None else "" for item in tested}:
+        names = {of_name[item.name] for item in tested if group_by is not None or item.type_name == type_name}
+        ordered = sorted(names, key=lambda text: hashlib.sha256(text.encode()).digest())
+        chosen.update(ordered[: round(fraction * len(ordered))])
+    return [replace(item, split="val") if of_name.get(item.name) in chosen else item for item in items]
 
 
 def _mask_of(image: Path, folder: Path) -> Path:
@@ -157,12 +168,17 @@ def _mask_of(image: Path, folder: Path) -> Path:
     raise UserError(f"{image} has no mask; expected {folder / image.stem}_mask.png")
 
 
-def _import_item(writer: DatasetWriter, item: _Item, sample_id: str, group: str, class_id: int) -> None:
+def _import_item(
+    writer: DatasetWriter, item: _Item, sample_id: str, group: str, class_id: int, source_of_region: RegionSource
+) -> None:
     data = png.read_bytes(item.image)
     source = {"image": item.name, "image_sha256": hashlib.sha256(data).hexdigest()}
     mask_data = png.read_bytes(item.mask) if item.mask else b""
     if item.mask:
         source["mask_sha256"] = hashlib.sha256(mask_data).hexdigest()
+    region_file = source_of_region.file_of(item.name, sample_id)
+    if region_file:
+        source["region_sha256"] = plate_region.digest(region_file)
     parameters = {"source": source}
     if writer.is_done(sample_id, item.split, group, parameters):
         return
@@ -180,7 +196,8 @@ def _import_item(writer: DatasetWriter, item: _Item, sample_id: str, group: str,
         raise UserError(f"{item.mask}: found {count - 1} separate parts, an image holds 65535 instances")
     writer.add(
         sample_id, image, defect * np.uint8(class_id), parts.astype(np.uint16),
-        dict.fromkeys(range(1, count), class_id), item.split, group, parameters=parameters,
+        dict.fromkeys(range(1, count), class_id), item.split, group,
+        source_of_region.of(image, item.name, region_file, None), parameters=parameters,
     )
 
 

@@ -4,7 +4,7 @@
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -23,16 +23,17 @@ _MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", 
           "CMYK": "RGB", "YCbCr": "RGB", "I;16": "I;16", "I;16B": "I;16", "I;16L": "I;16"}
 
 
-def files_below(root: Path, suffixes: tuple[str, ...], leave_out: Path | None = None) -> Iterator[Path]:
-    """Files with one of the suffixes below `root`, sorted; hidden ones and the folder `leave_out` are skipped."""
-    left_out = None if leave_out is None else leave_out.resolve()
+def files_below(root: Path, suffixes: tuple[str, ...], leave_out: Iterable[Path] = ()) -> Iterator[Path]:
+    """Files with one of the suffixes below `root`, sorted; hidden ones and what `leave_out` names are skipped."""
+    left_out = {path.resolve() for path in leave_out}
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and Path(folder, name).resolve() != left_out
+            name for name in folders if not name.startswith(".") and Path(folder, name).resolve() not in left_out
         )
         for name in sorted(names):
-            if name.lower().endswith(suffixes) and not name.startswith("."):
-                yield Path(folder, name)
+            path = Path(folder, name)
+            if name.lower().endswith(suffixes) and not name.startswith(".") and path.resolve() not in left_out:
+                yield path
 
 
 def decode_image(data: bytes, name: str | Path) -> tuple[np.ndarray, int]:

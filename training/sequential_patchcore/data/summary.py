@@ -72,12 +72,13 @@ def as_text(summary: dict[str, Any]) -> str:
     for name, split in summary["splits"].items():
         split_rows.append([name, *(str(split[key]) for key in
                                    ("images", "groups", "with_defects", "with_impurities", "clean"))])
-    class_rows = [["id", "class", "kind", "images", "instances", "pixels", "area min", "median", "max"]]
+    class_rows = [["id", "class", "kind", "images", "instances", "pixels",
+                   "area min", "q25", "median", "q75", "max"]]
     for name, entry in summary["classes"].items():
         area = entry["area"]
         class_rows.append([
             str(entry["id"]), name, entry["kind"], *(str(entry[key]) for key in ("images", "instances", "pixels")),
-            *(f"{area[key]:g}" if area else "-" for key in ("min", "median", "max")),
+            *(f"{area[key]:g}" if area else "-" for key in _QUANTILES),
         ])
     return "\n".join([
         f"{summary['name']}: {summary['images']} images, made by {summary['generator'] or 'an unknown program'}",

@@ -3,9 +3,10 @@
 
 Cell i of a map with stride s responds to the image around pixel s i + offset (pixel centres at whole numbers). The
 offset is the trained network's own: the padding of its strides suggests 0 for mobilenetv2_100 and 7 for TensorFlow's
-MobileNets at stride 8; training moves both towards the middle of the cell (about 3 and 5). Without it the maps
-lie shifted against each other, and the anomaly map against the photograph, by up to half a cell, which costs dearly
-where defects are small (docs/real_data.md has the figures). So it is measured.
+MobileNets at stride 8; training moves both towards the middle of the cell (about 3 and 5). Without it the maps lie
+shifted against each other, and the anomaly map against the photograph, by up to half a cell. So it is measured.
+TensorFlow's padding depends on the size; at one that is no whole number of the coarsest cells it looks up to a whole
+cell elsewhere. So `timm_backbone` fills up that cell first.
 """
 
 from collections.abc import Callable, Sequence

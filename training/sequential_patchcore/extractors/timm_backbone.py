@@ -34,6 +34,9 @@ class TimmBackbone:
         self.stride = self._strides[0]
         self.layers = [info.module_name()[position] for position in self._maps]
         self.preprocessing = input_statistics(network, settings.normalisation)
+        padded_by_size = _pads_by_size(network)
+        if padded_by_size:  # models from before this was heeded have other features on most sizes
+            self.preprocessing |= {"size": "whole cells"}
         self.weights = name_of_weights(weights)
         self.weights_fingerprint = fingerprint_of(network)
         self.to(torch.device("cpu"))
@@ -42,7 +45,7 @@ class TimmBackbone:
         measured = measure_offsets(lambda images: self._maps_of(images, "float32"), self._strides)
         offsets = [offset + further * stride for offset, stride in zip(measured, self._strides, strict=True)]
         self.offset = offsets[0]
-        self._whole = self._drops_part_of_a_cell()
+        self._whole = padded_by_size or self._drops_part_of_a_cell()
         # Where the first cell of the finest map looks, in cells of each map.
         self._starts = [(self.offset - offset) / stride for offset, stride in zip(offsets, self._strides, strict=True)]
 
@@ -81,6 +84,13 @@ class TimmBackbone:
             parts.append(functional.normalize(pooled, dim=1) if self.settings.unit_maps else pooled)
         cells = torch.cat(parts, 1)[..., : -(-height // self.stride), : -(-width // self.stride)]
         return cells.permute(0, 2, 3, 1).contiguous()
+
+
+def _pads_by_size(network: torch.nn.Module) -> bool:
+    """Whether it pads as TensorFlow does: a stride of 2 begins at the first pixel of an odd size and at the second of
+    an even one. On sizes that are no whole number of the coarsest cells its maps would look up to a cell elsewhere than
+    `measure_offsets` says."""
+    return any(type(module).__name__.endswith("Same") for module in network.modules())
 
 
 def _wanted(info: object, settings: ExtractorSettings) -> list[int]:

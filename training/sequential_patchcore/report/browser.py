@@ -46,9 +46,6 @@ def numbers(metrics: Mapping, cards: Sequence[Card], ladders: Sequence[Ladder]) 
         "classes": [{**of, "colour": palette.class_colour(k)} for k, of in enumerate(classes)],
         "coverage": list(COVERAGE_PERCENT),
         "coverageChosen": coverage,
-        "filtered": any(
-            of["rule"]["min_region"] > 1 or of["rule"]["hysteresis"] < 1 for of in metrics["models"].values()
-        ),
         "models": models,
         "colours": {
             "tp": palette.TRUE_POSITIVE, "fp": palette.FALSE_POSITIVE, "fn": palette.FALSE_NEGATIVE,
@@ -72,11 +69,16 @@ def numbers(metrics: Mapping, cards: Sequence[Card], ladders: Sequence[Ladder]) 
 
 
 def pictures(card: Card) -> Markup:
-    """The pictures of one image as JSON: photograph (JPEG), labels and one map of codes a model (PNG), in base64."""
+    """The pictures of one image as JSON: photograph (JPEG), labels and maps of rungs (PNG), in base64.
+
+    Of each model `maps` has the rungs that the score reaches, `predicted` those at which the pixel is predicted; null
+    where no filter acts, as both are the same.
+    """
     return _json({
         "photograph": _base64(card.photograph),
         "labels": _base64(card.labels),
-        "maps": [_base64(tile.codes) for tile in card.tiles],
+        "maps": [_base64(tile.rungs) for tile in card.tiles],
+        "predicted": [tile.codes and _base64(tile.codes) for tile in card.tiles],
         "alarms": [
             [{"here": _base64(of.picture), "nominal": of.nominal_picture and _base64(of.nominal_picture)}
              for of in tile.alarms]

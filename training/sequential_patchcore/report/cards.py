@@ -27,12 +27,16 @@ QUALITY = 82
 
 @dataclass(frozen=True)
 class Tile:
-    """What one model made of the image: counts, `codes` (the rungs of its ladder as PNG), its false alarms."""
+    """What one model made of the image: counts, pictures of rungs as PNG (`tally.Scored`), its false alarms.
+
+    `codes` is None where no filter acts, so that it would be `rungs`.
+    """
 
     counts: ImageCounts
     outcome: str
     false_regions: int
-    codes: bytes
+    rungs: bytes
+    codes: bytes | None
     alarms: tuple[Alarm, ...]
 
 
@@ -73,12 +77,15 @@ def worst_first(cards: Iterable[Card]) -> list[Card]:
     return sorted(cards, key=lambda card: (*(-n for n in card.badness), card.id))
 
 
-def picture_side(images: int, models: int, aspect: float) -> int:
+def picture_side(images: int, maps: int, aspect: float) -> int:
     """The longer side of the report's pictures, such that all of them fit into the page's budget.
 
-    `aspect` is the shorter side of the images over the longer.
+    Args:
+        images: how many.
+        maps: pictures of rungs for each of them.
+        aspect: the shorter side of the images over the longer.
     """
-    side = sqrt(_REPORT_BYTES / max(1, images) / (_PHOTOGRAPH + models * _CODES) / aspect)
+    side = sqrt(_REPORT_BYTES / max(1, images) / (_PHOTOGRAPH + maps * _CODES) / aspect)
     return int(min(max(side, _SIDES[0]), _SIDES[1]))
 
 

@@ -142,10 +142,11 @@ function load(i) {
   if (!loaded.has(i)) {
     loaded.set(i, (async () => {
       const text = JSON.parse(sources[i].textContent);
-      const [photograph, labels, ...maps] = await Promise.all([
-        pixels("jpeg", text.photograph), pixels("png", text.labels), ...text.maps.map((map) => pixels("png", map)),
+      const greys = (list) => Promise.all(list.map(async (each) => each && grey(await pixels("png", each))));
+      const [photograph, labels, maps, predicted] = await Promise.all([
+        pixels("jpeg", text.photograph), pixels("png", text.labels), greys(text.maps), greys(text.predicted),
       ]);
-      const of = { photograph, labels: grey(labels), maps: maps.map(grey) };
+      const of = { photograph, labels: grey(labels), maps, predicted: predicted.map((each, m) => each ?? maps[m]) };
       ready.set(i, of);
       if (ready.size > KEPT) { // the oldest that is not on the screen
         for (const old of ready.keys()) {
@@ -169,8 +170,8 @@ function draw(canvas, kind, m, of) {
   const context = canvas.getContext("2d"), picture = context.createImageData(width, height), out = picture.data;
   if (kind === "photograph") out.set(photograph);
   else if (kind === "labels") drawLabels(out, photograph, of.labels);
-  else if (kind === "overlay") drawOverlay(out, photograph, of.labels, of.maps[m], data.models[m].rung);
-  else drawMap(out, of.labels, of.maps[m], width, data.models[m]);
+  else if (kind === "overlay") drawOverlay(out, photograph, of.labels, of.predicted[m], data.models[m].rung);
+  else drawMap(out, of.labels, of.maps[m], of.predicted[m], width, data.models[m]);
   context.putImageData(picture, 0, 0);
 }
 
@@ -205,13 +206,13 @@ function drawOverlay(out, photograph, labels, codes, rung) {
   }
 }
 
-function drawMap(out, labels, codes, width, model) {
+function drawMap(out, labels, reached, codes, width, model) {
   model.shades ??= Array.from({ length: model.levels.length + 1 }, (_, code) => {
     const low = code ? model.levels[code - 1] : 0, high = model.levels[code] ?? low;
     return data.colours.map[Math.min(63, Math.floor(64 * ((low + high) / 2 / model.top)))];
   });
   for (let k = 0, at = 0; k < codes.length; k++, at += 4) {
-    const shade = model.shades[codes[k]], dark = labels[k] & OUTSIDE ? 0.4 : 1;
+    const shade = model.shades[reached[k]], dark = labels[k] & OUTSIDE ? 0.4 : 1;
     for (let c = 0; c < 3; c++) out[at + c] = shade[c] * dark;
     out[at + 3] = 255;
     if (codes[k] > model.rung || dark < 1) continue; // the line just outside of what is predicted
