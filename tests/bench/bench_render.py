@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The renderer's speed, as ratios of one run.
 
-1. Time to equal error: this renderer against Cycles' defaults with six plain area lights in place of the ring, on the
-   same plate and camera, with the grooves as a texture and as shader nodes. RMSE of a crop from the middle to a corner,
-   in percent of its mean, against a reference of the same kind with many paths. Nothing is clipped: area lights are
-   rectangles, shine a little more into the middle, and would be let off there.
-2. The texture of grooves against the nodes: mean grey level, and the ratio of the spectra across the grain.
+1. Time to equal error: this renderer, with and without its denoiser, against Cycles' defaults with six plain area
+   lights in place of the ring, on the same plate and camera, with the grooves as a texture and as shader nodes. RMSE of
+   a crop from the middle to a corner, in percent of its mean, against a reference of the same light and surface with
+   many paths and no denoiser. Nothing is clipped: area lights are rectangles, shine a little more into the middle, and
+   would be let off there.
+2. Mean and spectrum across the grain, in four bands from coarse to fine: of the denoised and the raw picture at 16
+   paths over those of the reference, and of grooves as nodes over grooves as a texture, both references.
 3. Where the time of one finished sample goes, images per hour, and the peak of memory.
 
     .venv-blender/bin/python tests/bench/bench_render.py [--reference 512] [--scale 25] [--crop 0.4] [--whole 25]
@@ -60,29 +62,42 @@ def main() -> None:
 def equal_error(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path) -> None:
     """Print paths, RMSE and processor seconds of both, and the ratio of the times at equal error."""
     print(f"1. {chosen.recipe} at {chosen.scale:g} %, crop {chosen.crop:g}, reference {chosen.reference} paths")
-    costs, references = {}, {}
-    for name, prepare, surface in _KINDS:
-        material.build_surface_group = surface
-        references[name], _ = reference, _ = _render(scene, chosen, folder, prepare, chosen.reference, seed=1)
+    costs, spectra, references = {}, [], {}
+    for name, prepare, surface, denoise in _KINDS:
+        key = prepare, surface
+        if key not in references:
+            references[key] = _reference(scene, chosen, folder, prepare, surface)
+        reference, of_one_path = references[key]
         products = []
         for paths in _PATHS:
-            picture, seconds = _render(scene, chosen, folder, prepare, paths, seed=2)
-            # The reference is noisy too, by 1/N of the variance of one path.
-            rmse = 100 * math.sqrt(np.mean((picture - reference) ** 2) / (1 + paths / chosen.reference))
-            rmse /= reference.mean()
+            picture, seconds = _render(scene, chosen, folder, prepare, paths, 2, denoise)
+            # The reference is noisy too.
+            error = max(np.mean((picture - reference) ** 2) - of_one_path / chosen.reference, 0.0)
+            rmse = 100 * math.sqrt(error) / reference.mean()
             products.append(rmse**2 * seconds)
             print(f"   {name:36} {paths:4} paths  RMSE {rmse:5.2f} %  {seconds:6.2f} s of processor", flush=True)
+            if prepare is _ours and paths == 16:
+                spectra.append((f"{name}, 16 paths, over its reference", picture, reference))
         costs[name] = products
-    # Error squared falls as 1/n and time grows as n: their product is the time at RMSE 1. Start-up counts in.
+    as_nodes, as_texture = references[_KINDS[-1][1:3]][0], references[_KINDS[-2][1:3]][0]
+    spectra.append(("grooves as nodes over a texture", as_nodes, as_texture))
+    # The goal: our time for an error over theirs for the same. Start-up counts in.
     ours, *others = costs.items()
     for name, theirs in others:
-        ratios = ", ".join(f"{mine / other:.2f}" for mine, other in zip(ours[1], theirs, strict=True))
-        print(f"   time at equal error over that of {name}: {ratios}")
-    texture, nodes = (references[name] for name, *_ in _KINDS[1:])
-    bands = [np.array_split(_spectrum(picture)[1:], 4) for picture in (texture, nodes)]
-    ratios = ", ".join(f"{one.mean() / other.mean():.3f}" for one, other in zip(*bands, strict=True))
-    mean = texture.mean() / nodes.mean()
-    print(f"2. texture over nodes: mean {mean:.4f}, spectrum across the grain from low to high: {ratios}")
+        ratios = ", ".join(f"{mine / other:.3f}" for mine, other in zip(ours[1], theirs, strict=True))
+        print(f"   {ours[0]}: RMSE² x time over that of {name}: {ratios}")
+    for name, picture, reference in spectra:
+        bands = [np.array_split(_spectrum(each)[1:], 4) for each in (picture, reference)]
+        ratios = ", ".join(f"{one.mean() / other.mean():.3f}" for one, other in zip(*bands, strict=True))
+        print(f"2. {name}: mean {picture.mean() / reference.mean():.4f}, spectrum {ratios}")
+
+
+def _reference(scene, chosen, folder, prepare, surface) -> tuple[np.ndarray, float]:
+    """The picture by many paths, and the variance of one path."""
+    material.build_surface_group = surface
+    picture, _ = _render(scene, chosen, folder, prepare, chosen.reference, 1, False)
+    few, _ = _render(scene, chosen, folder, prepare, 16, 3, False)
+    return picture, float(np.mean((few - picture) ** 2) / (1 / 16 + 1 / chosen.reference))
 
 
 def _spectrum(picture: np.ndarray) -> np.ndarray:
@@ -95,7 +110,7 @@ def whole_sample(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Pat
     recipe = load(ROOT / "scenes" / "recipes" / "synth_ws.toml").with_values("render", "x", scale_percent=chosen.whole)
     sample = draw_sample(recipe, 0)
     session.configure(scene)
-    material.build_surface_group = _KINDS[0][2]
+    material.build_surface_group = _TEXTURE
     spent = {"beauty": 0.0, "labels": 0.0}
     kept = passes.render_picture, passes.render_labels
 
@@ -123,10 +138,11 @@ def whole_sample(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Pat
     print(f"   peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
-def _render(scene, chosen, folder, prepare, paths: int, seed: int) -> tuple[np.ndarray, float]:
-    """The crop (h, w) in full wells, and the processor seconds of the render."""
+def _render(scene, chosen, folder, prepare, paths: int, seed: int, denoise: bool) -> tuple[np.ndarray, float]:
+    """The crop (h, w) in full wells, and the processor seconds of the render, its denoising included."""
     recipe = load(ROOT / "scenes" / "recipes" / f"{chosen.recipe}.toml")
-    sample = draw_sample(recipe.with_values("render", "x", scale_percent=chosen.scale, samples=paths), 0)
+    recipe = recipe.with_values("render", "x", scale_percent=chosen.scale, samples=paths, denoise=denoise)
+    sample = draw_sample(recipe, 0)
     render = scene.render
     with session.silence():
         session.configure(scene)
@@ -175,10 +191,12 @@ def _defaults(scene, built, sample: Sample) -> None:
     collection.objects.unlink(built.light)
 
 
+_TEXTURE = material.build_surface_group
 _KINDS = (
-    ("this renderer", _ours, material.build_surface_group),
-    ("the defaults, area lights, texture", _defaults, material.build_surface_group),
-    ("the defaults, area lights, nodes", _defaults, procedural_surface.build_surface_group),
+    ("this renderer", _ours, _TEXTURE, True),
+    ("this renderer, raw", _ours, _TEXTURE, False),
+    ("the defaults, area lights, texture", _defaults, _TEXTURE, False),
+    ("the defaults, area lights, nodes", _defaults, procedural_surface.build_surface_group, False),
 )
 
 
