@@ -240,7 +240,7 @@ def test_stains_change_nothing_out_of_their_reach(scene, tmp_path):
         pictures[name] = expose(linear, sample.sensor, sample.camera, 8.0, sample.seed, 16).astype(int)
     mask, _, listed = compose_labels(labels, np.zeros(labels.shape[:2], int), [])
     assert listed
-    reach = sample.sensor.reach_px(8.0) + denoise.REACH_PX + 1  # blur, regression, half the pixel filter's width
+    reach = sample.sensor.reach_px(8.0) + denoise.REACH_PX + 2  # blur, regression, filters of guide and pixels
     near = np.zeros(mask.shape, bool)
     padded = np.pad(mask > 0, reach)
     for dy in range(2 * reach + 1):
