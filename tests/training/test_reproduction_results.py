@@ -159,12 +159,12 @@ def test_a_data_set_without_stains_decides_nothing_about_them(plan: Plan) -> Non
     of = {name: metrics(name, 0.3, classes=classes) for name in ("synth", "synth_ws", "synth_ft", "synth_ws_ft")}
     judged = judge(plan, Results(of, {}))[1]
     assert judged[1] == UNDECIDED
-    assert "no figure for Synth_WS, Synth" in text_of([judged], plan)
+    assert "no figure for Synth_WS, Synth" in text_of([judged])
 
 
 def test_the_text_has_every_verdict_and_number(plan: Plan, results: Results) -> None:
     judged = judge(plan, results)
-    text = text_of(judged, plan)
+    text = text_of(judged)
     for finding, verdict, claims in judged:
         assert f"| {finding.title} | **{verdict}** |" in text
         for each in claims:
@@ -211,7 +211,7 @@ def test_table_1_has_counts_and_the_papers_gap(plan: Plan, results: Results) -> 
 def test_the_page_says_what_stands_for_real_plates_in_every_title(plan: Plan, results: Results, tmp_path: Path) -> None:
     how = Circumstances(
         "make reproduce", "2020-01-01", "a machine", (0.1, 0.2), "twin, synthetic", "filters", 25.0,
-        {"dinov2": "weights not available"}, {"synth": 3}, {"training": 60.0},
+        {"dinov2": "weights not available"}, {"synth": 3}, {"training": 60.0}, 3000.0,
     )  # fmt: skip
     page = write_results(plan, results, how, tmp_path)
     titles = [line for line in page.splitlines() if line.startswith("## ")]
@@ -220,4 +220,5 @@ def test_the_page_says_what_stands_for_real_plates_in_every_title(plan: Plan, re
         assert "twin, synthetic" in (tmp_path / name).read_text().splitlines()[0]
     for name in ("table_1.csv", "table_2.csv", "coverage_curves.png", "coverage_curves.svg", "summary.json"):
         assert (tmp_path / name).stat().st_size > 100
+    assert "From nothing to this page: 50 min." in page
     assert "eight plates" not in page and "over 12 plates" in page

@@ -18,10 +18,11 @@ from sequential_patchcore.errors import UserError
 from sequential_patchcore.files import make_folder, write_text
 
 from . import machine
+from .estimate import duration
 from .jobs import RENDER, SCORE, TRAIN, Job, Setting, image_counts, jobs_of, score_job, train_job
 from .page import Circumstances, write_results
 from .plan import REAL, Plan, load_plan
-from .pool import Outcome, duration, only_one, run_jobs
+from .pool import Outcome, only_one, run_jobs
 from .results import Results
 from .store import fingerprint, folder_of, read_done
 
@@ -52,7 +53,7 @@ def _run(parsed: argparse.Namespace, repository: Path) -> int:
     real = _real(parsed.real)
     out = Path(parsed.out or repository / "out" / "reproduction" / plan.preset.name).absolute()
     make_folder(out)
-    began, load = time.time(), machine.load()
+    began = time.monotonic()
     setting, left_out = _setting(plan, real, out, repository)
     jobs = jobs_of(plan, setting)
     slots = parsed.jobs or max(1, min(machine.cores(), len(jobs)))
@@ -76,12 +77,12 @@ def _run(parsed: argparse.Namespace, repository: Path) -> int:
             if of.id not in left_out and score_job(of.id) not in outcome.done:
                 left_out[of.id] = "failed; see its log"
         command = _command(parsed, plan)
-        how = _circumstances(plan, setting, outcome, jobs, command, (load, machine.load()), left_out)
+        how = _circumstances(plan, setting, outcome, jobs, command, time.monotonic() - began, left_out)
         page = write_results(plan, _results(plan, outcome), how, out)
         if parsed.write_docs:
             write_text(repository / "docs" / "reproduction.md", page)
     print(page.split("## What holds")[1].split("| claim |")[0].strip())
-    print(f"in {duration(time.time() - began)}; tables, curves and findings: {out}")
+    print(f"in {duration(time.monotonic() - began)}; tables, curves and findings: {out}")
     return DONE
 
 
@@ -156,7 +157,7 @@ def _results(plan: Plan, outcome: Outcome) -> Results:
 
 
 def _circumstances(
-    plan: Plan, setting: Setting, outcome: Outcome, jobs: Sequence[Job], command: str, load: tuple[float, float],
+    plan: Plan, setting: Setting, outcome: Outcome, jobs: Sequence[Job], command: str, elapsed: float,
     left_out: Mapping[str, str],
 ) -> Circumstances:
     times: dict[str, float] = defaultdict(float)
@@ -165,20 +166,25 @@ def _circumstances(
         if job.id in outcome.done:
             times[words[job.kind]] += sum(outcome.done[job.id].cpu_seconds.values())
     label = plan.label if setting.real is None else setting.real.name
+    if setting.real is not None and setting.real.is_render:
+        label += ", synthetic"
     options = dict(zip(setting.backbone[::2], setting.backbone[1::2], strict=True))
     weights = options.get("--weights")
     features = options["--backbone"]
     if weights:
-        features += {"hub": " (weights of timm's hub)", "none": " (RANDOM weights)"}.get(weights, " (weights file)")
+        known = {"hub": "the weights of timm's hub", "none": "RANDOM weights"}
+        features += f" with {known.get(weights, 'a weights file')}"
     else:
-        features += " (no weights were at hand)"
+        features += ", for want of weights"
     counts = image_counts(plan, setting)
-    images = {f"{label} {split}" if name == REAL else name: of[split]
-              for name, of in counts.items()
-              for split in (("train", "val", "test") if name == REAL else ("all",))}  # fmt: skip
+    images = {f"the real plates to {use}": counts[REAL][split]
+              for split, use in (("train", "train on"), ("val", "set the threshold"), ("test", "test"))}  # fmt: skip
+    images |= {name: of["all"] for name, of in counts.items() if name != REAL}
     about = f"{machine.processor()}, {machine.cores()} cores, {machine.memory_gib():.0f} GiB"
+    loads = [done.load for done in outcome.done.values()]
     return Circumstances(
-        command, time.strftime("%Y-%m-%d"), about, load, label, features, setting.scale(plan), left_out, images, times
+        command, max(done.date for done in outcome.done.values()), about, (min(loads), max(loads)), label, features,
+        setting.scale(plan), left_out, images, times, None if outcome.kept else elapsed,
     )
 
 

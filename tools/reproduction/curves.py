@@ -12,7 +12,7 @@ from .results import Results
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-_COLOURS = {"bump": "#1b6ca8", "dent": "#3aa0c8", "scratch": "#0b2f4e", "fingerprint": "#e0a03a", "sticker": "#c8552d",
+_COLOURS = {"bump": "#1f77b4", "dent": "#2ca02c", "scratch": "#17becf", "fingerprint": "#e0a03a", "sticker": "#c8552d",
             "water_stain": "#8a5a9e"}  # fmt: skip
 
 
@@ -30,16 +30,18 @@ def write_coverage_curves(
     lines = {}
     for panel, (of, name) in zip(panels.flat, shown, strict=False):
         sweep = results.model(of)["coverage_sweep"]
+        places = range(len(sweep["percent"]))  # evenly: most of the percentages are small
+        panel.set_xticks(places, [str(percent) for percent in sweep["percent"]], fontsize=8)
         for k, (label, values) in enumerate(sweep["classes"].items()):
             if not values["instances"]:
                 continue
             (lines[label],) = panel.plot(
-                sweep["percent"], [100 * share for share in values["recall"]], marker="o", markersize=3, linewidth=1.3,
+                places, [100 * share for share in values["recall"]], marker="o", markersize=3, linewidth=1.3,
                 linestyle="-" if values["kind"] == "defect" else "--", color=_COLOURS.get(label, f"C{k}"),
             )
         mean = [None if share is None else 100 * share for share in sweep["mean_over_defect_classes"]]
         if None not in mean:
-            (lines["mean of the defects"],) = panel.plot(sweep["percent"], mean, color="black", linewidth=2.2)
+            (lines["mean of the defects"],) = panel.plot(places, mean, color="black", linewidth=2.2)
         panel.set_title(name, fontsize=10)
         panel.set_ylim(-3, 103)
         panel.grid(alpha=0.3, linewidth=0.5)
@@ -49,8 +51,12 @@ def write_coverage_curves(
     figure.legend(
         lines.values(), labels, ncols=min(7, len(lines)), loc="outside lower center", fontsize=8, frameon=False
     )
-    figure.supxlabel("share of an instance that must be predicted for its detection, %", fontsize=9)
-    figure.supylabel("defect-wise recall, %", fontsize=9)
+    for panel in panels[:, 0]:
+        panel.set_ylabel("defect-wise recall, %", fontsize=9)
+    for k, panel in enumerate(panels.flat[: len(shown)]):
+        if k + width >= len(shown):  # nothing stands below it
+            panel.tick_params(labelbottom=True)
+            panel.set_xlabel("share of an instance to be predicted, %", fontsize=9)
     figure.suptitle(title, fontsize=10)
     names = []
     matplotlib.rcParams["svg.hashsalt"] = "coverage"  # the same figures give the same bytes

@@ -41,6 +41,10 @@ class Estimate:
 
     def left(self, running: Sequence, text: str) -> str:
         """`text` with the time in its braces; nothing when nothing is left."""
-        seconds = self.seconds(running)
-        words = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
-        return text.format(words) if self._left else ""
+        return text.format(duration(self.seconds(running))) if self._left else ""
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

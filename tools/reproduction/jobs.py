@@ -20,8 +20,8 @@ SPLITS = ("train", "val", "test")
 
 # Processor seconds on the machine of docs/reproduction.md, at 25 %. They only weigh the estimate of the time left; the
 # pace of each kind of job is taken from those that have run.
-_SECONDS = {RENDER: 9.0, TRAIN: 0.5, SCORE: 1.5}
-_SECONDS_TO_START = {RENDER: 4.0, TRAIN: 8.0, SCORE: 16.0}
+_SECONDS = {RENDER: 9.0, TRAIN: 0.25, SCORE: 0.8}
+_SECONDS_TO_START = {RENDER: 4.0, TRAIN: 7.0, SCORE: 20.0}
 
 Commands = Callable[[Path, Mapping[str, Path]], list[tuple[str, list[str]]]]
 
@@ -152,19 +152,22 @@ def derived_recipe(base: Path, name: str, over: Mapping[str, Mapping]) -> str:
 
 def _rendering(of: Data, plan: Plan, setting: Setting, count: int) -> Job:
     base = setting.repository / of.recipe
+    name = base.stem if of.id == REAL else of.id  # no record of a rendered plate says "real"
     scale, samples = setting.scale(plan), plan.preset.samples
     options = ["--count", str(count), "--scale", f"{scale:g}", "--threads", str(setting.threads)]
     options += ["--samples", str(samples)] if samples else []
 
     def commands(folder: Path, _needs: Mapping[str, Path]) -> list[tuple[str, list[str]]]:
         recipe = folder / "recipe.toml"
-        write_text(recipe, derived_recipe(base, of.id, of.over))
+        write_text(recipe, derived_recipe(base, name, of.over))
         return [(RENDER, [*setting.renderer, "--recipe", str(recipe), "--out", str(folder / "data"), *options])]
 
-    settings = {"recipe": recipe_texts(base), "over": of.over, "count": count, "scale": scale, "samples": samples}
+    settings = {
+        "name": name, "recipe": recipe_texts(base), "over": of.over, "count": count, "scale": scale, "samples": samples,
+    }
     larger = (scale / 25) ** 2
     work = _SECONDS_TO_START[RENDER] + count * (2.0 + _SECONDS[RENDER] * larger * (samples or 24) / 12)
-    return Job(data_job(of.id), f"rendering {of.id}", RENDER, (), settings, commands, work,
+    return Job(data_job(of.id), f"rendering {name}", RENDER, (), settings, commands, work,
                "data/dataset.json", plan.preset.memory_gib)  # fmt: skip
 
 

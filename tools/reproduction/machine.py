@@ -22,10 +22,6 @@ def memory_gib() -> float:
     return min(whole, int(limit) / 2**30) if limit.isdigit() else whole
 
 
-def load() -> float:
-    return os.getloadavg()[0]
-
-
 def processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

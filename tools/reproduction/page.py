@@ -2,6 +2,7 @@
 """The result folder of a reproduction, and docs/reproduction.md: written from the figures, by nobody's hand."""
 
 import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from . import tables
 from .curves import write_coverage_curves
 from .findings import judge
 from .findings_text import text_of
-from .plan import REAL, Plan
+from .plan import Plan
 from .results import Results
 
 
@@ -27,7 +28,9 @@ class Circumstances:
         features: of the extractor, for people.
         left_out: scenario to the reason.
         images: data set to its number of images.
-        times: a line on the machine's time, by kind of job.
+        load: least and largest load average at the end of a job.
+        times: processor seconds by kind of job.
+        elapsed: seconds from nothing to the tables; None where finished work was there before.
     """
 
     command: str
@@ -40,6 +43,7 @@ class Circumstances:
     left_out: Mapping[str, str]
     images: Mapping[str, int]
     times: Mapping[str, float]
+    elapsed: float | None
 
 
 def write_results(plan: Plan, results: Results, how: Circumstances, folder: Path) -> str:
@@ -48,7 +52,7 @@ def write_results(plan: Plan, results: Results, how: Circumstances, folder: Path
     judged = judge(plan, results)
     texts = {
         "table_1": tables.table_1_markdown(one, tables.classes_of(plan, results)),
-        "table_2": tables.table_2_markdown(two), "findings": text_of(judged, plan),
+        "table_2": tables.table_2_markdown(two), "findings": text_of(judged),
     }
     title = f"{how.label}; preset {plan.preset.name}; features {how.features}"
     titles = {
@@ -73,12 +77,20 @@ def _page(plan: Plan, results: Results, how: Circumstances, texts: Mapping[str, 
     template = jinja2.Environment(keep_trailing_newline=True, undefined=jinja2.StrictUndefined).from_string(
         (Path(__file__).parent / "page.md.jinja").read_text(encoding="utf-8")
     )
-    return template.render(
+    text = template.render(
         how=how, preset=plan.preset, titles=titles, legend=_legend(results), few=_few(results),
         groups=len(results.groups), count=len(plan.findings), coverage=_coverage_table(plan, results),
-        sizes=", ".join(f"{name} {count}" for name, count in how.images.items()),
+        sizes=", ".join(f"{count} of {name}" for name, count in how.images.items()),
         times=", ".join(f"{kind} {seconds / 60:.0f} min" for kind, seconds in how.times.items()), **texts,
     )  # fmt: skip
+    # Paragraphs are filled; tables and titles stay.
+    blocks = [
+        block if block.startswith(("|", "#")) else textwrap.fill(
+            block, 120, break_long_words=False, break_on_hyphens=False
+        )
+        for block in (each.strip("\n") for each in text.split("\n\n")) if block
+    ]
+    return "\n\n".join(blocks) + "\n"
 
 
 def _few(results: Results) -> str:
@@ -122,7 +134,8 @@ def _coverage_csv(plan: Plan, results: Results) -> str:
 def _summary(plan: Plan, how: Circumstances, judged: list) -> dict:
     return {
         "preset": plan.preset.name, "real": how.label, "features": how.features, "left_out": dict(how.left_out),
-        "processor_seconds": dict(how.times), "images": dict(how.images), "machine": how.machine, "date": how.date,
+        "images": dict(how.images), "processor_seconds": dict(how.times), "elapsed_seconds": how.elapsed,
+        "load": how.load, "machine": how.machine, "date": how.date,
         "findings": [
             {"title": finding.title, "verdict": verdict, "claims": [
                 {"figure": each.claim.figure, "of": each.claim.of, "than": each.claim.than,
@@ -133,5 +146,4 @@ def _summary(plan: Plan, how: Circumstances, judged: list) -> dict:
             ]}
             for finding, verdict, claims in judged
         ],
-        "real_data_set": REAL,
     }  # fmt: skip

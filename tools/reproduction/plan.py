@@ -70,12 +70,14 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Claim:
-    """The mean of `figure` over the scenarios `of` against that over `than`."""
+    """The mean of `figure` over the scenarios `of` against that over `than`; each side's name is for people."""
 
     figure: str
     of: tuple[str, ...]
     than: tuple[str, ...]
     expected: str
+    of_name: str = ""
+    than_name: str = ""
     margin: float = 0.0
     share: float = 1.0
 
@@ -130,11 +132,17 @@ def load_plan(path: str | Path, preset: str) -> Plan:
         over = _over(station, _sections(entry.place, entry.table("set", {}).values))
         data.append(Data(name, entry.take("recipe", str), over, chosen.pictures))
         entry.done()
+    scenarios = tuple(_scenario(entry) for entry in top.entries("scenario"))
+    sides = {of.id: ((of.id,), of.name) for of in scenarios}
+    for name, entry in top.table("group", {}).tables():
+        if name in sides:
+            raise UserError(f"{entry.place}: a scenario has that name already")
+        sides[name] = (entry.names("members"), "the mean of " + entry.take("title", str))
+        entry.done()
     plan = Plan(
-        chosen, real.take("label", str), tuple(data),
-        tuple(_scenario(entry) for entry in top.entries("scenario")),
+        chosen, real.take("label", str), tuple(data), scenarios,
         {name: _recalls(entry) for name, entry in top.table("table_1").tables()},
-        tuple(_finding(entry) for entry in top.entries("finding")),
+        tuple(_finding(entry, sides) for entry in top.entries("finding")),
     )
     for entry in (top, real, size):
         entry.done()
@@ -170,16 +178,20 @@ def _scenario(of: Table) -> Scenario:
     return made
 
 
-def _finding(of: Table) -> Finding:
-    title, claims = of.take("title", str), tuple(_claim(entry) for entry in of.entries("claim"))
+def _finding(of: Table, sides: Mapping[str, tuple[tuple[str, ...], str]]) -> Finding:
+    title, claims = of.take("title", str), tuple(_claim(entry, sides) for entry in of.entries("claim"))
     of.done()
     return Finding(title, claims)
 
 
-def _claim(of: Table) -> Claim:
+def _claim(of: Table, sides: Mapping[str, tuple[tuple[str, ...], str]]) -> Claim:
+    left, right = of.take("of", str), of.take("than", str)
+    for name in (left, right):
+        if name not in sides:
+            raise UserError(f"{of.place}: there is no scenario or group {name!r}")
     made = Claim(
-        of.take("figure", str), of.names("of"), of.names("than"), of.take("expected", str),
-        float(of.take("margin", (int, float), 0.0)), float(of.take("share", (int, float), 1.0)),
+        of.take("figure", str), sides[left][0], sides[right][0], of.take("expected", str), sides[left][1],
+        sides[right][1], float(of.take("margin", (int, float), 0.0)), float(of.take("share", (int, float), 1.0)),
     )
     of.done()
     if made.figure not in (*FIGURES, SECONDS) and not made.figure.startswith(_BY_CLASS):

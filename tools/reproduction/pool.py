@@ -15,7 +15,7 @@ from pathlib import Path
 from sequential_patchcore.errors import UserError
 from sequential_patchcore.files import make_folder
 
-from .estimate import Estimate
+from .estimate import Estimate, duration
 from .jobs import Job
 from .store import Done, fingerprint, folder_of, read_done, write_done
 
@@ -35,12 +35,13 @@ class Failure:
 
 @dataclass
 class Outcome:
-    """Ids of jobs to what became of them; `folders` of the finished ones."""
+    """Ids of jobs to what became of them; `folders` of the finished ones; how many of them were finished before."""
 
     done: dict[str, Done] = field(default_factory=dict)
     folders: dict[str, Path] = field(default_factory=dict)
     failed: dict[str, Failure] = field(default_factory=dict)
     interrupted: bool = False
+    kept: int = 0
 
 
 class _Running:
@@ -115,7 +116,7 @@ def run_jobs(
     estimate = Estimate(jobs, slots)
     asked = _Asked()
     beat = time.monotonic()
-    kept = 0
+    told = 0
 
     def finish(job: Job, folder: Path, done: Done) -> None:
         found.done[job.id], found.folders[job.id] = done, folder
@@ -143,7 +144,7 @@ def run_jobs(
                     continue
                 result = result_of(one.job, one.folder) or one.fingerprint
                 done = Done(one.fingerprint, result, one.seconds, one.cpu_seconds, one.resumed, one.peak_mib,
-                            one.job.work)  # fmt: skip
+                            one.job.work, round(os.getloadavg()[0], 1), time.strftime("%Y-%m-%d"))  # fmt: skip
                 write_done(one.folder, done)
                 finish(one.job, one.folder, done)
                 say(f"[{len(found.done)}/{len(jobs)}] {one.job.title}: {duration(sum(done.seconds.values()))}"
@@ -156,11 +157,11 @@ def run_jobs(
                 if done is not None and (folder / job.product).exists():
                     waiting.remove(job)
                     finish(job, folder, done)
-                    kept += 1
+                    found.kept += 1
                     continue
-                if kept:
-                    say(f"{kept} finished job(s) kept")
-                    kept = 0
+                if found.kept > told:
+                    say(f"{found.kept} finished job(s) kept")
+                    told = found.kept
                 taken = sum(one.job.memory_gib for one in running)
                 if len(running) < slots and (not running or taken + job.memory_gib <= memory_gib):
                     waiting.remove(job)
@@ -173,8 +174,8 @@ def run_jobs(
                 at_work = "; ".join(f"{one.job.title} ({one.last_line()[:50]})" for one in running)
                 say(f"at work: {at_work}{estimate.left(running, '; about {} left')}")
             time.sleep(_TICK)
-    if kept:
-        say(f"{kept} finished job(s) kept")
+    if found.kept > told:
+        say(f"{found.kept} finished job(s) kept")
     found.interrupted = bool(asked.count)
     return found
 
@@ -225,10 +226,6 @@ def last_line(log: Path) -> str:
         return ""
     lines = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
     return lines[-1] if lines else ""
-
-
-def duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 @contextmanager

@@ -26,6 +26,8 @@ class Done:
         seconds, cpu_seconds: of the last attempt, by step; `resumed` when there was one before it.
         peak_mib: the largest resident memory of its processes.
         work: the units of work that the estimate of time goes by.
+        load: the machine's load average when it ended; above the number of cores, the machine was shared.
+        date: when it ended, as YYYY-MM-DD.
     """
 
     fingerprint: str
@@ -35,6 +37,8 @@ class Done:
     resumed: bool
     peak_mib: float
     work: float
+    load: float
+    date: str
 
 
 def fingerprint(settings: Mapping, needs: Mapping[str, str], versions: Mapping[str, str]) -> str:
