@@ -5,7 +5,6 @@ Environment: WEIGHTS=FILE (a file named after its timm model, or with BACKBONE=N
 BLENDER=EXECUTABLE, DEMO_SIZE=tiny (a few thumbnails, to try the plumbing).
 """
 
-import json
 import os
 import shlex
 import shutil
@@ -15,10 +14,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from backbone import choose_backbone
+
 REPOSITORY = Path(__file__).absolute().parent.parent
 RECIPES = REPOSITORY / "scenes" / "recipes"
-SHARED_WEIGHTS = REPOSITORY.parent / "shared" / "weights" / "tf_mobilenetv3_large_minimal_100.safetensors"
-HUB_SECONDS = 120
+SHARED_WEIGHTS = REPOSITORY.parent / "shared" / "weights"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def main() -> int:
         return fail(f"DEMO_SIZE should be {' or '.join(filter(None, SIZES))}, or absent")
     out = Path(os.environ.get("OUT") or REPOSITORY / "out" / "demo")
     out.mkdir(parents=True, exist_ok=True)
-    backbone = choose_backbone(out)
+    backbone = choose_backbone(out, SHARED_WEIGHTS, say)
     steps = plan(out, size, backbone)
     start, done = time.monotonic(), 0.0
     total = sum(step.seconds for step in steps)
@@ -119,46 +119,6 @@ def renderer() -> list[str]:
     if blender:
         return [blender, "-b", "-P", script, "--"]
     return [str(REPOSITORY / ".venv-blender" / "bin" / "python"), script]
-
-
-def choose_backbone(out: Path) -> list[str]:
-    """The options of `train`: the network whose weights are at hand, else the filter bank; the choice is kept."""
-    given = os.environ.get("WEIGHTS")
-    if given:
-        backbone = os.environ.get("BACKBONE") or Path(given).stem
-        say(f"features: {backbone} with the weights {given}")
-        return ["--backbone", backbone, "--weights", given]
-    kept = out / "backbone.json"
-    if kept.is_file():
-        options = json.loads(kept.read_text())
-        say(f"features: {options[1]}, as before (delete {kept} to choose anew)")
-        return options
-    if SHARED_WEIGHTS.is_file():
-        options = ["--backbone", SHARED_WEIGHTS.stem, "--weights", str(SHARED_WEIGHTS)]
-        say(f"features: {SHARED_WEIGHTS.stem} with the weights {SHARED_WEIGHTS}")
-    elif hub_has_weights():
-        options = ["--backbone", "mobilenetv3_large_100", "--weights", "hub"]
-        say("features: mobilenetv3_large_100 with the weights of timm's hub")
-    else:
-        options = ["--backbone", "filters"]
-        say("features: filters, which need no weights; none were found (WEIGHTS=FILE, or timm's hub)")
-    beside = kept.with_suffix(".part")
-    beside.write_text(json.dumps(options))
-    beside.replace(kept)
-    return options
-
-
-def hub_has_weights() -> bool:
-    say("asking timm's hub for the weights of mobilenetv3_large_100 ...")
-    code = (
-        "from sequential_patchcore.extractors import ExtractorSettings, build_extractor\n"
-        "build_extractor(ExtractorSettings())"
-    )
-    try:
-        attempt = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=HUB_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return False
-    return attempt.returncode == 0
 
 
 def minutes(seconds: float) -> str:

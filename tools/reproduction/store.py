@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memory of a reproduction: one folder a job, named after the job and the fingerprint of its inputs.
+
+A folder belongs to its inputs for ever, so nothing in it can be out of date; done.json is written last and says that
+the job is finished. What is found without it was interrupted, and the commands of the job go on from there.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sequential_patchcore.files import write_text
+
+DONE = "done.json"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What is kept of a finished job.
+
+    Attributes:
+        fingerprint: of its inputs.
+        result: what jobs that need it put into their fingerprints: a data set's checksums, otherwise `fingerprint`.
+        seconds, cpu_seconds: of the last attempt, by step; `resumed` when there was one before it.
+        peak_mib: the largest resident memory of its processes.
+        work: the units of work that the estimate of time goes by.
+        load: the machine's load average when it ended; above the number of cores, the machine was shared.
+        date: when it ended, as YYYY-MM-DD.
+    """
+
+    fingerprint: str
+    result: str
+    seconds: Mapping[str, float]
+    cpu_seconds: Mapping[str, float]
+    resumed: bool
+    peak_mib: float
+    work: float
+    load: float
+    date: str
+
+
+def fingerprint(settings: Mapping, needs: Mapping[str, str], versions: Mapping[str, str]) -> str:
+    """Digest of everything that a job's result depends on, the same in any order of the keys.
+
+    Args:
+        settings: of the job, JSON-ready.
+        needs: job or data set to its `result`.
+        versions: of the programs that do the work.
+    """
+    text = json.dumps({"settings": settings, "needs": needs, "versions": versions}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def folder_of(root: Path, job: str, of: str) -> Path:
+    return root / "work" / f"{job}-{of}"
+
+
+def read_done(folder: Path) -> Done | None:
+    """None where the job has not finished, or its record cannot be read."""
+    try:
+        return Done(**json.loads((folder / DONE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_done(folder: Path, done: Done) -> None:
+    write_text(folder / DONE, json.dumps(asdict(done), indent=1) + "\n")
