@@ -17,9 +17,11 @@ from .progress import Progress
 
 GENERATOR = {"name": "surface_impurities", "version": "0.1.0"}
 
-_PATHS_PER_CORE_SECOND = 5.4e5
+_PATHS_PER_CORE_SECOND = {"clean": 5.4e5, "stained": 4.1e5}
 """Light paths per second of one processor core, for the estimate of a dry run; `make bench-render` on two cores of a
 virtual machine."""
+_REGRESSION_S_PER_PIXEL = 2.4e-6
+"""Of the denoiser, which runs on one core."""
 _SECONDS_PER_SAMPLE = 2.0
 """For the texture of grooves, the building of the scene and the writing."""
 _BYTES_PER_PIXEL = 0.8
@@ -118,7 +120,8 @@ def estimate(job: Job, planned: Plan) -> tuple[float, float]:
         sample = draw_sample(job.recipe, k)
         pixels = sample.size_px[0] * sample.size_px[1]
         paths = pixels * (sample.render.samples + 2)
-        seconds += _SECONDS_PER_SAMPLE + paths / (_PATHS_PER_CORE_SECOND * _threads(job))
+        speed = _PATHS_PER_CORE_SECOND["clean" if sample.stain is None else "stained"] * _threads(job)
+        seconds += _SECONDS_PER_SAMPLE + paths / speed + pixels * _REGRESSION_S_PER_PIXEL * sample.render.denoise
         size += pixels * _BYTES_PER_PIXEL * sample.render.bits / 8
     return seconds, size
 

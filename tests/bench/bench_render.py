@@ -9,6 +9,7 @@
 2. Mean and spectrum across the grain, in four bands from coarse to fine: of the denoised and the raw picture at 16
    paths over those of the reference, and of grooves as nodes over grooves as a texture, both references.
 3. Where the time of one finished sample goes, images per hour, and the peak of memory.
+4. The share of overexposed pixels, of the first eight plates under each light.
 
     .venv-blender/bin/python tests/bench/bench_render.py [--reference 512] [--scale 25] [--crop 0.4] [--whole 25]
 """
@@ -33,6 +34,7 @@ import bpy  # noqa: E402
 import procedural_surface  # noqa: E402
 
 from blender_addon.core.sample import Sample, draw_sample  # noqa: E402
+from blender_addon.core.sensor import expose  # noqa: E402
 from blender_addon.core.settings import load  # noqa: E402
 from blender_addon.render import one_sample, passes, session  # noqa: E402
 from blender_addon.scene import inspection, material  # noqa: E402
@@ -57,6 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         equal_error(scene, chosen, Path(folder))
         whole_sample(scene, chosen, Path(folder))
+        exposures(scene, Path(folder))
 
 
 def equal_error(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path) -> None:
@@ -64,9 +67,9 @@ def equal_error(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path
     print(f"1. {chosen.recipe} at {chosen.scale:g} %, crop {chosen.crop:g}, reference {chosen.reference} paths")
     costs, spectra, references = {}, [], {}
     for name, prepare, surface, denoise in _KINDS:
-        key = prepare, surface
+        key = (_ours if prepare is _trained else prepare), surface
         if key not in references:
-            references[key] = _reference(scene, chosen, folder, prepare, surface)
+            references[key] = _reference(scene, chosen, folder, *key)
         reference, of_one_path = references[key]
         products = []
         for paths in _PATHS:
@@ -76,7 +79,7 @@ def equal_error(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path
             rmse = 100 * math.sqrt(error) / reference.mean()
             products.append(rmse**2 * seconds)
             print(f"   {name:36} {paths:4} paths  RMSE {rmse:5.2f} %  {seconds:6.2f} s of processor", flush=True)
-            if prepare is _ours and paths == 16:
+            if key[0] is _ours and paths == 16:
                 spectra.append((f"{name}, 16 paths, over its reference", picture, reference))
         costs[name] = products
     as_nodes, as_texture = references[_KINDS[-1][1:3]][0], references[_KINDS[-2][1:3]][0]
@@ -138,6 +141,22 @@ def whole_sample(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Pat
     print(f"   peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
+def exposures(scene: bpy.types.Scene, folder: Path) -> None:
+    """Print the least, mean and greatest share of pixels at the top of the scale."""
+    for name in ("synth", "synth_rot90", "synth_x2", "acquisition", "inspection_twin"):
+        recipe = load(ROOT / "scenes" / "recipes" / f"{name}.toml").with_values("render", "x", scale_percent=4.0)
+        step = draw_sample(recipe, 0).acquisition.shots  # of a grid, one picture a plate, from over its middle
+        shares = []
+        for plate in range(8):
+            sample = draw_sample(recipe, plate * step + 4 * (step > 1))
+            with session.silence():
+                session.configure(scene)
+                linear = passes.render_picture(scene, inspection.build_inspection(scene, sample), sample, folder)
+            grey = expose(linear, sample.sensor, sample.camera, 4.0, sample.seed, 8)
+            shares.append((grey == 255).mean())
+        print(f"4. {name}: {min(shares):.1%} to {max(shares):.1%}, mean {np.mean(shares):.1%} of the pixels overexpose")
+
+
 def _render(scene, chosen, folder, prepare, paths: int, seed: int, denoise: bool) -> tuple[np.ndarray, float]:
     """The crop (h, w) in full wells, and the processor seconds of the render, its denoising included."""
     recipe = load(ROOT / "scenes" / "recipes" / f"{chosen.recipe}.toml")
@@ -168,6 +187,12 @@ def _ours(scene, built, sample: Sample) -> None:
     pass
 
 
+def _trained(scene, built, sample: Sample) -> None:
+    """Cycles' own denoiser, a trained network, with albedo and normals."""
+    scene.cycles.use_denoising, scene.cycles.denoiser = True, "OPENIMAGEDENOISE"
+    scene.cycles.denoising_input_passes, scene.cycles.denoising_prefilter = "RGB_ALBEDO_NORMAL", "NONE"
+
+
 def _defaults(scene, built, sample: Sample) -> None:
     """Cycles as it comes, and a rectangle area light of each segment's size and power."""
     for name in _DEFAULTS:
@@ -195,6 +220,7 @@ _TEXTURE = material.build_surface_group
 _KINDS = (
     ("this renderer", _ours, _TEXTURE, True),
     ("this renderer, raw", _ours, _TEXTURE, False),
+    ("this renderer, Open Image Denoise", _trained, _TEXTURE, False),
     ("the defaults, area lights, texture", _defaults, _TEXTURE, False),
     ("the defaults, area lights, nodes", _defaults, procedural_surface.build_surface_group, False),
 )
