@@ -22,7 +22,7 @@ import numpy as np
 
 from ..parameter import parameter
 from .feature import Feature, FeatureField, draws, noise, smoothstep
-from .ridges import PATTERNS, SAMPLES_PER_PERIOD, ridges
+from .ridges import PATTERNS, SAMPLES_PER_PERIOD, between, ridges, slipped_ridges
 
 _BORDER = 0.35
 _VALLEY = 0.18
@@ -77,28 +77,18 @@ class Fingerprint(Feature):
 
     def _ridge(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         """The ridges, and where the finger slipped their mean along the slip."""
-        sharp = self._print(u, v)
+        period = self.ridge_um * 1e-3
+        _, half_width, _, half_length = self.box_mm
+        finger = (self.pattern, self.seed, period, half_width, half_length)
+        grid = ridges(*finger)
+        step = period / SAMPLES_PER_PERIOD
+        x, y = u / step + grid.shape[1] / 2 - 0.5, v / step + grid.shape[0] / 2 - 0.5
+        sharp = between(grid, x, y)
         if not self.smear_mm:
             return sharp
         angle = math.radians(self.smear_deg)
         along = math.cos(angle), math.sin(angle)
-        steps = (np.arange(_SLIP_STEPS) + 0.5) / _SLIP_STEPS * self.smear_mm
-        drawn = sum(self._print(u - along[0] * step, v - along[1] * step) for step in steps) / _SLIP_STEPS
-        place = (u * along[0] / self.width_mm + v * along[1] / self.length_mm) * 2.0
-        share = smoothstep(0.5 + place)
+        slip = (along[0] * self.smear_mm, along[1] * self.smear_mm)
+        drawn = between(slipped_ridges(*finger, slip, _SLIP_STEPS), x, y)
+        share = smoothstep(0.5 + (u * along[0] / self.width_mm + v * along[1] / self.length_mm) * 2.0)
         return sharp + share * (drawn - sharp)
-
-    def _print(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """The grid of ridges at (u, v), linear between its samples, its border repeated."""
-        _, half_width, _, half_length = self.box_mm
-        period = self.ridge_um * 1e-3
-        grid = ridges(self.pattern, self.seed, period, half_width, half_length)
-        step = period / SAMPLES_PER_PERIOD
-        rows, columns = grid.shape
-        x = np.clip(u / step + columns / 2 - 0.5, 0.0, columns - 1.001)
-        y = np.clip(v / step + rows / 2 - 0.5, 0.0, rows - 1.001)
-        i, j = y.astype(int), x.astype(int)
-        fy, fx = y - i, x - j
-        below = grid[i, j] * (1.0 - fx) + grid[i, j + 1] * fx
-        above = grid[i + 1, j] * (1.0 - fx) + grid[i + 1, j + 1] * fx
-        return below * (1.0 - fy) + above * fy

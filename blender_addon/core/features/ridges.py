@@ -55,6 +55,31 @@ def ridges(pattern: str, seed: int, period_mm: float, half_width_mm: float, half
     return (0.5 * (1.0 + image)).astype(np.float32)
 
 
+@lru_cache(maxsize=32)
+def slipped_ridges(
+    pattern: str, seed: int, period_mm: float, half_width_mm: float, half_length_mm: float,
+    slip_mm: tuple[float, float], steps: int,
+) -> np.ndarray:  # fmt: skip
+    """The mean of the `ridges` over a slip of the finger, (x, y), in so many steps; an array of the same shape."""
+    grid = ridges(pattern, seed, period_mm, half_width_mm, half_length_mm)
+    rows, columns = np.indices(grid.shape, dtype=np.float64)
+    step = period_mm / SAMPLES_PER_PERIOD
+    shares = (np.arange(steps) + 0.5) / steps
+    total = sum(between(grid, columns - slip_mm[0] * share / step, rows - slip_mm[1] * share / step) for share in shares)
+    return total / steps
+
+
+def between(grid: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A grid at (x, y) counted in samples, linear between them, its border repeated."""
+    rows, columns = grid.shape
+    x, y = np.clip(x, 0.0, columns - 1.001), np.clip(y, 0.0, rows - 1.001)
+    i, j = y.astype(int), x.astype(int)
+    fy, fx = y - i, x - j
+    below = grid[i, j] * (1.0 - fx) + grid[i, j + 1] * fx
+    above = grid[i + 1, j] * (1.0 - fx) + grid[i + 1, j + 1] * fx
+    return below * (1.0 - fy) + above * fy
+
+
 def ridge_direction(pattern: str, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Direction of the ridges in radians, modulo π; x across the finger, y towards its tip, mm from its middle."""
     width, length = _FINGER
