@@ -64,9 +64,8 @@ def slipped_ridges(
     grid = ridges(pattern, seed, period_mm, half_width_mm, half_length_mm)
     rows, columns = np.indices(grid.shape, dtype=np.float64)
     step = period_mm / SAMPLES_PER_PERIOD
-    shares = (np.arange(steps) + 0.5) / steps
-    total = sum(between(grid, columns - slip_mm[0] * share / step, rows - slip_mm[1] * share / step) for share in shares)
-    return total / steps
+    shares = (np.arange(steps) + 0.5) / steps / step
+    return sum(between(grid, columns - slip_mm[0] * share, rows - slip_mm[1] * share) for share in shares) / steps
 
 
 def between(grid: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
