@@ -131,6 +131,7 @@ gallery: .venv-blender/.done
 	$(RENDERING) tools/gallery_scene.py $(ARGS)
 	$(RENDERING) tools/gallery_features.py
 	$(RENDERING) tools/gallery_stain.py
+	$(RENDERING) tools/gallery_readme.py
 	$(RENDERING) tools/gallery_panel.py
 
 clean:
