@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reader for the OpenEXR files that the renderer writes: one part, scan lines, uncompressed, several layers.
+"""Reader for the OpenEXR files that the renderer writes: scan lines, uncompressed, several layers or parts.
 
 Blender's own reader gives no access to the layers of such a file. Format: https://openexr.com/en/latest/OpenEXRFileLayout.html
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 _MAGIC = b"\x76\x2f\x31\x01"
+_MULTIPART = 0x1000
 _TYPES = {0: "<u4", 1: "<f2", 2: "<f4"}
 
 
@@ -29,7 +30,26 @@ def read_layers(path: str | Path) -> dict[str, np.ndarray]:
 def _read(data: bytes) -> dict[str, np.ndarray]:
     if data[:4] != _MAGIC:
         raise KeyError("its first bytes are others")
-    attributes, place = _attributes(data, 8)
+    multipart = bool(struct.unpack_from("<i", data, 4)[0] & _MULTIPART)
+    headers, place = [], 8
+    while data[place] != 0 or not headers:
+        attributes, place = _attributes(data, place)
+        headers.append(attributes)
+        if not multipart:
+            break
+    place += multipart  # the empty header that ends the list
+    layers = {}
+    for attributes in headers:
+        found, place = _part(data, attributes, place, 4 * multipart)
+        layers |= found
+    return layers
+
+
+def _part(data: bytes, attributes: dict[str, bytes], place: int, skip: int) -> tuple[dict[str, np.ndarray], int]:
+    """The channels of the part whose table of offsets is at `place`, and where the table ends.
+
+    `skip`: bytes before the row's number in a scan line.
+    """
     if attributes["compression"] != b"\x00":
         raise KeyError("it is compressed")
     left, top, right, bottom = struct.unpack("<4i", attributes["dataWindow"])
@@ -38,13 +58,14 @@ def _read(data: bytes) -> dict[str, np.ndarray]:
     line = np.dtype([(name, kind, (width,)) for name, kind in channels])
     layers = {name: np.empty((height, width), np.float32) for name, _ in channels}
     for offset in struct.unpack_from(f"<{height}Q", data, place):
-        row, size = struct.unpack_from("<ii", data, offset)
-        if size != line.itemsize or offset + 8 + size > len(data):
+        row, size = struct.unpack_from("<ii", data, offset + skip)
+        start = offset + skip + 8
+        if size != line.itemsize or start + size > len(data):
             raise IndexError("a scan line is cut off")
-        values = np.frombuffer(data, line, 1, offset + 8)[0]
+        values = np.frombuffer(data, line, 1, start)[0]
         for name, _ in channels:
             layers[name][row - top] = values[name]
-    return layers
+    return layers, place + 8 * height
 
 
 def _attributes(data: bytes, place: int) -> tuple[dict[str, bytes], int]:

@@ -10,7 +10,35 @@ from blender_addon.core.exr import read_layers
 
 
 def an_exr(channels, compression=0):
-    """Bytes of a file; channels: name -> (H, W) float32 or float16, row 0 on top."""
+    """Bytes of a file of one part; channels: name -> (H, W) float32 or float16, row 0 on top."""
+    header, lines = a_part(channels, compression)
+    start = 8 + len(header) + 8 * len(lines)
+    return START + struct.pack("<i", 2) + header + laid_out([lines], start, parts=False)
+
+
+def several_parts(parts):
+    """Bytes of a file with a part for each of the dictionaries."""
+    made = [a_part(channels, 0) for channels in parts]
+    headers = b"".join(header for header, _ in made) + b"\0"
+    start = 8 + len(headers) + sum(8 * len(lines) for _, lines in made)
+    return START + struct.pack("<i", 2 | 0x1000) + headers + laid_out([lines for _, lines in made], start, parts=True)
+
+
+def laid_out(parts_lines, start, parts):
+    """Tables of offsets and scan lines."""
+    tables, chunks = b"", b""
+    for number, lines in enumerate(parts_lines):
+        for y, line in enumerate(lines):
+            tables += struct.pack("<Q", start + len(chunks))
+            chunks += (struct.pack("<i", number) if parts else b"") + struct.pack("<ii", y, len(line)) + line
+    return tables + chunks
+
+
+START = b"\x76\x2f\x31\x01"
+
+
+def a_part(channels, compression):
+    """Header and scan lines."""
     names = sorted(channels)
     height, width = channels[names[0]].shape
     kinds = {"float32": 2, "float16": 1, "uint32": 0}
@@ -22,18 +50,11 @@ def an_exr(channels, compression=0):
     def attribute(name, kind, value):
         return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<i", len(value)) + value
 
-    header = b"\x76\x2f\x31\x01" + struct.pack("<i", 2)
-    header += attribute("channels", "chlist", listed + b"\0")
+    header = attribute("channels", "chlist", listed + b"\0")
     header += attribute("compression", "compression", bytes([compression]))
     header += attribute("dataWindow", "box2i", window) + attribute("displayWindow", "box2i", window) + b"\0"
     lines = [b"".join(channels[name][y].tobytes() for name in names) for y in range(height)]
-    start = len(header) + 8 * height
-    offsets = [start + y * (8 + len(lines[0])) for y in range(height)]
-    return (
-        header
-        + b"".join(struct.pack("<Q", offset) for offset in offsets)
-        + b"".join(struct.pack("<ii", y, len(line)) + line for y, line in enumerate(lines))
-    )
+    return header, lines
 
 
 CHANNELS = {
@@ -48,6 +69,15 @@ def test_layers_come_back(tmp_path):
     assert set(read) == set(CHANNELS)
     for name, values in CHANNELS.items():
         assert read[name].dtype == np.float32
+        np.testing.assert_array_equal(read[name], values.astype(np.float32))
+
+
+def test_parts_come_back_together(tmp_path):
+    """From 5.0 on Blender writes every layer as a part of its own."""
+    (tmp_path / "a.exr").write_bytes(several_parts([{name: values} for name, values in CHANNELS.items()]))
+    read = read_layers(tmp_path / "a.exr")
+    assert set(read) == set(CHANNELS)
+    for name, values in CHANNELS.items():
         np.testing.assert_array_equal(read[name], values.astype(np.float32))
 
 
