@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import sys
 import time
 import tomllib
@@ -129,8 +130,8 @@ def _keep(file: Path, backbone: str, options: Sequence[str]) -> None:
 
 
 def _check_renderer(setting: Setting, jobs: Sequence[Job]) -> None:
-    program = Path(setting.renderer[0])
-    if any(job.kind == RENDER for job in jobs) and program.is_absolute() and not program.exists():
+    program = setting.renderer[0]
+    if any(job.kind == RENDER for job in jobs) and shutil.which(program) is None:
         raise UserError(f"there is no renderer at {program}: run `make setup`, or give BLENDER=EXECUTABLE")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from sequential_patchcore.files import write_text
 
 DONE = "done.json"
+_SPENT = "spent.json"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Done:
     Attributes:
         fingerprint: of its inputs.
         result: what jobs that need it put into their fingerprints: a data set's checksums, otherwise `fingerprint`.
-        seconds, cpu_seconds: of the last attempt, by step; `resumed` when there was one before it.
+        seconds, cpu_seconds: by step, all attempts together.
+        resumed: an attempt was killed, and its time is not known.
         peak_mib: the largest resident memory of its processes.
         work: the units of work that the estimate of time goes by.
         load: the machine's load average when it ended; above the number of cores, the machine was shared.
@@ -67,3 +69,18 @@ def read_done(folder: Path) -> Done | None:
 
 def write_done(folder: Path, done: Done) -> None:
     write_text(folder / DONE, json.dumps(asdict(done), indent=1) + "\n")
+
+
+def write_spent(folder: Path, seconds: Mapping[str, float], cpu_seconds: Mapping[str, float]) -> None:
+    """The time of an attempt that was interrupted."""
+    write_text(folder / _SPENT, json.dumps([seconds, cpu_seconds]))
+
+
+def take_spent(folder: Path) -> tuple[dict[str, float], dict[str, float]] | None:
+    """What an interrupted attempt left, once: one that is killed after it must not pass for it. None without one."""
+    try:
+        seconds, cpu_seconds = json.loads((folder / _SPENT).read_text(encoding="utf-8"))
+        (folder / _SPENT).unlink()
+    except (OSError, ValueError):
+        return None
+    return seconds, cpu_seconds
