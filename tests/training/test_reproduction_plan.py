@@ -123,6 +123,13 @@ def test_a_row_with_weights_of_its_own_is_made_with_them() -> None:
     assert all(part in command for part in of) and job.optional
 
 
+def test_what_starts_from_a_row_without_weights_is_left_out_too() -> None:
+    plan = load_plan(PLAN, "small")
+    more = replace(plan.scenario("synth_ft"), id="dinov2_ft", start="dinov2", extra=True)
+    ids = {job.id for job in jobs_of(replace(plan, scenarios=(*plan.scenarios, more)), setting())}
+    assert not any(name.startswith("dinov2") for name in ids) and "synth_ft.score" in ids
+
+
 def test_only_real_images_keep_their_border_and_only_DA_augments() -> None:
     plan = load_plan(PLAN, "small")
     for job in jobs_of(plan, setting()):

@@ -76,7 +76,8 @@ def _run(parsed: argparse.Namespace, repository: Path) -> int:
             return USAGE if all(of.code in (0, USAGE) for of in failed.values()) else FAULT
         for of in plan.scenarios:
             if of.id not in left_out and score_job(of.id) not in outcome.done:
-                left_out[of.id] = "failed; see its log"
+                failed = any(train_job(of.id) == job.id for job in jobs)
+                left_out[of.id] = "failed; see its log" if failed else "what it starts from is left out"
         command = _command(parsed, plan)
         how = _circumstances(plan, setting, outcome, jobs, command, time.monotonic() - began, left_out)
         page = write_results(plan, _results(plan, outcome), how, out)
