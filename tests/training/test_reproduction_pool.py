@@ -31,7 +31,7 @@ def job(name: str, needs: Sequence[str] = (), seconds: float = 0.0, code: str = 
 def run(jobs: Sequence[Job], root: Path, slots: int = 2, memory: float = 9.0) -> tuple[Outcome, list[str]]:
     said: list[str] = []
     with only_one(root, said.append) as lock:
-        found = run_jobs(jobs, root, {"p": "1"}, slots, memory, 1, lock, lambda *_: None, said.append)
+        found = run_jobs(jobs, root, {"train": {"p": "1"}}, slots, memory, 1, lock, lambda *_: None, said.append)
     return found, said
 
 

@@ -97,14 +97,14 @@ class _Running:
 
 
 def run_jobs(
-    jobs: Sequence[Job], root: Path, versions: Mapping[str, str], slots: int, memory_gib: float,
+    jobs: Sequence[Job], root: Path, versions: Mapping[str, Mapping[str, str]], slots: int, memory_gib: float,
     threads: int, lock: int, result_of: Callable[[Job, Path], str | None], say: Callable[[str], None],
 ) -> Outcome:
     """Run what is not finished, in order of need.
 
     Args:
         jobs: each after those that it needs.
-        versions: of the programs, for the fingerprints.
+        versions: kind of job to the versions of its programs, for the fingerprints.
         slots: processes at a time; fewer where they would need more than `memory_gib` together.
         lock: an open file that the processes hold too, so that nobody comes in while one of them lives.
         result_of: what a finished job hands to those that need it, where that is not its fingerprint.
@@ -154,7 +154,7 @@ def run_jobs(
                     f"{estimate.left(running, ', about {} left')}")  # fmt: skip
             for job in ready() if not asked.count else ():
                 needs = {need: found.done[need].result for need in job.needs}
-                of = fingerprint({"id": job.id, **job.settings}, needs, versions)
+                of = fingerprint({"id": job.id, **job.settings}, needs, versions[job.kind])
                 folder = folder_of(root, job.id, of)
                 done = read_done(folder)
                 if done is not None and (folder / job.product).exists():

@@ -55,6 +55,20 @@ def fingerprint(settings: Mapping, needs: Mapping[str, str], versions: Mapping[s
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def code_digest(folder: Path, *skipped: str) -> str:
+    """Of a program's sources, so that work of another state of the code is never taken for its own.
+
+    Args:
+        skipped: folders in it that have no say in the results.
+    """
+    sha = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder)
+        if file.suffix in (".py", ".osl", ".h", ".toml") and not {*skipped}.intersection(name.parts):
+            sha.update(str(name).encode() + b"\0" + file.read_bytes())
+    return sha.hexdigest()[:16]
+
+
 def folder_of(root: Path, job: str, of: str) -> Path:
     return root / "work" / f"{job}-{of}"
 
