@@ -17,7 +17,7 @@ sys.path.insert(0, str(REPOSITORY / "tools"))
 from reproduction.command import PLAN  # noqa: E402
 from reproduction.jobs import Job, Setting, derived_recipe, image_counts, jobs_of  # noqa: E402
 from reproduction.plan import Plan, load_plan  # noqa: E402
-from reproduction.store import fingerprint  # noqa: E402
+from reproduction.store import code_digest, fingerprint  # noqa: E402
 
 PRESETS = ("small", "full", "smoke")
 VERSIONS = {"sequential-patchcore": "1", "surface_impurities": "1"}
@@ -123,6 +123,13 @@ def test_a_row_with_weights_of_its_own_is_made_with_them() -> None:
     assert all(part in command for part in of) and job.optional
 
 
+def test_what_starts_from_a_row_without_weights_is_left_out_too() -> None:
+    plan = load_plan(PLAN, "small")
+    more = replace(plan.scenario("synth_ft"), id="dinov2_ft", start="dinov2", extra=True)
+    ids = {job.id for job in jobs_of(replace(plan, scenarios=(*plan.scenarios, more)), setting())}
+    assert not any(name.startswith("dinov2") for name in ids) and "synth_ft.score" in ids
+
+
 def test_only_real_images_keep_their_border_and_only_DA_augments() -> None:
     plan = load_plan(PLAN, "small")
     for job in jobs_of(plan, setting()):
@@ -204,3 +211,16 @@ def test_a_derived_recipe_is_toml_and_says_what_lies_over_the_other() -> None:
     over = {"camera": {"focal_length_mm": 50.0}, "stain": {"splits": ["val"], "radius_mm": [1.0, 2.5]}}
     read = tomllib.loads(derived_recipe(Path("/a b/x.toml"), "synth", over))
     assert read == {"extends": "/a b/x.toml", "name": "synth", **over}
+
+
+def test_the_code_enters_the_fingerprints_but_for_what_has_no_say(tmp_path: Path) -> None:
+    (tmp_path / "ui").mkdir()
+    (tmp_path / "a.py").write_text("1")
+    (tmp_path / "ui" / "b.py").write_text("1")
+    before = code_digest(tmp_path, "ui"), code_digest(tmp_path)
+    (tmp_path / "ui" / "b.py").write_text("2")
+    (tmp_path / "notes.txt").write_text("2")
+    after = code_digest(tmp_path, "ui"), code_digest(tmp_path)
+    assert after[0] == before[0] and after[1] != before[1]
+    (tmp_path / "a.py").rename(tmp_path / "c.py")
+    assert code_digest(tmp_path, "ui") != before[0]

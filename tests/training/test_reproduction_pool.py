@@ -31,7 +31,7 @@ def job(name: str, needs: Sequence[str] = (), seconds: float = 0.0, code: str = 
 def run(jobs: Sequence[Job], root: Path, slots: int = 2, memory: float = 9.0) -> tuple[Outcome, list[str]]:
     said: list[str] = []
     with only_one(root, said.append) as lock:
-        found = run_jobs(jobs, root, {"p": "1"}, slots, memory, 1, lock, lambda *_: None, said.append)
+        found = run_jobs(jobs, root, {"train": {"p": "1"}}, slots, memory, 1, lock, lambda *_: None, said.append)
     return found, said
 
 
@@ -120,6 +120,8 @@ def test_an_interrupt_is_passed_on_and_told_by_the_code(tmp_path: Path) -> None:
     asked.send_signal(signal.SIGINT)
     assert asked.wait(30) == 130
     assert not list(tmp_path.glob("work/b-*/done.json"))
+    found, _ = run([job("a"), job("b")], tmp_path)
+    assert not found.done["b"].resumed and found.done["b"].seconds["step"] > 0.5  # both attempts together
 
 
 def test_the_last_line_of_a_log_is_the_last_state_of_its_bar(tmp_path: Path) -> None:

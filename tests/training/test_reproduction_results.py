@@ -221,4 +221,4 @@ def test_the_page_says_what_stands_for_real_plates_in_every_title(plan: Plan, re
     for name in ("table_1.csv", "table_2.csv", "coverage_curves.png", "coverage_curves.svg", "summary.json"):
         assert (tmp_path / name).stat().st_size > 100
     assert "From nothing to this page: 50 min." in page
-    assert "eight plates" not in page and "over 12 plates" in page
+    assert "fewer than eight" not in page and "over 12 plates" in page

@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import sys
 import time
 import tomllib
@@ -12,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import sequential_patchcore
 from sequential_patchcore import __version__
 from sequential_patchcore.data.dataset import Dataset, open_dataset
 from sequential_patchcore.errors import UserError
@@ -24,7 +26,7 @@ from .page import Circumstances, write_results
 from .plan import REAL, Plan, load_plan
 from .pool import Outcome, only_one, run_jobs
 from .results import Results
-from .store import fingerprint, folder_of, read_done
+from .store import code_digest, fingerprint, folder_of, read_done
 
 DONE, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
 PLAN = Path(__file__).parent / "paper.toml"
@@ -58,7 +60,7 @@ def _run(parsed: argparse.Namespace, repository: Path) -> int:
     jobs = jobs_of(plan, setting)
     slots = parsed.jobs or max(1, min(machine.cores(), len(jobs)))
     budget = machine.memory_gib() * _MEMORY_SHARE
-    versions = {"sequential-patchcore": __version__, "surface_impurities": _addon_version(repository)}
+    versions = _versions(repository)
     if parsed.dry_run:
         _print_plan(jobs, out, versions, slots)
         return DONE
@@ -75,7 +77,8 @@ def _run(parsed: argparse.Namespace, repository: Path) -> int:
             return USAGE if all(of.code in (0, USAGE) for of in failed.values()) else FAULT
         for of in plan.scenarios:
             if of.id not in left_out and score_job(of.id) not in outcome.done:
-                left_out[of.id] = "failed; see its log"
+                failed = any(train_job(of.id) == job.id for job in jobs)
+                left_out[of.id] = "failed; see its log" if failed else "what it starts from is left out"
         command = _command(parsed, plan)
         how = _circumstances(plan, setting, outcome, jobs, command, time.monotonic() - began, left_out)
         page = write_results(plan, _results(plan, outcome), how, out)
@@ -129,14 +132,21 @@ def _keep(file: Path, backbone: str, options: Sequence[str]) -> None:
 
 
 def _check_renderer(setting: Setting, jobs: Sequence[Job]) -> None:
-    program = Path(setting.renderer[0])
-    if any(job.kind == RENDER for job in jobs) and program.is_absolute() and not program.exists():
+    program = setting.renderer[0]
+    if any(job.kind == RENDER for job in jobs) and shutil.which(program) is None:
         raise UserError(f"there is no renderer at {program}: run `make setup`, or give BLENDER=EXECUTABLE")
 
 
-def _addon_version(repository: Path) -> str:
-    manifest = repository / "blender_addon" / "blender_manifest.toml"
-    return str(tomllib.loads(manifest.read_text(encoding="utf-8"))["version"])
+def _versions(repository: Path) -> dict[str, dict[str, str]]:
+    """By kind of job, the number and the code of the program that does it."""
+    addon, training = repository / "blender_addon", Path(sequential_patchcore.__file__).parent
+    number = str(tomllib.loads((addon / "blender_manifest.toml").read_text(encoding="utf-8"))["version"])
+    shaders = code_digest(repository / "shaders")
+    return {
+        RENDER: {"surface_impurities": number, "code": code_digest(addon, "ui"), "shaders": shaders},
+        TRAIN: {"sequential-patchcore": __version__, "code": code_digest(training, "report")},
+        SCORE: {"sequential-patchcore": __version__, "code": code_digest(training)},
+    }
 
 
 def _result_of(job: Job, folder: Path) -> str | None:
@@ -195,13 +205,14 @@ def _command(parsed: argparse.Namespace, plan: Plan) -> str:
     return shlex.join(parts)
 
 
-def _print_plan(jobs: Sequence[Job], out: Path, versions: Mapping[str, str], slots: int) -> None:
+def _print_plan(jobs: Sequence[Job], out: Path, versions: Mapping[str, Mapping], slots: int) -> None:
     known: dict[str, str] = {}
     left = 0.0
     for job in jobs:
         state = "to do"
         if all(need in known for need in job.needs):
-            of = fingerprint({"id": job.id, **job.settings}, {need: known[need] for need in job.needs}, versions)
+            needs = {need: known[need] for need in job.needs}
+            of = fingerprint({"id": job.id, **job.settings}, needs, versions[job.kind])
             folder = folder_of(out, job.id, of)
             done = read_done(folder)
             if done is not None and (folder / job.product).exists():

@@ -86,8 +86,12 @@ class Setting:
 
 
 def jobs_of(plan: Plan, setting: Setting) -> list[Job]:
-    """All jobs, each after those that it needs; rows whose backbone has no weights are left out."""
-    wanted = [each for each in plan.scenarios if each.backbone is None or each.id in setting.extra_backbones]
+    """All jobs, each after those that it needs; without rows that have no weights, and what starts from those."""
+    wanted: list[Scenario] = []
+    for each in plan.scenarios:
+        with_weights = each.backbone is None or each.id in setting.extra_backbones
+        if with_weights and {of.id for of in wanted}.issuperset(each.parents):
+            wanted.append(each)
     used = {REAL, *(name for each in wanted for name in each.train)}
     counts = image_counts(plan, setting)
     rendered = [each for each in plan.data if each.id in used and not (each.id == REAL and setting.real is not None)]

@@ -79,7 +79,7 @@ def _page(plan: Plan, results: Results, how: Circumstances, texts: Mapping[str, 
     )
     text = template.render(
         how=how, preset=plan.preset, titles=titles, legend=_legend(results), few=_few(results),
-        groups=len(results.groups), count=len(plan.findings), coverage=_coverage_table(plan, results),
+        drawn=results.drawn, count=len(plan.findings), coverage=_coverage_table(plan, results),
         sizes=", ".join(f"{count} of {name}" for name, count in how.images.items()),
         times=", ".join(f"{kind} {seconds / 60:.0f} min" for kind, seconds in how.times.items()), **texts,
     )  # fmt: skip
@@ -94,12 +94,12 @@ def _page(plan: Plan, results: Results, how: Circumstances, texts: Mapping[str, 
 
 
 def _few(results: Results) -> str:
-    return ", and over fewer than eight plates it is itself little more than a guess" if results.few_groups else ""
+    return ", and over fewer than eight it is itself little more than a guess" if results.few_groups else ""
 
 
 def _legend(results: Results) -> str:
     lines = [
-        f"In a cell: the figure in percent, its 95 % interval over {len(results.groups)} plates, and the counts of its "
+        f"In a cell: the figure in percent, its 95 % interval over {results.drawn}, and the counts of its "
         "ratio (for F1: 2 TP / (2 TP + FP + FN)).",
         "The mean defect-wise recall is a mean of ratios; table I has their counts. Training: processor seconds of the "
         "scenario's own training, one thread, without that of the scenarios it starts from; a dash where it was "

@@ -17,7 +17,7 @@ from sequential_patchcore.files import make_folder
 
 from .estimate import Estimate, duration
 from .jobs import Job
-from .store import Done, fingerprint, folder_of, read_done, write_done
+from .store import Done, fingerprint, folder_of, read_done, take_spent, write_done, write_spent
 
 _TICK = 0.1
 _HEARTBEAT = 60.0
@@ -51,12 +51,12 @@ class _Running:
         self, job: Job, folder: Path, of: str, needs: Mapping[str, Path], environment: dict, lock: int
     ) -> None:
         self.job, self.folder, self.fingerprint = job, folder, of
-        self.resumed = folder.exists()
+        before = take_spent(folder)
+        self.resumed = folder.exists() and before is None
+        self.seconds, self.cpu_seconds = before or ({}, {})
         make_folder(folder)
         self._environment, self._lock = environment, lock
         self._left = job.commands(folder, needs)
-        self.seconds: dict[str, float] = {}
-        self.cpu_seconds: dict[str, float] = {}
         self.peak_mib = 0.0
         self.began = time.monotonic()
         self._next()
@@ -78,8 +78,9 @@ class _Running:
         if not pid:
             return None
         code = self._process.returncode = os.waitstatus_to_exitcode(status)
-        self.seconds[self._step] = round(time.monotonic() - self._step_began, 2)
-        self.cpu_seconds[self._step] = round(usage.ru_utime + usage.ru_stime, 2)
+        for spent, more in ((self.seconds, time.monotonic() - self._step_began),
+                            (self.cpu_seconds, usage.ru_utime + usage.ru_stime)):  # fmt: skip
+            spent[self._step] = round(spent.get(self._step, 0.0) + more, 2)
         per_mib = 1024 if sys.platform == "linux" else 1024**2
         self.peak_mib = max(self.peak_mib, round(usage.ru_maxrss / per_mib, 1))
         if code == 0 and self._left:
@@ -96,14 +97,14 @@ class _Running:
 
 
 def run_jobs(
-    jobs: Sequence[Job], root: Path, versions: Mapping[str, str], slots: int, memory_gib: float,
+    jobs: Sequence[Job], root: Path, versions: Mapping[str, Mapping[str, str]], slots: int, memory_gib: float,
     threads: int, lock: int, result_of: Callable[[Job, Path], str | None], say: Callable[[str], None],
 ) -> Outcome:
     """Run what is not finished, in order of need.
 
     Args:
         jobs: each after those that it needs.
-        versions: of the programs, for the fingerprints.
+        versions: kind of job to the versions of its programs, for the fingerprints.
         slots: processes at a time; fewer where they would need more than `memory_gib` together.
         lock: an open file that the processes hold too, so that nobody comes in while one of them lives.
         result_of: what a finished job hands to those that need it, where that is not its fingerprint.
@@ -139,7 +140,9 @@ def run_jobs(
                 running.remove(one)
                 if code or not (one.folder / one.job.product).exists():
                     found.failed[one.job.id] = Failure(code, one.last_line(), one.folder / _LOG)
-                    if not asked.count:
+                    if asked.count:
+                        write_spent(one.folder, one.seconds, one.cpu_seconds)
+                    else:
                         say(f"{one.job.title} failed (exit code {code}): {one.last_line()}; log: {one.folder / _LOG}")
                     continue
                 result = result_of(one.job, one.folder) or one.fingerprint
@@ -151,7 +154,7 @@ def run_jobs(
                     f"{estimate.left(running, ', about {} left')}")  # fmt: skip
             for job in ready() if not asked.count else ():
                 needs = {need: found.done[need].result for need in job.needs}
-                of = fingerprint({"id": job.id, **job.settings}, needs, versions)
+                of = fingerprint({"id": job.id, **job.settings}, needs, versions[job.kind])
                 folder = folder_of(root, job.id, of)
                 done = read_done(folder)
                 if done is not None and (folder / job.product).exists():

@@ -48,6 +48,12 @@ class Results:
         self.groups, self._times = draw(groups_of(samples)) if samples else ([], np.zeros((0, 0), np.int64))
 
     @property
+    def drawn(self) -> str:
+        """What the draws are of: plates, or images where the data set does not say which plate one shows."""
+        samples = self._any()["samples"] if self.metrics else []
+        return f"{len(self.groups)} {'plates' if all(each['group'] for each in samples) else 'plates or single images'}"
+
+    @property
     def few_groups(self) -> bool:
         return len(self.groups) < FEW_GROUPS
 

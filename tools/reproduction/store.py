@@ -14,6 +14,7 @@ from pathlib import Path
 from sequential_patchcore.files import write_text
 
 DONE = "done.json"
+_SPENT = "spent.json"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Done:
     Attributes:
         fingerprint: of its inputs.
         result: what jobs that need it put into their fingerprints: a data set's checksums, otherwise `fingerprint`.
-        seconds, cpu_seconds: of the last attempt, by step; `resumed` when there was one before it.
+        seconds, cpu_seconds: by step, all attempts together.
+        resumed: an attempt was killed, and its time is not known.
         peak_mib: the largest resident memory of its processes.
         work: the units of work that the estimate of time goes by.
         load: the machine's load average when it ended; above the number of cores, the machine was shared.
@@ -53,6 +55,20 @@ def fingerprint(settings: Mapping, needs: Mapping[str, str], versions: Mapping[s
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def code_digest(folder: Path, *skipped: str) -> str:
+    """Of a program's sources, so that work of another state of the code is never taken for its own.
+
+    Args:
+        skipped: folders in it that have no say in the results.
+    """
+    sha = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder)
+        if file.suffix in (".py", ".osl", ".h", ".toml") and not {*skipped}.intersection(name.parts):
+            sha.update(str(name).encode() + b"\0" + file.read_bytes())
+    return sha.hexdigest()[:16]
+
+
 def folder_of(root: Path, job: str, of: str) -> Path:
     return root / "work" / f"{job}-{of}"
 
@@ -67,3 +83,18 @@ def read_done(folder: Path) -> Done | None:
 
 def write_done(folder: Path, done: Done) -> None:
     write_text(folder / DONE, json.dumps(asdict(done), indent=1) + "\n")
+
+
+def write_spent(folder: Path, seconds: Mapping[str, float], cpu_seconds: Mapping[str, float]) -> None:
+    """The time of an attempt that was interrupted."""
+    write_text(folder / _SPENT, json.dumps([seconds, cpu_seconds]))
+
+
+def take_spent(folder: Path) -> tuple[dict[str, float], dict[str, float]] | None:
+    """What an interrupted attempt left, once: one that is killed after it must not pass for it. None without one."""
+    try:
+        seconds, cpu_seconds = json.loads((folder / _SPENT).read_text(encoding="utf-8"))
+        (folder / _SPENT).unlink()
+    except (OSError, ValueError):
+        return None
+    return seconds, cpu_seconds
