@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sequential_patchcore.errors import UserError
 
@@ -15,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tools"))
 
 from reproduction.command import PLAN  # noqa: E402
-from reproduction.jobs import Job, Setting, derived_recipe, image_counts, jobs_of  # noqa: E402
+from reproduction.jobs import Job, Setting, derived_recipe, image_counts, jobs_of, recipe_texts  # noqa: E402
 from reproduction.plan import Plan, load_plan  # noqa: E402
 from reproduction.store import code_digest, fingerprint  # noqa: E402
 
@@ -55,6 +56,24 @@ def test_the_papers_figures_agree_with_each_other() -> None:
     for name, recalls in plan.table_1.items():
         of_defects = [recalls[of][1] for of in ("scratch", "bump", "dent")]
         assert plan.scenario(name).paper[3] == pytest.approx(sum(of_defects) / 3, abs=0.11), name
+
+
+def test_the_synthetic_station_is_the_middle_of_the_twins() -> None:
+    """A camera or light of the twin that is changed is changed here too; the light variants keep the recipes' cut."""
+    plan = load_plan(PLAN, "full")
+    twin: dict[str, dict] = {}
+    for text in recipe_texts(REPOSITORY / plan.data[0].recipe):
+        for section, values in tomllib.loads(text).items():
+            twin[section] = {**twin.get(section, {}), **values} if isinstance(values, dict) else values
+    as_built = tomllib.loads(recipe_texts(REPOSITORY / "scenes" / "recipes" / "synth.toml")[0])["camera"]["exposure_ms"]
+    for each in plan.data[1:]:
+        own = tomllib.loads((REPOSITORY / each.recipe).read_text()).get("camera", {}).get("exposure_ms", as_built)
+        cut = {("camera", "exposure_ms"): own / as_built}
+        assert each.over, each.id
+        for section, values in each.over.items():
+            for key, value in values.items():
+                middle = np.mean(twin[section][key]) * cut.get((section, key), 1.0)
+                assert value == pytest.approx(middle, rel=0.01), f"{each.id}: {section}.{key}"
 
 
 @pytest.mark.parametrize(
