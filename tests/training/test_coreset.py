@@ -182,6 +182,73 @@ def test_equals_the_slow_loop_where_nearly_everything_ties(seed):
     np.testing.assert_array_equal(fast.result().tags, slow.tags)
 
 
+def crowded(kind, count, dimension, seed):
+    """Streams in which the closest pair, its partners and those of the evicted vector change at nearly every step."""
+    rng = np.random.default_rng(seed)
+    steps = np.arange(count)
+    values = {
+        # Few different vectors, each many times, ever farther apart: nearly all pairs of the coreset tie.
+        "copies": lambda: rng.integers(0, 2, (count, dimension)) * 2.0 ** (steps // 60)[:, None],
+        # A ring of equal distances, doubled now and then: whoever leaves was the partner of several.
+        "ring": lambda: np.eye(dimension)[steps % dimension] * 2.0 ** (steps // (2 * dimension))[:, None],
+        # Outward on a line: each newcomer is the nearest of the one before, which is evicted next.
+        "outward": lambda: (1.01**steps)[:, None] * np.ones(dimension),
+        # Pairs of near twins, which come apart by a rounding error of float32.
+        "twins": lambda: (rng.normal(size=(count, dimension)) * (1 + 0.01 * steps)[:, None])[steps // 2]
+        + (steps % 2)[:, None] * 1e-6,
+    }[kind]()
+    return values.astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["copies", "ring", "outward", "twins"])
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize(("size", "dimension"), [(3, 5), (24, 9), (150, 17)])
+def test_equals_the_slow_loop_where_the_closest_pair_keeps_changing(kind, seed, size, dimension):
+    patches = crowded(kind, 600, dimension, seed=size)
+    slow = SlowCoreset(size, seed)
+    eviction = {} if seed is None else {"eviction": "seeded-random", "seed": seed}
+    fast = [SequentialCoreset(size, dimension, chunk, **eviction) for chunk in (1, 7, 2048)]
+    in_all = 0
+    for _ in range(3):
+        replaced = slow.epoch(patches)
+        in_all += replaced
+        for coreset in fast:
+            assert show(coreset, patches) == replaced
+            np.testing.assert_array_equal(coreset.result().features, slow.features)
+            np.testing.assert_array_equal(coreset.result().tags, slow.tags)
+            assert coreset.separation == np.sqrt(slow.matrix.min())
+    assert in_all > 5  # else the stream would show nothing
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize("kind", ["copies", "ring", "twins", "outward"])
+def test_what_is_known_of_the_pairs_is_true_and_need_not_be_saved(kind, seed):
+    patches = crowded(kind, 600, 9, seed=5)
+    eviction = {} if seed is None else {"eviction": "seeded-random", "seed": seed}
+    undisturbed, resumed = (SequentialCoreset(24, 9, 50, **eviction) for _ in range(2))
+    bounds = 0
+    for first in range(0, 600, 40):
+        show(undisturbed, patches[first : first + 40], first)
+        show(resumed, patches[first : first + 40], first)
+        assert_same(undisturbed.result(), resumed.result())
+        if not resumed.full:
+            continue
+        features = resumed.result().features
+        for i in range(23):
+            truth = exact_squares(features[i], features[i + 1 :])
+            bound, partner = resumed._bound2[i], resumed._partner[i]
+            if partner >= 0:
+                assert (bound, partner) == (truth.min(), i + 1 + truth.argmin())
+            else:
+                bounds += 1
+                assert bound <= truth.min()
+        if first % 120 == 0:
+            resumed = SequentialCoreset(24, 9, 7, resumed.result(), **eviction)
+            assert (resumed._partner[:-1] >= 0).all()
+            assert resumed.separation == undisturbed.separation
+    assert bounds > 0 or kind == "outward"
+
+
 @pytest.mark.parametrize("dimension", [1, 7, 8, 20, 152])
 def test_exact_distance_is_symmetric_and_right(dimension):
     rng = np.random.default_rng(dimension)

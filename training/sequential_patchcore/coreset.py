@@ -21,7 +21,8 @@ d_m² is rejected for certain (d_m never falls, so a verdict also outlives the r
 vector it rests on is evicted). Only the others are walked one by one, by compiled code that looks up the chunk's
 products and evaluates exact distances for the few vectors that could be the nearest.
 
-Only each vector's distance to its nearest neighbour in M has to live between chunks; the K x K matrix is never formed.
+Of the K x K distances inside M only each vector's least one to a later vector lives between chunks, or a lower bound on
+it (see walk); it follows from the vectors, so that nothing but these has to be stored.
 
 Guarantee
 ---------
@@ -38,7 +39,7 @@ import torch
 from .coverage import Watch, farthest2
 from .names import EVICTIONS, LOWER_INDEX, SEEDED_RANDOM
 from .screen import Screen
-from .walk import nearest_others, walk
+from .walk import own_pairs, walk
 
 _LARGEST = 1e15  # beyond it squares of long vectors could overflow float32
 
@@ -80,8 +81,8 @@ class SequentialCoreset:
         self.size, self.dimension, self.chunk_size = size, dimension, chunk_size
         self._features = np.zeros((size, dimension), np.float32)
         self._tags = np.full(size, -1, np.int64)
-        self._nearest2 = np.full(size, np.inf)  # squared distance to the nearest other vector
-        self._neighbour = np.full(size, -1, np.int64)  # which one that is
+        self._bound2 = np.full(size, np.inf)  # of the pairs that each vector owns, see walk
+        self._partner = np.full(size, -1, np.int64)
         self._filled = 0
         self._screen: Screen | None = None
         self._watch: Watch | None = None
@@ -104,7 +105,7 @@ class SequentialCoreset:
     @property
     def separation(self) -> float:
         """d_m, the smallest distance between two vectors; inf until the fill is over, which it has no part in."""
-        return float(np.sqrt(self._nearest2.min()))
+        return float(np.sqrt(self._bound2.min()))
 
     def result(self) -> Coreset:
         """A copy of the coreset as it stands."""
@@ -194,9 +195,8 @@ class SequentialCoreset:
         for first in range(0, len(rows), self.chunk_size):
             chunk = rows[first : first + self.chunk_size]
             products, norms2 = screen.products(chunk)
-            nearest_others(
-                features, first, products.numpy(), screen.slack(norms2).numpy(), self._nearest2, self._neighbour
-            )
+            distances = products.add_(norms2[:, None]).clamp_min_(0).numpy()
+            own_pairs(features, first, distances, screen.slack(norms2).numpy(), self._bound2, self._partner)
 
     def _replace(self, patches: torch.Tensor, tags: np.ndarray) -> int:
         screen = self._screen_on(patches.device)
@@ -205,15 +205,14 @@ class SequentialCoreset:
         least, offset = products.amin(1), norms2 + slack
         if self._watch is not None:
             self._watch.see(patches, products, least, offset)
-        candidates = least.double() + offset > self._nearest2.min()
+        candidates = least.double() + offset > self._bound2.min()
         if not bool(candidates.any()):
             return 0
         rest = slice(int(torch.argmax(candidates.to(torch.uint8))), None)  # rows before the first one are settled
-        least, where = products[rest].min(1)
         replaced = walk(
             patches[rest].cpu().numpy(), tags[rest], products[rest].cpu().numpy(), norms2[rest].cpu().numpy(),
-            slack[rest].cpu().numpy(), least.cpu().numpy(), where.cpu().numpy(),
-            self._features, self._tags, self._nearest2, self._neighbour, self._coin,
+            slack[rest].cpu().numpy(), least[rest].cpu().numpy(),
+            self._features, self._tags, self._bound2, self._partner, self._coin,
         )
         if replaced.any():
             rows = np.flatnonzero(replaced)

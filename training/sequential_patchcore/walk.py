@@ -1,5 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sequential part of the coreset rule, compiled: exact distances, and the walk through a chunk's candidates."""
+"""The sequential part of the coreset rule, compiled: exact distances, the closest pair, the walk through a chunk.
+
+The closest pair of vectors that change one at a time is kept with few distances computed anew. Each pair belongs to its
+lower index: `bound2[i]` (K,) float64 is about the pairs (i, j) with j > i, `partner[i]` (K,) int64 is the j of the
+nearest, the first of equally near ones. The pair that comes first in row-major order is then (i, partner[i]) for the
+first i of the least entry. When partner[i] leaves, what remains is no nearer: the entry stays as a lower bound, marked
+by partner[i] = -1, and is computed anew only if it ever is the least. The lower index of a pair, which the paper's rule
+evicts, takes its entry along, so that most replacements compute nothing anew. The last vector owns no pair, and its
+entry is infinite.
+
+"Approximate" distances are squared ones in float32, not negative, and err in each entry by at most the share `relative`
+of it plus `slack`.
+
+All compiled code is in this file: what numba has cached of a function is dropped when the function's own file changes,
+but not when a function changes that it calls.
+"""
 
 import numpy as np
 from numba import njit
@@ -36,19 +51,79 @@ def squared_distance(a, b):
     return total
 
 
-@njit(cache=True)
-def _nearest_of(vector, approximate, slack, features, skip):
-    """Exact least squared distance of `vector` to the rows of `features` other than `skip`, and its row.
+@njit(fastmath=True, cache=True)
+def _float32_distance(a, b):
+    """(D,), (D,) to the squared distance, float32, in whatever order of summation is fastest."""
+    total = np.float32(0)
+    for i in range(a.size):
+        d = a[i] - b[i]
+        total += d * d
+    return total
 
-    `approximate` (K,) errs by at most `slack`: a row can be the nearest only within twice the slack of the least.
+
+@njit(cache=True)
+def _relative_error(dimension):
+    """`_float32_distance` errs by at most this share of itself, and by `_underflow`.
+
+    A sum of squares has no cancellation: it errs by gamma_(D+4) of the truth, hence at most twice that of itself.
     """
-    least = np.inf
-    for c in range(approximate.size):
-        if c != skip and approximate[c] < least:
-            least = np.float64(approximate[c])
+    return 2 * (dimension + 4) * UNIT_ROUNDOFF
+
+
+@njit(cache=True)
+def _underflow(dimension):
+    """What the squares of very small differences lose at most, all together."""
+    return 4 * (dimension + 12) * UNDERFLOW
+
+
+@njit(cache=True)
+def _least_of(values):
+    """The least of a vector that is not empty; eight running minima, since each waits for the one before."""
+    a = b = c = d = e = f = g = h = values[0]
+    whole = values.size - values.size % 8
+    for i in range(0, whole, 8):
+        a = min(a, values[i])
+        b = min(b, values[i + 1])
+        c = min(c, values[i + 2])
+        d = min(d, values[i + 3])
+        e = min(e, values[i + 4])
+        f = min(f, values[i + 5])
+        g = min(g, values[i + 6])
+        h = min(h, values[i + 7])
+    least = min(min(min(a, b), min(c, d)), min(min(e, f), min(g, h)))
+    for i in range(whole, values.size):
+        least = min(least, values[i])
+    return least
+
+
+@njit(cache=True)
+def _any_sum_within(a, b, limit):
+    """Whether one of the sums a + b, of two float32 vectors, is at most `limit`; without a branch for each."""
+    found = False
+    for i in range(a.size):
+        found |= np.float64(a[i] + b[i]) <= limit
+    return found
+
+
+@njit(cache=True)
+def _any_within(values, limit):
+    """Whether one of the float32 values is at most `limit`."""
+    found = False
+    for i in range(values.size):
+        found |= np.float64(values[i]) <= limit
+    return found
+
+
+@njit(cache=True)
+def _nearest_of(vector, approximate, relative, slack, features, first):
+    """Exact least squared distance of `vector` to the rows of `features` from `first` on, and the first such row."""
     best, where = np.inf, -1
-    for c in range(approximate.size):
-        if c != skip and approximate[c] <= least + 2 * slack:
+    if first >= approximate.size:
+        return best, where
+    upper = np.float64(_least_of(approximate[first:])) * (1 + relative) + slack
+    limit = (upper + slack) / (1 - relative) * (1 + 1e-12)  # beyond it an entry's lower bound exceeds the upper one
+    for c in range(first, approximate.size):
+        if approximate[c] <= limit:
             d = squared_distance(vector, features[c])
             if d < best:
                 best, where = d, c
@@ -56,46 +131,64 @@ def _nearest_of(vector, approximate, slack, features, skip):
 
 
 @njit(cache=True)
-def nearest_others(features, first, products, slack, nearest2, neighbour):
-    for row in range(products.shape[0]):
-        i = first + row
-        nearest2[i], neighbour[i] = _nearest_of(features[i], products[row], slack[row], features, i)
-
-
-@njit(cache=True)
 def farthest_rows(patches, products, slack, upper, features, largest2):
-    """The largest exact squared distance of a patch to its nearest vector; `upper` (B,) are bounds, falling."""
+    """The largest exact squared distance of a patch to its nearest vector; `upper` (B,) are bounds, falling.
+
+    `products` (B, K) + the patch's squared norm would be the approximate distances; the norm decides nothing here.
+    """
     for row in range(patches.shape[0]):
         if upper[row] <= largest2:
             break
-        d, _ = _nearest_of(patches[row], products[row], slack[row], features, -1)
-        if d > largest2:
-            largest2 = d
+        limit = np.float64(_least_of(products[row])) + 2 * slack[row]
+        best = np.inf
+        for c in range(features.shape[0]):
+            if products[row, c] <= limit:
+                best = min(best, squared_distance(patches[row], features[c]))
+        if best > largest2:
+            largest2 = best
     return largest2
 
 
-@njit(fastmath=True, cache=True)
-def _approximate_distances(vector, features, out):
-    """(D,), (K, D) to squared distances (K,) float32, in whatever order of summation is fastest."""
-    for c in range(features.shape[0]):
-        total = np.float32(0)
-        for i in range(vector.size):
-            d = vector[i] - features[c, i]
-            total += d * d
-        out[c] = total
+@njit(cache=True)
+def own_pairs(features, first, approximate, slack, bound2, partner):
+    """Fill the entries from `first` on; `approximate` (B, K) err by at most `slack` (B,) in each row."""
+    for row in range(approximate.shape[0]):
+        i = first + row
+        bound2[i], partner[i] = _nearest_of(features[i], approximate[row], 0.0, slack[row], features, i + 1)
 
 
 @njit(cache=True)
-def _rescan(features, i, nearest2, neighbour, row):
-    """Exact nearest neighbour of coreset vector i among all others; `row` (K,) float32 is scratch.
+def _closest(features, bound2, partner, scratch):
+    """The lower index of the closest pair; its entry is exact afterwards. `scratch` (K,) float32."""
+    while True:
+        least = _least_of(bound2)
+        i = 0
+        while bound2[i] != least:
+            i += 1
+        if partner[i] >= 0:
+            return i
+        for c in range(i + 1, features.shape[0]):
+            scratch[c] = _float32_distance(features[i], features[c])
+        dimension = features.shape[1]
+        bound2[i], partner[i] = _nearest_of(
+            features[i], scratch, _relative_error(dimension), _underflow(dimension), features, i + 1
+        )
 
-    A sum of squares has no cancellation: each approximate value errs by a small share of itself (gamma_(D+4)).
-    """
-    _approximate_distances(features[i], features, row)
-    row[i] = np.inf
-    terms = features.shape[1] + 4
-    slack = 2 * terms * (UNIT_ROUNDOFF * np.float64(row.min()) + UNDERFLOW)
-    nearest2[i], neighbour[i] = _nearest_of(features[i], row, slack, features, i)
+
+@njit(cache=True)
+def _replace(features, i, vector, approximate, relative, slack, bound2, partner):
+    """Put `vector` in the place of vector i; `approximate` (K,) are its distances to all vectors, that to i ignored."""
+    features[i] = vector
+    bound2[i], partner[i] = _nearest_of(vector, approximate, relative, slack, features, i + 1)
+    for k in range(i):
+        if partner[k] == i:
+            partner[k] = -1
+        if np.float64(approximate[k]) * (1 - relative) - slack <= bound2[k]:
+            d = squared_distance(vector, features[k])
+            if d < bound2[k]:
+                bound2[k], partner[k] = d, i
+            elif d == bound2[k] and i < partner[k]:  # where only a bound is known, another may be as near, and first
+                partner[k] = i
 
 
 @njit(cache=True)
@@ -120,57 +213,62 @@ def takes_higher(seed, tag, i, j):
 
 
 @njit(cache=True)
-def walk(patches, tags, products, norms2, slack, least, where, features, feature_tags, nearest2, neighbour, seed):
+def _one_is_near(patch, approximate, relative, slack, features, limit2):
+    """Whether the exact squared distance of one of the vectors to the patch is at most `limit2`."""
+    limit = (limit2 + slack) / (1 - relative) * (1 + 1e-12)  # beyond it the lower bound exceeds limit2
+    if _any_within(approximate, limit):
+        for c in range(approximate.size):
+            if approximate[c] <= limit and squared_distance(patch, features[c]) <= limit2:
+                return True
+    return False
+
+
+@njit(cache=True)
+def walk(patches, tags, products, norms2, slack, least, features, feature_tags, bound2, partner, seed):
     """Apply the rule to the patches of a chunk, in order.
 
-    `products` (B, K) + `norms2` (B,) are approximate squared distances to the coreset as it was before the chunk;
-    columns that were replaced since are evaluated anew from `features`. `least` and `where` are the row minima of
-    `products` and their columns. `nearest2` (K,) and `neighbour` (K,) are each vector's nearest other vector, the first
-    of equally near ones. `seed` >= 0 tosses a coin between the two of the closest pair, -1 takes the lower index.
+    `products` (B, K) + `norms2` (B,) are approximate squared distances to the coreset as it was before the chunk, off
+    by at most `slack` (B,); those of vectors that came since are evaluated anew from `features`. `least` (B,) are the
+    row minima of `products`. `bound2` (K,) and `partner` (K,) are as above, with an exact least entry afterwards.
+    `seed` >= 0 tosses a coin between the two of the closest pair, -1 takes the lower index.
 
     Returns:
         (K,) int64: how often each coreset vector was replaced.
     """
-    size = features.shape[0]
+    size, dimension = features.shape
+    relative = _relative_error(dimension)
     replaced = np.zeros(size, np.int64)
     changed = np.empty(size, np.int64)
     changes = 0
-    row = np.empty(size, np.float32)
+    gone = np.zeros(size, np.float32)  # infinite in the columns of `products` whose vector has been replaced
+    distances = np.empty(size, np.float32)
     scratch = np.empty(size, np.float32)
-    lower = np.argmin(nearest2)
-    separation2 = nearest2[lower]
+    lower = _closest(features, bound2, partner, scratch)
+    separation2 = bound2[lower]
     for k in range(patches.shape[0]):
         error = slack[k]
-        if replaced[where[k]] == 0 and np.float64(least[k]) + norms2[k] + error <= separation2:
+        limit = separation2 - error - norms2[k]
+        if np.float64(least[k]) <= limit and (changes == 0 or _any_sum_within(products[k], gone, limit)):
             continue
         patch = patches[k]
-        row[:] = products[k] + norms2[k]
+        norm2 = norms2[k]
+        for c in range(size):
+            distances[c] = max(products[k, c] + norm2, np.float32(0))  # no truth is negative
         for n in range(changes):
-            row[changed[n]] = squared_distance(patch, features[changed[n]])
-        distance2, _ = _nearest_of(patch, row, error, features, -1)
-        if distance2 <= separation2:
+            distances[changed[n]] = _float32_distance(patch, features[changed[n]])
+        if _one_is_near(patch, distances, relative, error, features, separation2):
             continue
 
         evicted = lower
-        if seed >= 0 and takes_higher(seed, tags[k], lower, neighbour[lower]):
-            evicted = neighbour[lower]
+        if seed >= 0 and takes_higher(seed, tags[k], lower, partner[lower]):
+            evicted = partner[lower]
         if replaced[evicted] == 0:
             changed[changes] = evicted
             changes += 1
+            gone[evicted] = np.inf
         replaced[evicted] += 1
-        features[evicted] = patch
+        _replace(features, evicted, patch, distances, relative, error, bound2, partner)
         feature_tags[evicted] = tags[k]
-        nearest2[evicted], neighbour[evicted] = _nearest_of(patch, row, error, features, evicted)
-        for i in range(size):
-            if i == evicted:
-                continue
-            if neighbour[i] == evicted:
-                _rescan(features, i, nearest2, neighbour, scratch)
-            elif np.float64(row[i]) * (1 - 2 * UNIT_ROUNDOFF) - error <= nearest2[i]:
-                # The factor is for vectors that came in this chunk: theirs is an exact distance, rounded to float32.
-                d = squared_distance(patch, features[i])
-                if d < nearest2[i] or (d == nearest2[i] and evicted < neighbour[i]):
-                    nearest2[i], neighbour[i] = d, evicted
-        lower = np.argmin(nearest2)
-        separation2 = nearest2[lower]
+        lower = _closest(features, bound2, partner, scratch)
+        separation2 = bound2[lower]
     return replaced
