@@ -190,7 +190,7 @@ def crowded(kind, count, dimension, seed):
         # Few different vectors, each many times, ever farther apart: nearly all pairs of the coreset tie.
         "copies": lambda: rng.integers(0, 2, (count, dimension)) * 2.0 ** (steps // 60)[:, None],
         # A ring of equal distances, doubled now and then: whoever leaves was the partner of several.
-        "ring": lambda: np.eye(dimension)[steps % dimension] * 2.0 ** (steps // (2 * dimension))[:, None],
+        "ring": lambda: np.eye(dimension)[steps % dimension] * 2.0 ** (steps // (4 * dimension))[:, None],
         # Outward on a line: each newcomer is the nearest of the one before, which is evicted next.
         "outward": lambda: (1.01**steps)[:, None] * np.ones(dimension),
         # Pairs of near twins, which come apart by a rounding error of float32.
