@@ -39,7 +39,7 @@ def metrics(name: str, precision: float, stains: float = 0.3, seed: int = 0, cla
         tp = int(rng.integers(650, 750))
         fp = int(tp * (1 / precision - 1) * rng.uniform(0.9, 1.1))
         predicted = {1: tp // 2, 2: tp - tp // 2, 6: int(1000 * stains * rng.uniform(0.9, 1.1))}
-        samples.append({"id": f"s{plate}", "group": f"p{plate}", "models": {name: {
+        samples.append({"id": f"s{plate}", "group": f"p{plate}", "models": {name: {"score": float(plate),
             "true_positive": tp, "false_positive": fp, "false_negative": 1000 - tp, "false_positive_regions": 1,
             "classes": [{"class_id": of, "pixels": 1000 if of == 6 else 500, "predicted": count}
                         for of, count in predicted.items()],
