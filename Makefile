@@ -118,6 +118,8 @@ bench-engine: .venv/.done .venv-peers/.done
 	$(TRAINING) tests/bench/bench_engine.py $(ARGS)
 
 bench: bench-engine
+	$(TRAINING) tests/bench/bench_threshold.py
+	$(TRAINING) tests/bench/bench_report.py
 ifneq ($(wildcard .venv-blender/.done),)
 	$(RENDERING) tests/bench/bench_render.py
 	$(RENDERING) tests/bench/bench_stain.py

@@ -3,8 +3,9 @@
 
     make bench-engine [ARGS="--full | --sizes 80000,300000 | --data DIR --weights FILE --backbone NAME"]
 
-Everything runs on one thread, each measurement of time and memory in a process of its own. Peers are installed by make
-into `.venv-peers`; without it their columns stay empty. Greedy peers are measured over a few steps and extrapolated.
+Everything runs on one thread, each measurement of time and memory in a process of its own; seconds are its CPU time.
+Peers are installed by make into `.venv-peers`; without it their rows are left out. Greedy peers are measured over a few
+steps and extrapolated.
 """
 
 import argparse
@@ -17,16 +18,18 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from bench_coreset import slow_against_chunked
 from engine_coverage import rows, streams
+from engine_worker import CLUSTERS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
 SIZE, DIMENSION = 2048, 152
 IMAGE_PATCHES = 78_642  # of 2448 x 2050 with MobileNetV3-Large
-STEPS = {"anomalib": (4, 12), "greedy": (8, 40)}
+STEPS = {"anomalib": (4, 12), "plain": (8, 40), "greedy": (8, 40)}
 
 
 def main() -> None:
@@ -43,10 +46,11 @@ def main() -> None:
     if chosen.sizes:
         sizes = [int(float(size)) for size in chosen.sizes.split(",")]
     parts = [heading(chosen)]
+    real = real_patches(chosen) if chosen.data else None
     inference = worker("inference", backbone="mobilenetv3_large_100", size=SIZE,
                        png=os.path.join(tempfile.mkdtemp(), "a.png"))  # fmt: skip
-    for part in (lambda: update_part(inference), lambda: peers_part(sizes), lambda: coverage_part(chosen), naive_part,
-                 lambda: inference_part(inference)):  # fmt: skip
+    for part in (lambda: update_part(inference, real), lambda: peers_part(sizes), lambda: coverage_part(chosen, real),
+                 naive_part, lambda: inference_part(inference)):  # fmt: skip
         parts.append(part())
         print(parts[-1], flush=True)
     beside = chosen.out.with_suffix(".part")
@@ -65,68 +69,79 @@ def heading(chosen: argparse.Namespace) -> str:
 
 Written by `{command}` on {time.strftime("%Y-%m-%d")}; do not edit. Machine: {processor()}, {os.cpu_count()} cores,
 {memory()} GiB, no GPU (the CUDA path has no figures); torch {torch.__version__}, one thread. Load average at the start:
-{load()}; above the number of cores, the seconds are those of a machine shared with other work, and only ratios within a
-row, measured in turns or one after the other, mean anything. Coreset {SIZE}, vectors of {DIMENSION} numbers from 50
-clusters with a falling spectrum, unless said otherwise."""
+{load()}. Seconds are CPU time of the measuring process: what passes on a machine to itself. Other work beside it still
+takes its share of cache and memory, so compare within a row, measured in turns or one after the other. Coreset {SIZE},
+vectors of {DIMENSION} numbers from {CLUSTERS} clusters with a falling spectrum, unless said otherwise."""
 
 
-def update_part(inference: dict) -> str:
+def update_part(inference: dict, real: torch.Tensor | None) -> str:
+    features = inference["features, float32"]
     lines = [
         "## 1. The update and its limit", "",
         "Bare: `addmm` and row minimum over the same chunks. Quiet: a pass that replaces nothing, covering radius",
-        "included. The shares are of MobileNetV3-Large's feature time for an image of 2448 x 2050 "
-        f"({inference['features, float32']:.2f} s).", "",
-        "| eviction | bare, s per image | quiet, s per image | quiet / bare | µs per replacement "
-        "| quiet epoch / features | first epoch / features | epochs to convergence |",
-        "|---|---|---|---|---|---|---|---|",
+        "included. Seconds are for as many patches as an image of 2448 x 2050 has, the shares of MobileNetV3-Large's",
+        f"feature time for one ({features:.2f} s).", "",
+        "| stream | eviction | bare, s | quiet, s | quiet / bare | µs per replacement, over bare (over quiet) "
+        "| quiet epoch / features | first epoch / features | replaced in it | epochs to convergence |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    count = 100_000
-    for eviction in ("lower-index", "seeded-random"):
-        found = worker("update", patches=count, dimension=DIMENSION, size=SIZE, eviction=eviction, rounds=5)
-        image = IMAGE_PATCHES / count
-        features = inference["features, float32"]
-        lines.append(
-            f"| {eviction} | {found['bare'] * image:.2f} | {found['quiet'] * image:.2f} | {found['ratio']:.2f} "
-            f"| {found['us']:.0f} | {found['quiet'] * image / features:.0%} "
-            f"| {found['first'] * image / features:.0%} | {found['epochs']} |"
-        )
-    lines += ["", f"The first epoch is one over {count} patches, little more than one image, in which "
-              f"{found['replaced']} are replaced; over more images the share falls."]  # fmt: skip
+    jobs = [("clusters", {"patches": 100_000, "dimension": DIMENSION})]
+    with tempfile.TemporaryDirectory() as folder:
+        if real is not None:
+            np.save(f"{folder}/real.npy", real.numpy())
+            jobs.append(("real images", {"file": f"{folder}/real.npy"}))
+        for name, job in jobs:
+            for eviction in ("lower-index", "seeded-random"):
+                found = worker("update", **job, size=SIZE, eviction=eviction, rounds=5)
+                image = IMAGE_PATCHES / found["patches"]
+                lines.append(
+                    f"| {name}, {found['patches']:,} | {eviction} | {found['bare'] * image:.2f} "
+                    f"| {found['quiet'] * image:.2f} | {found['ratio']:.2f} "
+                    f"| {found['us over bare']:.0f} ({found['us over quiet']:.0f}) "
+                    f"| {found['quiet'] * image / features:.0%} | {found['first'] * image / features:.0%} "
+                    f"| {found['replaced']} | {found['epochs']} |"
+                )
+    lines += [
+        "",
+        "µs per replacement: the first epoch less the bare products (less a quiet pass, which costs a part of them:",
+        "while the coreset changes, more patches need the whole product), by the replacements. Most fall into the",
+        "first patches; over more images the first epoch's share falls.",
+    ]
     return "\n".join(lines)
 
 
 def peers_part(sizes: list[int]) -> str:
-    few, more = STEPS["anomalib"]
+    (few, more), (first, last) = STEPS["anomalib"], STEPS["greedy"]
     lines = [
         "## 2. Against implementations that hold every patch", "",
-        "Ours: five epochs, patches made anew in each and not timed. The others: one pass, greedy k-center. Theirs are",
-        f"extrapolated to {SIZE} steps from runs of {few} and {more} steps (anomalib) and",
-        f"of {STEPS['greedy'][0]} and {STEPS['greedy'][1]} (this project's `--coreset greedy`, an exact greedy by one",
-        "matrix-vector product a step). Memory: peak above the process's base, N x D included.", "",
-        "| patches | ours, s (epoch 1; later ones) | ours, MiB | anomalib, s | anomalib, MiB | greedy, s | greedy, MiB "
-        "| anomalib / ours: time, memory | greedy / ours: time, memory |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "Ours: five epochs, patches made anew in each and not timed. The others: one pass, greedy k-center,",
+        f"extrapolated to {SIZE} steps from runs of {few} and {more} (anomalib) or {first} and {last}. Plain greedy:",
+        "an exact greedy as one writes it down in torch, by one matrix-vector product a step; `--coreset greedy`: this",
+        "project's. Memory: peak above the process's base, N x D included. Times ours: in multiples of our row.", "",
+        "| patches | | seconds | times ours | MiB | times ours |", "|---|---|---|---|---|---|",
     ]
     for count in sizes:
         common = {"patches": count, "dimension": DIMENSION, "size": SIZE}
         own = worker("ours", **common, epochs=5)
-        epochs = ", ".join(f"{epoch['seconds']:.1f}" for epoch in own["epochs"])
-        cells = [f"{count:,}", f"{own['seconds']:.1f} ({epochs})", mib(own["bytes"])]
-        ratios = []
-        for kind, python in (("anomalib", PEERS), ("greedy", Path(sys.executable))):
+        epochs = ", ".join(f"{epoch['seconds']:.2f}" for epoch in own["epochs"])
+        lines.append(f"| {count:,} | ours | {own['seconds']:.1f} ({epochs}) | | {mib(own['bytes'])} | |")
+        print(lines[-1], flush=True)
+        for kind, name, python in (
+            ("anomalib", "anomalib", PEERS), ("plain", "plain greedy", Path(sys.executable)),
+            ("greedy", "`--coreset greedy`", Path(sys.executable)),
+        ):  # fmt: skip
             if count > 2_000_000 or not python.exists():
-                cells += ["-", "-"]
-                ratios.append("-")
                 continue
             other = worker(kind, python, **common, steps=STEPS[kind])
-            cells += [f"{other['seconds']:.0f}", mib(other["bytes"])]
-            ratios.append(f"{other['seconds'] / own['seconds']:.1f}, {other['bytes'] / own['bytes']:.1f}")
-        lines.append("| " + " | ".join(cells + ratios) + " |")
-        print(lines[-1], flush=True)
+            lines.append(
+                f"| {count:,} | {name} | {other['seconds']:.0f} | {other['seconds'] / own['seconds']:.1f} "
+                f"| {mib(other['bytes'])} | {other['bytes'] / own['bytes']:.1f} |"
+            )
+            print(lines[-1], flush=True)
     return "\n".join(lines)
 
 
-def coverage_part(chosen: argparse.Namespace) -> str:
+def coverage_part(chosen: argparse.Namespace, real: torch.Tensor | None) -> str:
     lines = [
         "## 3. Coverage", "",
         "Covering radius over that of offline greedy k-center, 20,000 vectors of 40 numbers, coreset 256 (real images:",
@@ -135,8 +150,8 @@ def coverage_part(chosen: argparse.Namespace) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     every = [(name, patches, 256) for name, patches in streams(20_000)]
-    if chosen.data:
-        every.insert(0, (f"{Path(chosen.data).name}, {chosen.backbone}", real_patches(chosen), 1024))
+    if real is not None:
+        every.insert(0, (f"{Path(chosen.data).name}, {chosen.backbone}", real, 1024))
     for name, patches, size in every:
         for row in rows(name, patches, size):
             lines.append(
@@ -154,7 +169,9 @@ def real_patches(chosen: argparse.Namespace, images: int = 30, scale: float = 0.
     data = open_dataset(chosen.data)
     extractor = build_extractor(ExtractorSettings(chosen.backbone, scale), chosen.weights)
     tensors = (to_tensor(data.image(each), scale, torch.device("cpu")) for each in data.split("train")[:images])
-    return torch.cat([extractor(tensor)[0].reshape(-1, extractor.dimension) for tensor in tensors])
+    with torch.inference_mode():
+        found = [extractor(tensor)[0].reshape(-1, extractor.dimension) for tensor in tensors]
+    return torch.cat(found).clone()
 
 
 def naive_part() -> str:

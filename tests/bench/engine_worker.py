@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """One measurement in a process of its own, by this project's Python or the peers': `engine_worker.py KIND JSON`.
 
-Prints one JSON object. Memory is the peak resident set above what the process held before the patches came
-(`ru_maxrss`), with glibc told to give large blocks back (`MALLOC_MMAP_THRESHOLD_`, set by the caller).
+Prints one JSON object. Seconds are CPU time of this process, which has one thread: on a machine to itself that is the
+time that passes, on a shared one it still counts this work alone. Memory is the peak resident set above what the
+process held before the patches came, with glibc told to give large blocks back
+(`MALLOC_MMAP_THRESHOLD_`, set by the caller).
 """
 
 import json
-import resource
 import runpy
 import sys
 import time
@@ -44,10 +45,7 @@ def ours(job: dict) -> dict:
         for number, first in enumerate(range(0, job["patches"], BLOCK)):
             yield first, block(number, job["dimension"])[: job["patches"] - first]
 
-    warm = SequentialCoreset(16, job["dimension"])
-    for _ in range(2):
-        warm.update(block(0, job["dimension"])[:500], np.arange(500))
-        warm.watch()
+    warm_up(block(0, job["dimension"])[:3000])
     base = peak()
     coreset = SequentialCoreset(job["size"], job["dimension"], eviction=job.get("eviction", "lower-index"))
     epochs = []
@@ -56,11 +54,38 @@ def ours(job: dict) -> dict:
             coreset.watch()
         seconds, replaced = 0.0, 0
         for first, patches in stream():
-            start = time.perf_counter()
+            start = time.process_time()
             replaced += coreset.update(patches, np.arange(first, first + len(patches)))
-            seconds += time.perf_counter() - start
+            seconds += time.process_time() - start
         epochs.append({"seconds": seconds, "replaced": replaced})
     return {"epochs": epochs, "seconds": sum(each["seconds"] for each in epochs), "bytes": peak() - base}
+
+
+def warm_up(patches: torch.Tensor) -> None:
+    """Compile before the clock starts."""
+    from sequential_patchcore.coreset import SequentialCoreset
+
+    warm = SequentialCoreset(64, patches.shape[1])
+    for _ in range(2):
+        warm.update(patches, np.arange(len(patches)))
+        warm.watch()
+
+
+def plain(job: dict) -> dict:
+    """Exact greedy k-center as one writes it down in torch: a matrix-vector product a step, in float32."""
+    base = peak()
+    patches = all_patches(job["patches"], job["dimension"])
+
+    def select(steps: int) -> None:
+        norms2 = patches.square().sum(1)
+        nearest2 = torch.full_like(norms2, torch.inf)
+        row = 0
+        for _ in range(steps):
+            distances2 = norms2 + norms2[row] - 2 * (patches @ patches[row])
+            nearest2 = torch.minimum(nearest2, distances2)
+            row = int(nearest2.argmax())
+
+    return _by_steps(job, base, select)
 
 
 def greedy(job: dict) -> dict:
@@ -92,9 +117,9 @@ def _by_steps(job: dict, base: int, select) -> dict:
     few, more = job["steps"]
     times = []
     for steps in (few, more):
-        start = time.perf_counter()
+        start = time.process_time()
         select(steps)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     each = max(times[1] - times[0], 0.0) / (more - few)
     return {"seconds": times[1] + each * (job["size"] - more), "each": each, "bytes": peak() - base}
 
@@ -123,6 +148,7 @@ def inference(job: dict) -> dict:
     from sequential_patchcore.patches import Grid
     from sequential_patchcore.scoring import Scorer, anomaly_map
 
+    cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
     texture = cv2.GaussianBlur(rng.normal(140, 40, (2050, 2448)).astype(np.float32), (0, 0), 2)
     cv2.imwrite(job["png"], np.clip(texture, 0, 255).astype(np.uint8))
@@ -157,10 +183,12 @@ def update(job: dict) -> dict:
     """The update without replacements over the bare product and minimum, in turns; and a replacement's cost."""
     from sequential_patchcore.coreset import SequentialCoreset
 
-    count, dimension, size = job["patches"], job["dimension"], job["size"]
-    patches, tags = all_patches(count, dimension), np.arange(count)
-    warm = SequentialCoreset(16, dimension)
-    warm.update(patches[:500], tags[:500])
+    if "file" in job:
+        patches, size = torch.from_numpy(np.load(job["file"])), job["size"]
+    else:
+        patches, size = all_patches(job["patches"], job["dimension"]), job["size"]
+    dimension, tags = patches.shape[1], np.arange(len(patches))
+    warm_up(patches[:3000])
     vectors = patches[:size].clone()
     norms2, out = vectors.square().sum(1), torch.empty(2048, size)
 
@@ -169,9 +197,9 @@ def update(job: dict) -> dict:
             torch.addmm(norms2, chunk, vectors.T, alpha=-2, out=out[: len(chunk)]).amin(1)
 
     coreset = SequentialCoreset(size, dimension, eviction=job["eviction"])
-    start = time.perf_counter()
+    start = time.process_time()
     replaced = coreset.update(patches, tags)
-    first = time.perf_counter() - start
+    first = time.process_time() - start
     epochs = 1
     while coreset.update(patches, tags):
         epochs += 1
@@ -181,15 +209,17 @@ def update(job: dict) -> dict:
     for _ in range(job["rounds"]):
         pairs.append((timed(bare), timed(lambda: coreset.update(patches, tags))))
     quiet, plain = min(pair[1] for pair in pairs), min(pair[0] for pair in pairs)
-    return {"bare": plain, "quiet": quiet, "ratio": float(np.median([one / other for other, one in pairs])),
+    return {"patches": len(patches), "bare": plain, "quiet": quiet,
+            "ratio": float(np.median([one / other for other, one in pairs])),
             "first": first, "replaced": replaced, "epochs": epochs,
-            "us": max(first - quiet, 0) / max(replaced, 1) * 1e6}
+            "us over bare": max(first - plain, 0) / max(replaced, 1) * 1e6,
+            "us over quiet": max(first - quiet, 0) / max(replaced, 1) * 1e6}
 
 
 def timed(action) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     action()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def best(action, rounds: int = 3) -> float:
@@ -197,10 +227,12 @@ def best(action, rounds: int = 3) -> float:
 
 
 def peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """The peak of this process alone; `ru_maxrss` begins with that of the process that started it."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024
 
 
-KINDS = {each.__name__: each for each in (ours, greedy, anomalib, neighbours, inference, update)}
+KINDS = {each.__name__: each for each in (ours, plain, greedy, anomalib, neighbours, inference, update)}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

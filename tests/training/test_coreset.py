@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sequential_patchcore.coreset import Coreset, SequentialCoreset, certified_factor
+from sequential_patchcore.shortlist import Shortlist
 from sequential_patchcore.walk import squared_distance, takes_higher
 
 CHUNKS = (1, 7, 64, 5000)
@@ -129,6 +130,51 @@ def test_equals_the_slow_loop_for_every_chunk_size(kind, size, dimension):
             np.testing.assert_array_equal(coreset.result().tags, slow.tags)
             if slow.matrix is not None:
                 assert coreset.separation == np.sqrt(slow.matrix.min())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("chunk", [64, 150])
+def test_equals_the_slow_loop_where_a_shortlist_is_tried_first(kind, chunk, monkeypatch):
+    found = []
+    settle = Shortlist.settle
+
+    def counted(self, *given):
+        witness = settle(self, *given)
+        found.append((witness >= 0).sum())
+        return witness
+
+    monkeypatch.setattr(Shortlist, "settle", counted)
+    patches = stream(kind, 12, seed=chunk, count=1500)
+    slow, fast = SlowCoreset(100), SequentialCoreset(100, 12, chunk)
+    for epoch in range(3):
+        if epoch:
+            fast.watch()
+        before = fast.result()
+        assert show(fast, patches) == slow.epoch(patches)
+        np.testing.assert_array_equal(fast.result().features, slow.features)
+        np.testing.assert_array_equal(fast.result().tags, slow.tags)
+        assert fast.separation == np.sqrt(slow.matrix.min())
+        if epoch:
+            expected = SequentialCoreset(100, 12, chunk, before).farthest(torch.from_numpy(patches))
+            assert fast.watched.radius == expected
+    expected = SequentialCoreset(100, 12, chunk, fast.result()).farthest(torch.from_numpy(patches))
+    known = 0.0
+    for piece in np.array_split(patches, 7):
+        known = fast.farthest(torch.from_numpy(piece), known)
+    assert known == expected
+    if kind in ("random", "integer grid", "sorted", "large offset"):
+        assert sum(found) > 500  # else this tests nothing
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_equals_the_slow_loop_where_a_shortlist_meets_ties(seed):
+    rng = np.random.default_rng(seed)
+    patches = rng.integers(0, 3, (1500, 6)).astype(np.float32)
+    slow, fast = SlowCoreset(70, seed), SequentialCoreset(70, 6, 100, eviction="seeded-random", seed=seed)
+    for _ in range(4):
+        assert show(fast, patches) == slow.epoch(patches)
+        np.testing.assert_array_equal(fast.result().features, slow.features)
+        np.testing.assert_array_equal(fast.result().tags, slow.tags)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -21,6 +21,9 @@ d_m² is rejected for certain (d_m never falls, so a verdict also outlives the r
 vector it rests on is evicted). Only the others are walked one by one, by compiled code that looks up the chunk's
 products and evaluates exact distances for the few vectors that could be the nearest.
 
+Even that product is mostly spared. A few vectors are near most patches, and a patch that is near enough to one of them
+is rejected without the others (shortlist.py).
+
 Of the K x K distances inside M only each vector's least one to a later vector lives between chunks, or a lower bound on
 it (see walk); it follows from the vectors, so that nothing but these has to be stored.
 
@@ -39,6 +42,7 @@ import torch
 from .coverage import Watch, farthest2
 from .names import EVICTIONS, LOWER_INDEX, SEEDED_RANDOM
 from .screen import Screen
+from .shortlist import Shortlist
 from .walk import own_pairs, walk
 
 _LARGEST = 1e15  # beyond it squares of long vectors could overflow float32
@@ -85,6 +89,7 @@ class SequentialCoreset:
         self._partner = np.full(size, -1, np.int64)
         self._filled = 0
         self._screen: Screen | None = None
+        self._shortlist = Shortlist(size, dimension, chunk_size)
         self._watch: Watch | None = None
         if initial is not None:
             if len(initial.features) > size:
@@ -138,19 +143,26 @@ class SequentialCoreset:
             replaced += self._replace(patches[chunk], tags[chunk])
         return replaced
 
-    def farthest(self, patches: torch.Tensor) -> float:
+    def farthest(self, patches: torch.Tensor, known: float = 0.0) -> float:
         """The largest distance of these patches to their nearest vector, exactly; the coreset stays as it is.
 
-        The maximum over all patches of a data set is its covering radius.
+        The maximum over all patches of a data set is its covering radius. With what is `known` of it from other patches
+        only larger distances are looked for; the result is `known` where there are none.
         """
         patches = _checked(patches, self.dimension)
         if self._filled == 0:
             raise ValueError("the coreset is empty")
-        largest2 = 0.0
+        largest2 = known * known * (1 - 1e-15)  # not above what the root was taken of
         for first in range(0, len(patches), self.chunk_size):
             chunk = patches[first : first + self.chunk_size]
-            largest2 = farthest2(chunk, self._screen_on(chunk.device), self._features[: self._filled], largest2)
-        return float(np.sqrt(largest2))
+            screen = self._screen_on(chunk.device)
+            centred, norms2 = screen.centred(chunk)
+            witness = self._shortlist.settle(screen, centred, norms2 + screen.slack(norms2), largest2)
+            rows = np.flatnonzero(witness < 0)
+            if len(rows) < len(chunk):
+                chunk = chunk[torch.from_numpy(rows)]
+            largest2 = farthest2(chunk, screen, self._features[: self._filled], largest2)
+        return max(known, float(np.sqrt(largest2)))
 
     @property
     def watched(self) -> Watch | None:
@@ -173,6 +185,7 @@ class SequentialCoreset:
         if features.shape != self._features.shape:
             raise ValueError(f"expected the watched coreset {self._features.shape}, got {features.shape}")
         self._watch = Watch(features, self.chunk_size, self._features, largest2)
+        self._shortlist.drop(np.flatnonzero(self._watch.is_changed))
 
     def unwatch(self) -> None:
         """End the measurement."""
@@ -194,32 +207,44 @@ class SequentialCoreset:
         screen = self._screen_on(rows.device)
         for first in range(0, len(rows), self.chunk_size):
             chunk = rows[first : first + self.chunk_size]
-            products, norms2 = screen.products(chunk)
-            distances = products.add_(norms2[:, None]).clamp_min_(0).numpy()
+            centred, norms2 = screen.centred(chunk)
+            distances = screen.products(centred).add_(norms2[:, None]).clamp_min_(0).numpy()
             own_pairs(features, first, distances, screen.slack(norms2).numpy(), self._bound2, self._partner)
 
     def _replace(self, patches: torch.Tensor, tags: np.ndarray) -> int:
         screen = self._screen_on(patches.device)
-        products, norms2 = screen.products(patches)
+        separation2 = self._bound2.min()
+        if self._shortlist.note(patches):
+            self._shortlist.learn(screen, separation2, self._watch and self._watch.is_changed)
+        limit2 = separation2 if self._watch is None else min(separation2, self._watch.largest2)
+        centred, norms2 = screen.centred(patches)
         slack = screen.slack(norms2)
-        least, offset = products.amin(1), norms2 + slack
-        if self._watch is not None:
-            self._watch.see(patches, products, least, offset)
-        candidates = least.double() + offset > self._bound2.min()
-        if not bool(candidates.any()):
+        witness = self._shortlist.settle(screen, centred, norms2 + slack, limit2)
+        rows = np.flatnonzero(witness < 0)
+        if len(rows) == 0:
             return 0
-        rest = slice(int(torch.argmax(candidates.to(torch.uint8))), None)  # rows before the first one are settled
-        replaced = walk(
-            patches[rest].cpu().numpy(), tags[rest], products[rest].cpu().numpy(), norms2[rest].cpu().numpy(),
-            slack[rest].cpu().numpy(), least[rest].cpu().numpy(),
-            self._features, self._tags, self._bound2, self._partner, self._coin,
-        )
-        if replaced.any():
-            rows = np.flatnonzero(replaced)
-            screen.refresh(self._features, rows)
-            if self._watch is not None:
-                self._watch.changed(rows)
-        return int(replaced.sum())
+        shown = patches
+        if len(rows) < len(patches):
+            where = torch.from_numpy(rows)
+            shown, centred, norms2, slack = patches[where], centred[where], norms2[where], slack[where]
+        products = screen.products(centred)
+        least, offset = products.amin(1), norms2 + slack
+        changed = np.empty(0, np.int64)
+        replaced = 0
+        if bool((least.double() + offset > separation2).any()):
+            times = walk(
+                patches.cpu().numpy(), tags, witness, products.cpu().numpy(), norms2.cpu().numpy(),
+                slack.cpu().numpy(), least.cpu().numpy(), self._features, self._tags, self._bound2, self._partner,
+                self._coin,
+            )
+            changed, replaced = np.flatnonzero(times), int(times.sum())
+        if self._watch is not None:  # after the walk, since it overwrites products
+            self._watch.see(shown, products, least, offset)
+            self._watch.changed(changed)
+        if replaced:
+            screen.refresh(self._features, changed)
+            self._shortlist.drop(changed)
+        return replaced
 
     def _screen_on(self, device: torch.device) -> "Screen":
         if self._screen is None or self._screen.device != device:
@@ -237,6 +262,6 @@ def certified_factor(covering_radius: float, separation: float) -> float | None:
 def _checked(patches: torch.Tensor, dimension: int) -> torch.Tensor:
     if patches.dtype != torch.float32 or patches.ndim != 2 or patches.shape[1] != dimension:
         raise ValueError(f"expected float32 (N, {dimension}), got {patches.dtype} {tuple(patches.shape)}")
-    if len(patches) and not bool(patches.abs().max() < _LARGEST):
+    if len(patches) and not bool(torch.stack(patches.aminmax()).abs().max() < _LARGEST):
         raise ValueError(f"a patch vector holds a value that is not finite, or beyond {_LARGEST:g}")
     return patches.contiguous()

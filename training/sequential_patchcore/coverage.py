@@ -17,7 +17,8 @@ def farthest2(patches: torch.Tensor, screen: Screen, features: np.ndarray, large
         screen: of `features`.
         features: (K, D) float32.
     """
-    products, norms2 = screen.products(patches)
+    centred, norms2 = screen.centred(patches)
+    products = screen.products(centred)
     slack = screen.slack(norms2)
     upper = products.amin(1).double() + norms2 + slack
     rows = torch.nonzero(upper > largest2).flatten()
@@ -51,6 +52,11 @@ class Watch:
         self._screen: Screen | None = None
 
     @property
+    def is_changed(self) -> np.ndarray:
+        """(K,) bool: which vectors of the coreset are others now."""
+        return self._changed
+
+    @property
     def radius(self) -> float:
         return float(np.sqrt(self.largest2))
 
@@ -59,20 +65,18 @@ class Watch:
         self._changed[rows] = True
 
     def see(self, patches: torch.Tensor, products: torch.Tensor, least: torch.Tensor, offset: torch.Tensor) -> None:
-        """The next chunk of the stream.
+        """The next patches of the stream; those that a vector which is still the same has within the largest distance
+        so far can be left out.
 
         Args:
             patches: (B, D) float32.
-            products: (B, K) from the screen of the coreset as it stands; the same afterwards.
+            products: (B, K) from the screen of the coreset; those with changed vectors are lost afterwards.
             least: (B,) the row minima of `products`.
             offset: (B,) float64, each patch's squared norm plus the bound on the error of its products.
         """
         columns = torch.from_numpy(np.flatnonzero(self._changed)).to(products.device)
         if len(columns):
-            kept = products[:, columns]
-            products[:, columns] = torch.inf
-            least = products.amin(1)
-            products[:, columns] = kept
+            least = products.index_fill_(1, columns, torch.inf).amin(1)
         rows = torch.nonzero(least.double() + offset > self.largest2).flatten()
         if len(rows):
             if self._screen is None or self._screen.device != patches.device:

@@ -19,16 +19,25 @@ class Screen:
         self.norms2 = self.vectors.square().sum(1)
         self.radius = float(self.norms2.max().sqrt())
         self._out = torch.empty(chunk_size, len(features), device=device)
+        self._centred = torch.empty(chunk_size, features.shape[1], device=device)
 
-    def products(self, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, D) patches to (B, K) approximate squared distances less the patch's own squared norm, and that (B,) norm.
+    def centred(self, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, D) patches as the products take them, good until the next call, and their squared norms (B,)."""
+        centred = torch.sub(patches, self.centre, out=self._centred[: len(patches)])
+        return centred, torch.linalg.vector_norm(centred, dim=1).square()
 
-        The norm is left out since the row minimum does not need it: one pass less over B x K numbers.
+    def products(self, centred: torch.Tensor) -> torch.Tensor:
+        """(B, D) centred patches to (B, K) approximate squared distances less the patch's own squared norm.
+
+        The norm is left out since the row minimum does not need it: one pass less over B x K numbers. The result is
+        good until the next call.
         """
-        patches = patches - self.centre
-        out = self._out[: len(patches)]
-        torch.addmm(self.norms2, patches, self.vectors.T, alpha=-2, out=out)
-        return out, patches.square().sum(1)
+        return torch.addmm(self.norms2, centred, self.vectors.T, alpha=-2, out=self._out[: len(centred)])
+
+    def products_with(self, centred: torch.Tensor, columns: np.ndarray) -> torch.Tensor:
+        """The same for some of the coreset's vectors: (B, len(columns))."""
+        where = torch.from_numpy(columns).to(self.device)
+        return torch.addmm(self.norms2[where], centred, self.vectors[where].T, alpha=-2)
 
     def slack(self, norms2: torch.Tensor) -> torch.Tensor:
         """(B,) float64: `products + norms2` errs in each row by at most this.

@@ -171,7 +171,7 @@ def _covering_radius(
     with Progress("measuring the coverage", len(sources)) as progress:
         for picture in pictures(sources, TrainSettings(), None, workers):
             patches, _ = patches_of(picture, extractor, device)
-            radius = max(radius, coreset.farthest(patches))
+            radius = coreset.farthest(patches, radius)
             progress.note(f"covering radius {radius:.4g}")
             progress.step()
             if interrupt.asked:

@@ -224,19 +224,29 @@ def _one_is_near(patch, approximate, relative, slack, features, limit2):
 
 
 @njit(cache=True)
-def walk(patches, tags, products, norms2, slack, least, features, feature_tags, bound2, partner, seed):
+def _finds_one_near(patch, features, relative, slack, limit2):
+    """Whether a vector is certainly within `limit2`, by approximate distances; stops at the first."""
+    for c in range(features.shape[0]):
+        if np.float64(_float32_distance(patch, features[c])) * (1 + relative) + slack <= limit2:
+            return True
+    return False
+
+
+@njit(cache=True)
+def walk(patches, tags, witness, products, norms2, slack, least, features, feature_tags, bound2, partner, seed):
     """Apply the rule to the patches of a chunk, in order.
 
-    `products` (B, K) + `norms2` (B,) are approximate squared distances to the coreset as it was before the chunk, off
-    by at most `slack` (B,); those of vectors that came since are evaluated anew from `features`. `least` (B,) are the
-    row minima of `products`. `bound2` (K,) and `partner` (K,) are as above, with an exact least entry afterwards.
-    `seed` >= 0 tosses a coin between the two of the closest pair, -1 takes the lower index.
+    `witness` (B,) int64 is a coreset vector that settles the patch as long as it stays, or -1 where the patch is open.
+    Of the U open ones `products` (U, K) + `norms2` (U,) are approximate squared distances to the coreset as it was
+    before the chunk, off by at most `slack` (U,); those of vectors that came since are evaluated anew from `features`.
+    `least` (U,) are the row minima of `products`. `bound2` (K,) and `partner` (K,) are as above, with an exact least
+    entry afterwards. `seed` >= 0 tosses a coin between the two of the closest pair, -1 takes the lower index.
 
     Returns:
         (K,) int64: how often each coreset vector was replaced.
     """
     size, dimension = features.shape
-    relative = _relative_error(dimension)
+    relative, tiny = _relative_error(dimension), _underflow(dimension)
     replaced = np.zeros(size, np.int64)
     changed = np.empty(size, np.int64)
     changes = 0
@@ -245,17 +255,26 @@ def walk(patches, tags, products, norms2, slack, least, features, feature_tags, 
     scratch = np.empty(size, np.float32)
     lower = _closest(features, bound2, partner, scratch)
     separation2 = bound2[lower]
+    u = -1  # of the open ones
     for k in range(patches.shape[0]):
-        error = slack[k]
-        limit = separation2 - error - norms2[k]
-        if np.float64(least[k]) <= limit and (changes == 0 or _any_sum_within(products[k], gone, limit)):
-            continue
         patch = patches[k]
-        norm2 = norms2[k]
-        for c in range(size):
-            distances[c] = max(products[k, c] + norm2, np.float32(0))  # no truth is negative
-        for n in range(changes):
-            distances[changed[n]] = _float32_distance(patch, features[changed[n]])
+        if witness[k] < 0:
+            u += 1
+            error = slack[u]
+            norm2 = norms2[u]
+            limit = separation2 - error - norm2
+            if np.float64(least[u]) <= limit and (changes == 0 or _any_sum_within(products[u], gone, limit)):
+                continue
+            for c in range(size):
+                distances[c] = max(products[u, c] + norm2, np.float32(0))  # no truth is negative
+            for n in range(changes):
+                distances[changed[n]] = _float32_distance(patch, features[changed[n]])
+        else:
+            if replaced[witness[k]] == 0 or _finds_one_near(patch, features, relative, tiny, separation2):
+                continue
+            error = tiny
+            for c in range(size):
+                distances[c] = _float32_distance(patch, features[c])
         if _one_is_near(patch, distances, relative, error, features, separation2):
             continue
 
