@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sizes as people write them; plans that fit their budget or say what would help."""
 
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 import torch
+from sequential_patchcore.data.writer import DatasetWriter
 from sequential_patchcore.errors import UserError
 from sequential_patchcore.memory import activation_bytes_per_pixel, gib, parse_size, plan
 
@@ -79,3 +86,43 @@ def test_activations_are_counted_at_the_layer_where_most_lies_in_memory():
 
     assert activation_bytes_per_pixel(Extractor()) == 1.5 * 8 * 4
     assert not any(module._forward_hooks for module in Extractor.network.modules())
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Images large enough for their memory to stand out from the process's own."""
+    folder = tmp_path_factory.mktemp("memory") / "photographs"
+    rng, nothing = np.random.default_rng(0), np.zeros((1024, 1224), np.uint8)
+    with DatasetWriter(folder, "photographs", "test", ()) as writer:
+        for number in range(6):
+            image = rng.integers(0, 256, nothing.shape, np.uint8)
+            writer.add(f"p{number}", image, nothing, nothing.astype(np.uint16), {}, "train", f"p{number}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("backbone", "workers", "further"),
+    [
+        ("filters", 4, ("--augment",)),
+        ("mobilenetv3_large_100", 1, ("--augment",)),
+        ("mobilenetv3_large_100", 6, ("--augment", "--image-scale", "0.25")),
+    ],
+)
+def test_the_estimate_is_what_a_run_takes_at_most_and_little_more(photographs, tmp_path, backbone, workers, further):
+    command = (
+        sys.executable, "-m", "sequential_patchcore", "train", "--data", photographs, "--out", tmp_path / "m.h5",
+        "--backbone", backbone, "--weights", "none", "--coreset-size", "256", "--epochs", "1", "--device", "cpu",
+        "--threads", "1", "--workers", str(workers), *further,
+    )  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    told = done.stdout + done.stderr
+    estimate, measured = (float(re.search(f"memory: {word} ([0-9.]+) GiB", told)[1]) for word in ("about", "at most"))
+    assert measured <= estimate <= 1.4 * measured
+
+
+def test_images_that_are_changed_and_threads_that_read_them_take_more():
+    def loader(workers, augmented):
+        return plan(**COMMON, coreset_size=9, chunk_size=9, budget=2**40, workers=workers, augmented=augmented).loader
+
+    assert 0 < loader(0, False) < loader(0, True) < loader(1, True) < loader(4, True) == 4 * loader(1, True)

@@ -12,7 +12,14 @@ from .errors import UserError
 from .greedy import bytes_needed
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40, "t": 10**12}
-_BASE = 0.45 * 2**30  # the process itself with torch, timm and OpenCV loaded
+_BASE = 0.48 * 2**30  # the process itself with torch, timm and OpenCV loaded and a small network built
+# Of one image being read, a pixel: the photograph and its copies as the augmentation holds them at the most (as read,
+# flipped, and either blurred or the noise with its random bytes), the region twice; without it, the decoded bytes too.
+_AUGMENTING, _READING = 3 * 3 * 4 + 3 + 4, 3 * 4 + 3 + 2
+_READ = 3 * 4 + 1  # of one that waits: the image and its region
+# glibc keeps what is freed of blocks below 32 MiB (M_MMAP_THRESHOLD in mallopt(3)) for the next ones, which rarely
+# fit; to hand them back at once would cost a third more time. Found with images of 1.3 and 5 megapixels.
+_KEPT_SHARE, _KEPT_AT_MOST = 0.7, 5 * 32 * 2**20
 _PROBE = 256  # pixels of the test image that activations are measured on
 _LARGEST_CHUNK = 2048  # the paper's; from 512 on the matrix product runs at full speed
 _SMALLEST_CHUNK = 128
@@ -28,7 +35,7 @@ class MemoryPlan:
         base: the interpreter and its libraries.
         image: the photograph, scaled and as a tensor.
         loader: images that are read and augmented ahead.
-        features: the network's activations and the patches of one image.
+        features: the network's activations, with what the allocator keeps of them, and the patches of one image.
         coreset: its vectors and the matrix of one chunk.
         all_patches: every patch of the data, with the greedy baseline; else 0.
         chunk_size: patches per matrix product.
@@ -74,6 +81,7 @@ def parse_size(text: str) -> int:
 def plan(
     largest: tuple[int, int], scaled: tuple[int, int], dimension: int, stride: int, activation_bytes: float,
     coreset_size: int, chunk_size: int | None, budget: int, workers: int = 1, all_patches: int = 0,
+    augmented: bool = True,
 ) -> MemoryPlan:
     """The plan for images of at most `largest` (H, W) pixels, `scaled` (H, W) after scaling.
 
@@ -82,6 +90,7 @@ def plan(
         chunk_size: None chooses the largest that fits, up to 2048.
         workers: images that are read ahead.
         all_patches: N, of the greedy baseline, which holds them all.
+        augmented: whether the images are changed as they are read.
 
     Raises:
         UserError: it cannot fit, with what would help.
@@ -89,10 +98,12 @@ def plan(
     pixels, scaled_pixels = largest[0] * largest[1], scaled[0] * scaled[1]
     patches = -(-scaled[0] // stride) * -(-scaled[1] // stride)
     image = (pixels + 2 * scaled_pixels) * 3 * 4
-    # Ahead: each an image and its region, and in each thread once more what the augmentation works on.
-    loader = workers * 2 * pixels * (3 * 4 + 1)
+    # Each thread works on one image while another waits; without threads the work is done in between.
+    reading = _AUGMENTING if augmented else _READING
+    loader = pixels * (workers * (reading + _READ) if workers else reading)
     everything = bytes_needed(all_patches, dimension)
-    features = int(scaled_pixels * activation_bytes) + 3 * patches * dimension * 4
+    activations = int(scaled_pixels * activation_bytes)
+    features = activations + int(min(_KEPT_SHARE * activations, _KEPT_AT_MOST)) + 3 * patches * dimension * 4
     fixed = coreset_size * dimension * 4 * 4
 
     def at(chunk: int) -> MemoryPlan:

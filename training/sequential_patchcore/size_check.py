@@ -30,7 +30,10 @@ def size_check(scorer: Scorer, vectors: int, budget: str) -> Callable[[Path], No
             return
         scaled = scaled_size((height, width), extractor.settings.image_scale)
         try:
-            plan((height, width), scaled, extractor.dimension, extractor.stride, activation, vectors, 2048, limit)
+            plan(
+                (height, width), scaled, extractor.dimension, extractor.stride, activation, vectors, 2048, limit,
+                workers=0, augmented=False,
+            )
         except UserError as error:
             raise UserError(
                 f"{width} x {height} pixels would not fit into the memory budget of {gib(limit)}; cut the image into "

@@ -174,6 +174,7 @@ def _plan(
     chosen = plan(
         largest, scaled, extractor.dimension, extractor.stride, activation_bytes_per_pixel(extractor), coreset_size,
         arguments.chunk_size, parse_size(arguments.memory_budget), arguments.workers, all_patches,
+        arguments.augment or any(dataset.is_render for dataset in datasets),
     )
     say(str(chosen))
     device = choose_device(arguments.device)
