@@ -118,8 +118,9 @@ bench-engine: .venv/.done .venv-peers/.done
 	$(TRAINING) tests/bench/bench_engine.py $(ARGS)
 
 bench: bench-engine
-	$(TRAINING) tests/bench/bench_threshold.py
-	$(TRAINING) tests/bench/bench_report.py
+	$(TRAINING) tests/bench/bench_memory.py
+	$(TRAINING) tests/bench/bench_threshold.py --pixels 20000000
+	$(TRAINING) tests/bench/bench_report.py --images 6 --models 1 --page-only
 ifneq ($(wildcard .venv-blender/.done),)
 	$(RENDERING) tests/bench/bench_render.py
 	$(RENDERING) tests/bench/bench_stain.py

@@ -11,7 +11,7 @@ import pytest
 import torch
 from sequential_patchcore.data.writer import DatasetWriter
 from sequential_patchcore.errors import UserError
-from sequential_patchcore.memory import activation_bytes_per_pixel, gib, parse_size, plan
+from sequential_patchcore.memory import activation_bytes_per_pixel, gib, parse_size, peak_resident, plan, weight_bytes
 
 COMMON = {"largest": (2050, 2448), "scaled": (2050, 2448), "dimension": 152, "stride": 8, "activation_bytes": 400.0}
 
@@ -33,7 +33,7 @@ def test_anything_else_is_no_size(text):
 def test_plenty_of_memory_means_the_papers_chunk():
     chosen = plan(**COMMON, coreset_size=2048, chunk_size=None, budget=64 * 2**30)
     assert chosen.chunk_size == 2048
-    parts = (chosen.base, chosen.image, chosen.loader, chosen.features, chosen.coreset)
+    parts = (chosen.base, chosen.weights, chosen.image, chosen.loader, chosen.features, chosen.coreset)
     assert chosen.total == sum(parts) <= chosen.budget
     assert gib(chosen.total) in str(chosen) and "2048 patches" in str(chosen)
 
@@ -76,16 +76,17 @@ def test_the_plan_grows_with_each_of_its_causes():
     assert plan((100, 100), (100, 100), 10, 8, 100.0, 100, 65, 2**40).coreset > few.coreset
 
 
-def test_activations_are_counted_at_the_layer_where_most_lies_in_memory():
+def test_activations_are_those_that_are_alive_at_the_same_time():
     class Extractor:
-        # Per pixel 3 + 5 numbers around the first layer, 5 + 2 around the second.
-        network = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 1), torch.nn.Conv2d(5, 2, 1))
+        network = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 1), torch.nn.ReLU(inplace=True), torch.nn.Conv2d(5, 2, 1))
 
         def __call__(self, images):
-            return self.network(images)
+            kept = images + 1
+            return self.network(images), kept, torch.cat([self.network(kept)] * 4, 1)
 
-    assert activation_bytes_per_pixel(Extractor()) == 1.5 * 8 * 4
-    assert not any(module._forward_hooks for module in Extractor.network.modules())
+    # In the last line, per pixel: 3 kept, 2 of the first pass, 2 of the second, 8 put together. What the ReLU gives
+    # back is what it got, the 5 + 2 of a pass are less, and the image is the caller's.
+    assert activation_bytes_per_pixel(Extractor()) == (3 + 2 + 2 + 8) * 4
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,9 @@ def photographs(tmp_path_factory):
     [
         ("filters", 4, ("--augment",)),
         ("mobilenetv3_large_100", 1, ("--augment",)),
-        ("mobilenetv3_large_100", 6, ("--augment", "--image-scale", "0.25")),
+        ("mobilenetv3_large_100", 3, ("--augment", "--image-scale", "0.25")),
+        ("vit_small_patch14_dinov2", 0, ("--image-scale", "0.5")),
+        ("wide_resnet50_2", 1, ("--image-scale", "0.5")),
     ],
 )
 def test_the_estimate_is_what_a_run_takes_at_most_and_little_more(photographs, tmp_path, backbone, workers, further):
@@ -119,6 +122,24 @@ def test_the_estimate_is_what_a_run_takes_at_most_and_little_more(photographs, t
     told = done.stdout + done.stderr
     estimate, measured = (float(re.search(f"memory: {word} ([0-9.]+) GiB", told)[1]) for word in ("about", "at most"))
     assert measured <= estimate <= 1.4 * measured
+
+
+def test_the_peak_is_the_process_s_own_and_not_that_of_the_one_that_started_it():
+    held = np.ones(300 * 2**20, np.uint8)
+    code = "from sequential_patchcore.memory import peak_resident; print(peak_resident())"
+    own = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert 50 * 2**20 < own < peak_resident() - held.nbytes // 2
+
+
+def test_the_weights_of_a_network_are_counted_and_filters_have_none():
+    class Extractor:
+        network = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 1), torch.nn.BatchNorm2d(5))
+
+    # 15 + 5 of the first layer; 4 x 5 of the second and its count, an int64.
+    assert weight_bytes(Extractor()) == 4 * (20 + 20) + 8
+    assert weight_bytes(object()) == 0
+    with_weights = plan(**COMMON, coreset_size=100, chunk_size=17, budget=2**35, weights=10**9)
+    assert with_weights.weights == 10**9 and "weights 0.93 GiB" in str(with_weights)
 
 
 def test_images_that_are_changed_and_threads_that_read_them_take_more():

@@ -10,20 +10,23 @@ from torch import nn
 
 from .errors import UserError
 from .greedy import bytes_needed
+from .live_bytes import peak_live_bytes
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40, "t": 10**12}
-_BASE = 0.48 * 2**30  # the process itself with torch, timm and OpenCV loaded and a small network built
+_BASE = 0.45 * 2**30  # the process itself with torch and OpenCV loaded and the walk compiled
+_BASE_OF_NETWORKS = 0.15 * 2**30  # more with timm, and what building the whole network leaves behind
 # Of one image being read, a pixel: the photograph and its copies as the augmentation holds them at the most (as read,
 # flipped, and either blurred or the noise with its random bytes), the region twice; without it, the decoded bytes too.
 _AUGMENTING, _READING = 3 * 3 * 4 + 3 + 4, 3 * 4 + 3 + 2
 _READ = 3 * 4 + 1  # of one that waits: the image and its region
 # glibc keeps what is freed of blocks below 32 MiB (M_MMAP_THRESHOLD in mallopt(3)) for the next ones, which rarely
-# fit; to hand them back at once would cost a third more time. Found with images of 1.3 and 5 megapixels.
-_KEPT_SHARE, _KEPT_AT_MOST = 0.7, 5 * 32 * 2**20
+# fit; to hand them back at once would cost a third more time. Found with images of 1.3 megapixels; where the image
+# itself is such a large block, as at 5 megapixels, so are most of the activations, and nothing to speak of is kept.
+_KEPT_SHARE, _KEPT_AT_MOST, _KEPT_BELOW = 1.0, 5 * 32 * 2**20, 32 * 2**20
 _PROBE = 256  # pixels of the test image that activations are measured on
 _LARGEST_CHUNK = 2048  # the paper's; from 512 on the matrix product runs at full speed
 _SMALLEST_CHUNK = 128
-_PARTS = ("base", "image", "loader", "features", "coreset", "all_patches")
+_PARTS = ("base", "weights", "image", "loader", "features", "coreset", "all_patches")
 _BYTES_OF_FILTERS = 60.0  # per pixel: the filter bank works in bands; measured as in docs/real_data.md
 
 
@@ -33,6 +36,7 @@ class MemoryPlan:
 
     Attributes:
         base: the interpreter and its libraries.
+        weights: of the network.
         image: the photograph, scaled and as a tensor.
         loader: images that are read and augmented ahead.
         features: the network's activations, with what the allocator keeps of them, and the patches of one image.
@@ -43,6 +47,7 @@ class MemoryPlan:
     """
 
     base: int
+    weights: int
     image: int
     loader: int
     features: int
@@ -81,7 +86,7 @@ def parse_size(text: str) -> int:
 def plan(
     largest: tuple[int, int], scaled: tuple[int, int], dimension: int, stride: int, activation_bytes: float,
     coreset_size: int, chunk_size: int | None, budget: int, workers: int = 1, all_patches: int = 0,
-    augmented: bool = True,
+    augmented: bool = True, weights: int = 0,
 ) -> MemoryPlan:
     """The plan for images of at most `largest` (H, W) pixels, `scaled` (H, W) after scaling.
 
@@ -91,6 +96,7 @@ def plan(
         workers: images that are read ahead.
         all_patches: N, of the greedy baseline, which holds them all.
         augmented: whether the images are changed as they are read.
+        weights: bytes, from `weight_bytes`.
 
     Raises:
         UserError: it cannot fit, with what would help.
@@ -103,13 +109,16 @@ def plan(
     loader = pixels * (workers * (reading + _READ) if workers else reading)
     everything = bytes_needed(all_patches, dimension)
     activations = int(scaled_pixels * activation_bytes)
-    features = activations + int(min(_KEPT_SHARE * activations, _KEPT_AT_MOST)) + 3 * patches * dimension * 4
+    kept = int(min(_KEPT_SHARE * activations, _KEPT_AT_MOST)) if scaled_pixels * 3 * 4 < _KEPT_BELOW else 0
+    features = max(activations + kept, 2 * patches * dimension * 4)
     fixed = coreset_size * dimension * 4 * 4
+    base = int(_BASE + (_BASE_OF_NETWORKS if weights else 0))
 
     def at(chunk: int) -> MemoryPlan:
-        # The matrix, its copy when patches are walked one by one, that of the measured coverage, and the chunk itself.
-        coreset = fixed + chunk * coreset_size * 4 * 3 + 2 * chunk * dimension * 4
-        return MemoryPlan(int(_BASE), image, loader, features, coreset, everything, chunk, budget)
+        # The matrix, that of the measured coverage, and the shortlist's; of the chunk itself the centred vectors twice,
+        # those that are left, and the sample.
+        coreset = fixed + chunk * coreset_size * 4 * 3 + 4 * chunk * dimension * 4
+        return MemoryPlan(base, weights, image, loader, features, coreset, everything, chunk, budget)
 
     if chunk_size is not None:
         chosen = at(chunk_size)
@@ -142,32 +151,38 @@ def cap(device: torch.device, budget: int) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
+def peak_resident() -> int:
+    """Bytes of the process that were resident at the same time, at the most.
+
+    `ru_maxrss` also counts what the process that started this one held: it outlives the exec (getrusage(2)).
+    """
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) * 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+
+
 def peak(device: torch.device) -> str:
     """What was taken at the most: the allocator's peak on a GPU, and the resident memory of the process."""
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
-    text = f"memory: at most {gib(resident)} were resident"
+    text = f"memory: at most {gib(peak_resident())} were resident"
     if device.type == "cuda":
         text += f", {gib(torch.cuda.max_memory_allocated(device))} on the GPU"
     return text
 
 
-@torch.inference_mode()
+def weight_bytes(extractor: object) -> int:
+    """What the network's parameters and buffers take; 0 for the filter bank."""
+    network = getattr(extractor, "network", None)
+    if not isinstance(network, nn.Module):
+        return 0
+    return sum(each.numel() * each.element_size() for each in (*network.parameters(), *network.buffers()))
+
+
 def activation_bytes_per_pixel(extractor: object) -> float:
-    """Peak of the activations, measured on a small image: the layer with the largest input and output together."""
+    """Peak of the activations and patches, counted on a small image."""
     network = getattr(extractor, "network", None)
     if not isinstance(network, nn.Module):
         return _BYTES_OF_FILTERS
-    peak = 0
-
-    def note(_module: nn.Module, inputs: tuple, output: object) -> None:
-        nonlocal peak
-        tensors = [each for each in (*inputs, output) if isinstance(each, torch.Tensor)]
-        peak = max(peak, sum(each.numel() * each.element_size() for each in tensors))
-
-    hooks = [module.register_forward_hook(note) for module in network.modules() if not list(module.children())]
-    try:
-        extractor(torch.zeros(1, 3, _PROBE, _PROBE, device=next(network.parameters()).device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return 1.5 * peak / _PROBE**2  # skip connections and workspaces; checked against 2448 x 2050 in docs/real_data.md
+    image = torch.zeros(1, 3, _PROBE, _PROBE, device=next(network.parameters()).device)
+    return peak_live_bytes(lambda: extractor(image)) / _PROBE**2

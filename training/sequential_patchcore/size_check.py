@@ -9,7 +9,7 @@ from PIL import Image
 
 from .errors import UserError
 from .extractors import scaled_size
-from .memory import activation_bytes_per_pixel, gib, parse_size, plan
+from .memory import activation_bytes_per_pixel, gib, parse_size, plan, weight_bytes
 from .scoring import Scorer
 
 
@@ -20,7 +20,7 @@ def size_check(scorer: Scorer, vectors: int, budget: str) -> Callable[[Path], No
     will say what is wrong with it.
     """
     limit, extractor = parse_size(budget), scorer.extractor
-    activation = activation_bytes_per_pixel(extractor)
+    activation, weights = activation_bytes_per_pixel(extractor), weight_bytes(extractor)
 
     def check(path: Path) -> None:
         try:
@@ -32,7 +32,7 @@ def size_check(scorer: Scorer, vectors: int, budget: str) -> Callable[[Path], No
         try:
             plan(
                 (height, width), scaled, extractor.dimension, extractor.stride, activation, vectors, 2048, limit,
-                workers=0, augmented=False,
+                workers=0, augmented=False, weights=weights,
             )
         except UserError as error:
             raise UserError(

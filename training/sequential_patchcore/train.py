@@ -69,8 +69,8 @@ def train(
             with Progress(task, len(sources), done=state.images) as progress:
                 coming = [sources[index] for index in order[state.images :]]
                 for picture in pictures(coming, settings, state.epoch, workers):
-                    patches, tags = patches_of(picture, extractor, device)
-                    state.replacements += coreset.update(patches, tags)
+                    # Given a name, the patches would stay until those of the next image have come beside them.
+                    state.replacements += coreset.update(*patches_of(picture, extractor, device))
                     state.images += 1
                     progress.note(_so_far(state, coreset))
                     progress.step()
@@ -170,8 +170,7 @@ def _covering_radius(
     radius = 0.0
     with Progress("measuring the coverage", len(sources)) as progress:
         for picture in pictures(sources, TrainSettings(), None, workers):
-            patches, _ = patches_of(picture, extractor, device)
-            radius = coreset.farthest(patches, radius)
+            radius = coreset.farthest(patches_of(picture, extractor, device)[0], radius)
             progress.note(f"covering radius {radius:.4g}")
             progress.step()
             if interrupt.asked:

@@ -164,7 +164,7 @@ def _plan(
 
     from .device import choose_device
     from .extractors import scaled_size
-    from .memory import activation_bytes_per_pixel, cap, parse_size, plan
+    from .memory import activation_bytes_per_pixel, cap, parse_size, plan, weight_bytes
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -174,7 +174,7 @@ def _plan(
     chosen = plan(
         largest, scaled, extractor.dimension, extractor.stride, activation_bytes_per_pixel(extractor), coreset_size,
         arguments.chunk_size, parse_size(arguments.memory_budget), arguments.workers, all_patches,
-        arguments.augment or any(dataset.is_render for dataset in datasets),
+        arguments.augment or any(dataset.is_render for dataset in datasets), weight_bytes(extractor),
     )
     say(str(chosen))
     device = choose_device(arguments.device)
