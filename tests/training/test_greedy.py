@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The baseline against the algorithm written out, and its own guarantee."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from sequential_patchcore import cli
+from sequential_patchcore.coreset import Coreset, SequentialCoreset
 from sequential_patchcore.errors import UserError
+from sequential_patchcore.extractors.base import to_tensor
 from sequential_patchcore.greedy import bytes_needed, greedy_coreset
 from sequential_patchcore.memory import plan
 from sequential_patchcore.model_file import load_model
+from sequential_patchcore.restore import restore_extractor
 
 
 def slow_greedy(patches: np.ndarray, size: int) -> list[int]:
@@ -48,6 +53,34 @@ def test_the_command_makes_a_model_of_the_images_patches(plates, tmp_path):
     sequential = load_model(other)
     # Each is within twice the best radius, so neither can be worse than twice the other.
     assert sequential.converged and 0.5 <= sequential.covering_radius / model.covering_radius <= 2
+
+
+def test_the_covering_radius_is_of_the_images_as_they_are(plates, tmp_path, capsys):
+    data = plates(tmp_path / "renders", train=3, val=0, test=0, generator="surface_impurities")
+    found = []
+    for coreset in ("greedy", "sequential"):
+        out = tmp_path / f"{coreset}.h5"
+        command = ("train", "--data", str(data.path), "--backbone", "filters", "--coreset-size", "20",
+                   "--out", str(out), "--coreset", coreset, "--epochs", "50")  # fmt: skip
+        assert cli.main(command) == 0
+        model = load_model(out)
+        extractor = restore_extractor(model, "it")
+        images = (to_tensor(data.image(sample), 1.0, torch.device("cpu")) for sample in data.split("train"))
+        patches = torch.cat([extractor(image)[0].reshape(-1, model.features.shape[1]) for image in images]).double()
+        vectors = torch.from_numpy(model.features).double()
+        nearest = torch.cdist(patches, vectors, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+        assert model.covering_radius == pytest.approx(float(nearest.max()), rel=1e-9)
+        # The borders were cut away: the factor is for these patches and the vectors together, and holds for them.
+        capsys.readouterr()
+        assert cli.main(["info", str(out), "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert facts["certified_over"] == "the patches of the training images and the coreset's own vectors"
+        together = torch.cat([patches, vectors]).float()
+        best = SequentialCoreset(20, vectors.shape[1], initial=Coreset(
+            together[greedy_coreset(together, 20)].numpy(), np.arange(20)))  # fmt: skip
+        assert model.covering_radius <= facts["certified_factor"] * best.farthest(together) * (1 + 1e-9)
+        found.append(model.covering_radius)
+    assert found[0] != found[1]
 
 
 def test_the_estimate_grows_with_the_patches():

@@ -74,7 +74,7 @@ def test_a_model_comes_back_bit_for_bit(tmp_path, changes):
 
 
 def test_denormals_and_signed_zeros_survive(tmp_path):
-    features = np.array([[-0.0, 1e-45], [0.0, 3.4e38], [1.1754942e-38, 1]], np.float32)
+    features = np.array([[-0.0, 1e-45], [0.0, 9.9e14], [1.1754942e-38, 1]], np.float32)
     odd = model(features=features, source=np.zeros(3, np.uint32), position=np.zeros((3, 2), np.uint16),
                 extractor=model().extractor | {"dimension": 2}, separation=separation(features))
     save_model(odd, tmp_path / "m.h5")
@@ -154,6 +154,68 @@ def test_what_is_no_model_at_all(tmp_path):
         file["weights"] = np.zeros(4)
     refused(tmp_path / "foreign.h5", "not a model of sequential-patchcore")
     assert read_request(tmp_path / "foreign.h5") is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"pool": 0}, ("pool 0", "1 to 1000")), ({"pool": 10**9}, ("pool",)), ({"image_scale": float("nan")}, ("nan",)),
+        ({"image_scale": 1e9}, ("image_scale",)), ({"image_scale": -1}, ("image_scale",)), ({"stride": 0}, ("stride",)),
+        ({"offset": "x"}, ("offset",)), ({"offset": None}, ("offset",)), ({"layers": [None]}, ("layers",)),
+        ({"precision": "int8"}, ("precision", "bfloat16")), ({"normalisation": "x"}, ("normalisation",)),
+    ],
+)  # fmt: skip
+def test_an_extractor_that_cannot_be(path, changes, words):
+    with Opened(path) as opened:
+        opened.file.attrs["extractor"] = json.dumps(model().extractor | changes)
+    refused(path, "damaged: extractor", *words)
+
+
+@pytest.mark.parametrize("changes", [{"blur_sigma": "x"}, {"blur_sigma": None}, {"blur_sigma": 1e9}, {"weights": 5}])
+def test_settings_that_cannot_be(path, changes):
+    with Opened(path) as opened:
+        opened.file.attrs["settings"] = json.dumps(model().settings | changes)
+    refused(path, "damaged: settings", next(iter(changes)))
+
+
+def test_radii_that_cannot_be_and_vectors_beyond_what_a_coreset_takes(path):
+    for name, value in (("separation", -1.0), ("covering_radius", -5.0), ("covering_radius", np.inf)):
+        with Opened(path) as opened:
+            kept = opened.file.attrs[name]
+            opened.file.attrs[name] = value
+        refused(path, f"{name.replace('_', ' ')} {value}")
+        with Opened(path) as opened:
+            opened.file.attrs[name] = kept
+    with Opened(path) as opened:
+        opened.file["coreset/features"][0, 0] = 1e20
+    refused(path, "beyond 1e+15")
+    save_model(model(epochs=({"replacements": 1, "separation": -1.0},)), path)
+    refused(path, "of an epoch is negative")
+
+
+@pytest.mark.parametrize("name", ["fingerprint", "threshold_method", "calibrated_on", "backbone", "layers"])
+def test_an_attribute_that_is_missing(path, name):
+    with Opened(path) as opened:
+        del opened.file.attrs[name]
+    refused(path, "a part is missing", name)
+
+
+@pytest.mark.parametrize("link", [h5py.ExternalLink("other.h5", "/coreset"), h5py.SoftLink("/elsewhere")])
+@pytest.mark.parametrize("name", ["coreset", "coreset/features", "sources/sample"])
+def test_links_are_not_followed(path, link, name):
+    save_model(model(), path.with_name("other.h5"))
+    if isinstance(link, h5py.ExternalLink):
+        link = h5py.ExternalLink("other.h5", f"/{name}")
+    with Opened(path) as opened:
+        opened.file.move(name, "elsewhere")
+        opened.file[name] = link
+    refused(path, "is a link, and links are not followed")
+
+
+def test_another_byte_order_is_named(path):
+    with Opened(path) as opened:
+        opened.set("coreset/features", model().features.astype(">f4"))
+    refused(path, "should be float32, <f4", "is >f4")
 
 
 def test_a_file_cut_short_anywhere(path):

@@ -19,6 +19,7 @@ from sequential_patchcore import train as training
 from sequential_patchcore.data.augment import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
 from sequential_patchcore.errors import UserError
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
+from sequential_patchcore.files import remove_leftovers
 from sequential_patchcore.interrupt import Interrupt, deferred_interrupt
 from sequential_patchcore.model_file import load_model
 from sequential_patchcore.train import TrainSettings, train
@@ -350,3 +351,17 @@ def test_a_process_stopped_or_killed_goes_on_to_the_same_model(data, tmp_path, b
     assert cli.main([*command, "--resume", "--out", str(out)]) == 0
     assert same(load_model(out), load_model(tmp_path / "whole.h5"))
     assert [file.name for file in tmp_path.iterdir() if file.suffix == ".checkpoint"] == []
+
+
+def test_what_killed_processes_left_beside_a_file_is_removed(tmp_path):
+    def beside(pid, name="m"):
+        place = tmp_path / f".{name}.{pid}.part.h5"
+        place.write_bytes(b"half")
+        return place
+
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    kept = [beside(os.getpid()), beside(gone.pid, "other"), beside("x")]
+    left = beside(gone.pid)
+    remove_leftovers(tmp_path / "m.h5")
+    assert not left.exists() and all(each.exists() for each in kept)

@@ -29,6 +29,15 @@ _EXIT = (
 )
 
 
+class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Adds the default to the help where the text does not state it and there is one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.help and ("default" in action.help or isinstance(action.default, bool | list | None)):
+            return action.help
+        return super()._get_help_string(action)
+
+
 def entry() -> None:
     """The installed command."""
     sys.exit(main(sys.argv[1:]))
@@ -61,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     def command(name: str, run: Callable, text: str) -> argparse.ArgumentParser:
         sub = group.add_parser(
-            name, help=text, description=text, epilog=_EXIT, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+            name, help=text, description=text, epilog=_EXIT, formatter_class=_Defaults
         )
         sub.set_defaults(run=run)
         return sub
@@ -69,18 +78,20 @@ def build_parser() -> argparse.ArgumentParser:
     sub = command("train", train_commands.train, "build a coreset from the training images of one or more data sets")
     _add_data_sets(sub)
     sub.add_argument("--backbone", default=DEFAULT_BACKBONE, help=f"a timm model, or '{FILTERS}': no weights needed")
-    sub.add_argument("--weights", default="hub", metavar="FILE|none", help="weights file; 'none' = random")
+    sub.add_argument("--weights", default="hub", metavar="FILE|none", 
+                     help="weights file; 'hub': timm's own, fetched once; 'none': random")  # fmt: skip
     sub.add_argument("--image-scale", type=_positive, default=1.0, metavar="F", help="resize the images by F first")
     sub.add_argument("--pool", type=_count, default=2, help="average over POOL x POOL neighbouring patches")
     sub.add_argument("--unit-maps", action="store_true", help="scale the vector of each feature map to unit length")
-    sub.add_argument("--layers", type=_names, default=[], metavar="A,B", help="feature maps; default: strides 8 and 16")
+    sub.add_argument("--layers", type=_names, default=[], metavar="A,B",
+                     help="feature maps, or a transformer's blocks (default: strides 8 and 16; the last)")  # fmt: skip
     sub.add_argument("--normalisation", choices=NORMALISATIONS, default=NORMALISATIONS[0],
                      help="of the images: as the weights were trained, or another")  # fmt: skip
     sub.add_argument("--projection", type=_seed, default=0, metavar="D", help="sparse random projection to D numbers")
     sub.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="of the network's arithmetic")
     sub.add_argument("--blur-sigma", type=_not_negative, default=2.0, help="of the anomaly map's Gaussian, in pixels")
     sub.add_argument("--coreset", choices=CORESETS, default=CORESETS[0],
-                     help="greedy: the original PatchCore's, which holds all patches; for comparison")  # fmt: skip
+                     help="greedy: the original PatchCore's, of all patches and in one go; to compare")  # fmt: skip
     sub.add_argument("--ray", metavar="local|auto|HOST:PORT", help="shards as tasks of a Ray cluster, melded")
     sub.add_argument("--shards", type=_count, default=2, metavar="N", help="how many, with --ray")
     _add_training(sub, 2048)
@@ -94,7 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub = command("meld", train_commands.meld, "make one coreset of several, in seconds and without images")
     sub.add_argument("models", nargs="+", metavar="MODEL", help="two or more models with the same feature extractor")
     sub.add_argument("--out", required=True, help="the new model file")
-    sub.add_argument("--coreset-size", type=_size, default=None, help="vectors to keep; default: as the first model")
+    sub.add_argument("--coreset-size", type=_size, default=None, help="vectors to keep (default: as the first model)")
     sub.add_argument("--overwrite", action="store_true", help="replace another file at --out")
 
     sub = command("calibrate", score_commands.calibrate, "store the threshold of best pixel F1 on a validation split")
@@ -190,19 +201,22 @@ def _add_data_sets(sub: argparse.ArgumentParser) -> None:
 
 def _add_training(sub: argparse.ArgumentParser, size: int | None) -> None:
     sub.add_argument("--out", required=True, metavar="M.h5", help="the model file to write")
-    sub.add_argument("--coreset-size", type=_size, default=size, metavar="K", help="vectors to keep")
+    keep = "vectors to keep" + ("" if size else " (default: as the model)")
+    sub.add_argument("--coreset-size", type=_size, default=size, metavar="K", help=keep)
     sub.add_argument("--epochs", type=_count, default=5, help="passes at most; stops when one changes nothing")
     sub.add_argument("--augment", action="store_true", help="random brightness, contrast, flips, blur and noise")
     sub.add_argument("--no-border-mask", dest="border_mask", action="store_false", default=True,
-                     help="renders: do not cut a random border away (real plates end on black)")  # fmt: skip
+                     help="renders: leave the border whole; else a random part is cut away, as in the paper")  # fmt: skip
     sub.add_argument("--shuffle", action="store_true", help="a new order of the images in every epoch, by the seed")
     sub.add_argument("--seed", type=_seed, default=0, help="of augmentation and order")
     sub.add_argument("--eviction", choices=EVICTIONS, default=EVICTIONS[0], help="which of the closest pair makes room")
-    sub.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="train on part I of N, then meld")
-    sub.add_argument("--chunk-size", type=_chunk, default=None, metavar="N|auto", help="patches per matrix product")
+    sub.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N",
+                     help="train on part I of N, to be melded (default: on all)")  # fmt: skip
+    sub.add_argument("--chunk-size", type=_chunk, default=None, metavar="N|auto",
+                     help="patches per matrix product (default: auto, 2048 if memory allows)")  # fmt: skip
     sub.add_argument("--memory-budget", default="12GiB", metavar="SIZE", help="refuse what would not fit")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
-    sub.add_argument("--threads", type=_count, default=None, help="CPU threads; default: all cores")
+    sub.add_argument("--threads", type=_count, default=None, help="CPU threads (default: all cores)")
     sub.add_argument("--workers", type=_seed, default=1, help="threads that read and augment images ahead")
     sub.add_argument("--resume", action="store_true", help="insist on a checkpoint to go on from; one is always used")
     sub.add_argument("--restart", action="store_true", help="drop a checkpoint and begin anew")
@@ -224,7 +238,7 @@ def _add_scoring(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_weights_override(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--weights", default=None, metavar="FILE", help="where the weights are now; default: as recorded")
+    sub.add_argument("--weights", default=None, metavar="FILE", help="where the weights are now (default: as recorded)")
 
 
 def _number(text: str, kind: type, fits: Callable, expected: str) -> float | int:

@@ -31,7 +31,9 @@ Guarantee
 ---------
 With R the covering radius (the largest distance of a patch to its nearest vector of M), M and the farthest patch are
 K + 1 vectors at least min(R, d_m) apart, two of them share a centre of the best possible coreset, hence
-R <= 2 max(1, R / d_m) OPT_K. `certified_factor` is that number; at convergence R <= d_m and it is 2.
+R <= 2 max(1, R / d_m) OPT_K. `certified_factor` is that number; at convergence R <= d_m and it is 2. OPT_K is the best
+radius over a set that holds M too: over the patches alone where M came from them as they are, otherwise (augmentation,
+cut borders, fine-tuning on other data) over the patches and M's vectors together.
 """
 
 from dataclasses import dataclass
@@ -253,7 +255,10 @@ class SequentialCoreset:
 
 
 def certified_factor(covering_radius: float, separation: float) -> float | None:
-    """How far from the best possible coreset of this size at most: R <= factor x OPT_K. None if nothing is certain."""
+    """How far from the best possible coreset of this size at most: R <= factor x OPT_K. None if nothing is certain.
+
+    OPT_K is over the patches that R was measured on and the coreset's own vectors.
+    """
     if separation > 0:
         return 2.0 * max(1.0, covering_radius / separation)
     return 2.0 if covering_radius == 0 else None

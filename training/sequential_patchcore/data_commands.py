@@ -64,6 +64,7 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         "file": str(path), "fingerprint": model.fingerprint, "created_by": model.created_by,
         "vectors": len(model.features), "dimension": model.features.shape[1], "extractor": model.extractor,
         "separation": model.separation, "covering_radius": model.covering_radius, "certified_factor": factor,
+        "certified_over": _certified_over(model),
         "converged": model.converged, "epochs": list(model.epochs), "parents": list(model.parents),
         "data": list(model.data), "images": len(model.sources),
         "threshold": None if threshold is None else threshold.value,
@@ -71,6 +72,13 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         "calibrated_on": None if threshold is None else threshold.calibrated_on, "settings": model.settings,
     }
     print(json.dumps(facts) if arguments.json else _as_lines(facts))
+
+
+def _certified_over(model: object) -> str:
+    """What the best possible radius is one of, see `coreset.certified_factor`."""
+    if model.parents or model.settings.get("images_changed", True):
+        return "the patches of the training images and the coreset's own vectors"
+    return "the patches of the training images"
 
 
 def _as_lines(facts: dict) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write beside, then rename: a reader sees the old file or the whole new one, never a part."""
 
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,26 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what a killed process left beside `path` of a file in the making; those of running ones stay."""
+    path = Path(path)
+    for beside in path.parent.glob(f".{glob.escape(path.stem)}.*.part{glob.escape(path.suffix)}"):
+        pid = beside.name.removeprefix(f".{path.stem}.").removesuffix(f".part{path.suffix}")
+        if pid.isdigit() and not _runs(int(pid)):
+            with suppress(OSError):
+                beside.unlink()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)  # no signal is sent; only whether there is such a process is found out
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def write_text(path: str | Path, text: str) -> None:

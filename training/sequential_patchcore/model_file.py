@@ -18,6 +18,7 @@ import numpy as np
 from . import __version__
 from .errors import UserError
 from .files import atomic_path
+from .model_values import check_values
 
 FORMAT_VERSION = 1
 _FORMAT = "sequential-patchcore model"
@@ -211,8 +212,6 @@ def _parse(file: h5py.File) -> Model:
     position = _array(file, "coreset/position", np.uint16, 2, vectors)
     if position.shape[1] != 2 or vectors < 1:
         raise UserError(f"damaged: coreset/position has shape {position.shape}, coreset/features {features.shape}")
-    if not np.isfinite(features).all():
-        raise UserError("damaged: coreset/features holds values that are not finite")
     names = [_texts(file, f"sources/{part}") for part in ("dataset", "sample")]
     if len(names[0]) != len(names[1]) or (vectors and int(source.max()) >= len(names[0])):
         raise UserError("damaged: coreset/source points outside /sources")
@@ -225,17 +224,20 @@ def _parse(file: h5py.File) -> Model:
     if not all(isinstance(parent, str) for parent in parents):
         raise UserError("damaged: attribute parents should hold fingerprints")
     radius, separation = float(attributes["covering_radius"]), float(attributes["separation"])
-    if np.isinf(radius) or not np.isfinite(separation):
+    if radius < 0 or np.isinf(radius) or not 0 <= separation < np.inf:
         raise UserError(f"damaged: separation {separation}, covering radius {radius}")
+    settings, epochs = _json(attributes, "settings", dict), _records(attributes, "epochs", _EPOCH, _EPOCH_MAY_HAVE)
+    logged = [epoch[name] for epoch in epochs for name in ("separation", "covering_radius") if name in epoch]
+    check_values(attributes, features, extractor, settings, logged)
     return Model(
         features=features, source=source, position=position,
         sources=tuple(zip(map(str, names[0]), map(str, names[1]), strict=True)),
         extractor=extractor,
-        settings=_json(attributes, "settings", dict),
+        settings=settings,
         separation=separation,
         covering_radius=None if np.isnan(radius) else radius,
         converged=bool(attributes["converged"]),
-        epochs=tuple(_records(attributes, "epochs", _EPOCH, _EPOCH_MAY_HAVE)),
+        epochs=tuple(epochs),
         parents=parents,
         data=tuple(_records(attributes, "data", _DATA)),
         request=str(attributes["request"]),
@@ -246,9 +248,11 @@ def _parse(file: h5py.File) -> Model:
 
 def _array(file: h5py.File, name: str, dtype: type, dimensions: int, length: int | None = None) -> np.ndarray:
     """A data set of the file, refused before it is read when its declared form is wrong or absurdly large."""
-    array = file[name]
+    array = _own(file, name)
     if not isinstance(array, h5py.Dataset) or array.dtype != dtype or array.ndim != dimensions:
-        raise UserError(f"damaged: {name} should be {np.dtype(dtype).name} with {dimensions} dimension(s)")
+        found = f", is {array.dtype.str} {array.shape}" if isinstance(array, h5py.Dataset) else ""
+        expected = f"{np.dtype(dtype).name}, {np.dtype(dtype).str},"
+        raise UserError(f"damaged: {name} should be {expected} with {dimensions} dimension(s){found}")
     if array.shape[0] > _MAX_VECTORS or (dimensions == 2 and array.shape[1] > _MAX_DIMENSION):
         raise UserError(f"damaged: {name} declares the shape {array.shape}")
     if length is not None and array.shape[0] != length:
@@ -258,10 +262,20 @@ def _array(file: h5py.File, name: str, dtype: type, dimensions: int, length: int
 
 def _texts(file: h5py.File, name: str) -> np.ndarray:
     """A column of texts."""
-    array = file[name]
+    array = _own(file, name)
     if not isinstance(array, h5py.Dataset) or h5py.check_string_dtype(array.dtype) is None or array.ndim != 1:
         raise UserError(f"damaged: {name} should be a list of texts")
     return _stored(array, name).asstr()[:]
+
+
+def _own(file: h5py.File, name: str) -> h5py.Dataset | h5py.Group:
+    """What lies under the name in this file: no link leads elsewhere."""
+    parts = name.split("/")
+    for depth in range(1, len(parts) + 1):
+        place = "/".join(parts[:depth])
+        if not isinstance(file.get(place, getlink=True), h5py.HardLink | None):
+            raise UserError(f"damaged: {place} is a link, and links are not followed")
+    return file[name]
 
 
 def _stored(array: h5py.Dataset, name: str) -> h5py.Dataset:

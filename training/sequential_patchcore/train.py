@@ -18,7 +18,7 @@ from .coreset import Coreset, SequentialCoreset, certified_factor
 from .data.dataset import Dataset
 from .errors import UserError
 from .extractors import Extractor, identity
-from .files import make_folder
+from .files import make_folder, remove_leftovers
 from .interrupt import deferred_interrupt
 from .model_file import Model, save_model
 from .patches import tags_of, unpack_tags
@@ -92,12 +92,12 @@ def train(
             _save(state, coreset, out, request)
             _tell_epoch(state)
         radius = state.log[-1].get("covering_radius")
-        if radius is None or changes_images(sources, settings):
-            radius = _covering_radius(sources, extractor, coreset, device, interrupt, workers)
+        changed = changes_images(sources, settings)
+        if radius is None or changed:
+            radius = measure_coverage(sources, extractor, coreset, device, interrupt, workers)
             state.log[-1].setdefault("covering_radius", radius)
-    model = model_of(
-        coreset, sources, known, extractor, asdict(settings) | (record or {}), state, radius, datasets, initial, request
-    )
+    settled = asdict(settings) | {"images_changed": changed} | (record or {})
+    model = model_of(coreset, sources, known, extractor, settled, state, radius, datasets, initial, request)
     save_model(model, out)
     checkpoint_path(out).unlink(missing_ok=True)
     return model
@@ -149,6 +149,8 @@ def _begin(
 ) -> Checkpoint:
     if restart:
         checkpoint_path(out).unlink(missing_ok=True)
+    remove_leftovers(out)
+    remove_leftovers(checkpoint_path(out))
     state = load_checkpoint(out, request)
     if state is not None:
         say(f"going on from {checkpoint_path(out)}: epoch {state.epoch + 1}, image {state.images}")
@@ -162,7 +164,7 @@ def _begin(
     return Checkpoint(coreset=Coreset(initial.features, tags_of(initial.source, initial.position)))
 
 
-def _covering_radius(
+def measure_coverage(
     sources: Sequence[Source], extractor: Extractor, coreset: SequentialCoreset, device: torch.device | str,
     interrupt: object, workers: int,
 ) -> float:
@@ -186,10 +188,11 @@ def model_of(
     result = coreset.result()
     source, position = unpack_tags(result.tags)
     factor = certified_factor(radius, coreset.separation)
+    beside = " for these images' patches and the coreset's own vectors" if settings["images_changed"] or initial else ""
     say(
         f"coreset of {len(result.features)}: {'converged' if state.converged else 'not converged'} after "
         f"{len(state.log)} epoch(s), separation {coreset.separation:.4g}, covering radius {radius:.4g}"
-        + (f", within {factor:.3g} times the best possible radius" if factor is not None else "")
+        + (f", within {factor:.3g} times the best possible radius{beside}" if factor is not None else "")
     )
     shares = [
         {"name": each.name, "path": str(each.path), "fingerprint": each.fingerprint,

@@ -20,8 +20,8 @@ from .greedy import greedy_coreset
 from .interrupt import deferred_interrupt
 from .model_file import Model, save_model
 from .progress import Progress
-from .stream import patches_of, pictures, sources_of
-from .train import check_writable, model_of
+from .stream import changes_images, patches_of, pictures, sources_of
+from .train import check_writable, measure_coverage, model_of
 from .train_settings import TrainSettings
 
 
@@ -80,8 +80,11 @@ def train_greedy(
     radius = coreset.farthest(vectors)
     state = Checkpoint(epoch=1, converged=radius <= coreset.separation)
     state.log.append({"replacements": 0, "separation": coreset.separation, "covering_radius": radius})
-    model = model_of(
-        coreset, sources, (), extractor, asdict(settings) | (record or {}), state, radius, datasets, None, request
-    )
+    changed = changes_images(sources, settings)
+    if changed:
+        with deferred_interrupt() as interrupt:
+            radius = measure_coverage(sources, extractor, coreset, device, interrupt, workers)
+    settled = asdict(settings) | {"images_changed": changed} | (record or {})
+    model = model_of(coreset, sources, (), extractor, settled, state, radius, datasets, None, request)
     save_model(model, out)
     return model
