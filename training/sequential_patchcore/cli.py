@@ -206,7 +206,7 @@ def _add_training(sub: argparse.ArgumentParser, size: int | None) -> None:
     sub.add_argument("--epochs", type=_count, default=5, help="passes at most; stops when one changes nothing")
     sub.add_argument("--augment", action="store_true", help="random brightness, contrast, flips, blur and noise")
     sub.add_argument("--no-border-mask", dest="border_mask", action="store_false", default=True,
-                     help="renders: leave the border whole; else a random part is cut away, as in the paper")  # fmt: skip
+                     help="renders: leave the border whole; else a random part is cut away (the paper)")  # fmt: skip
     sub.add_argument("--shuffle", action="store_true", help="a new order of the images in every epoch, by the seed")
     sub.add_argument("--seed", type=_seed, default=0, help="of augmentation and order")
     sub.add_argument("--eviction", choices=EVICTIONS, default=EVICTIONS[0], help="which of the closest pair makes room")
