@@ -212,6 +212,13 @@ def test_links_are_not_followed(path, link, name):
     refused(path, "is a link, and links are not followed")
 
 
+def test_a_text_with_a_nul_could_not_be_written_again(path):
+    with Opened(path) as opened:
+        texts = np.array([b"a\0b"] * len(opened.file["sources/sample"]), "S3")
+        opened.set("sources/sample", texts)
+    refused(path, "a text with a NUL")
+
+
 def test_another_byte_order_is_named(path):
     with Opened(path) as opened:
         opened.set("coreset/features", model().features.astype(">f4"))

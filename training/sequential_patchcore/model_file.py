@@ -265,7 +265,10 @@ def _texts(file: h5py.File, name: str) -> np.ndarray:
     array = _own(file, name)
     if not isinstance(array, h5py.Dataset) or h5py.check_string_dtype(array.dtype) is None or array.ndim != 1:
         raise UserError(f"damaged: {name} should be a list of texts")
-    return _stored(array, name).asstr()[:]
+    texts = _stored(array, name).asstr()[:]
+    if any("\0" in text for text in texts):
+        raise UserError(f"damaged: {name} holds a text with a NUL, which could not be written again")
+    return texts
 
 
 def _own(file: h5py.File, name: str) -> h5py.Dataset | h5py.Group:
