@@ -365,3 +365,19 @@ def test_what_killed_processes_left_beside_a_file_is_removed(tmp_path):
     left = beside(gone.pid)
     remove_leftovers(tmp_path / "m.h5")
     assert not left.exists() and all(each.exists() for each in kept)
+
+
+@pytest.mark.parametrize(("every", "expected"), [(None, [0, 0]), (1, [1, 2, 3, 4, 5, 0] * 2), (3, [3, 0] * 2)])
+def test_checkpoints_come_after_so_many_images_and_at_the_end_of_an_epoch(
+    data, extractor, tmp_path, monkeypatch, every, expected
+):
+    saved, save = [], training.save_checkpoint
+
+    def noted(state, *rest):
+        saved.append(state.images)
+        save(state, *rest)
+
+    monkeypatch.setattr(training, "save_checkpoint", noted)
+    settings = TrainSettings(coreset_size=SIZE, epochs=2)
+    train([data], extractor, settings, tmp_path / "m.h5", request="r", checkpoint_images=every)
+    assert saved == expected

@@ -218,6 +218,8 @@ def _add_training(sub: argparse.ArgumentParser, size: int | None) -> None:
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     sub.add_argument("--threads", type=_count, default=None, help="CPU threads (default: all cores)")
     sub.add_argument("--workers", type=_seed, default=1, help="threads that read and augment images ahead")
+    sub.add_argument("--checkpoint-images", type=_count, default=None, metavar="N",
+                     help="a checkpoint after every N images (default: every minute and epoch)")  # fmt: skip
     sub.add_argument("--resume", action="store_true", help="insist on a checkpoint to go on from; one is always used")
     sub.add_argument("--restart", action="store_true", help="drop a checkpoint and begin anew")
     sub.add_argument("--overwrite", action="store_true", help="replace another model at --out")

@@ -33,6 +33,7 @@ def train(
     datasets: Sequence[Dataset], extractor: Extractor, settings: TrainSettings, out: str | Path, *, request: str,
     chunk_size: int = 2048, device: torch.device | str = "cpu", initial: Model | None = None, restart: bool = False,
     split: str = "train", record: dict | None = None, workers: int = 1,
+    checkpoint_images: int | None = None,
 ) -> Model:
     """Build a coreset from the data sets' training images, in order, and write the model file.
 
@@ -42,6 +43,7 @@ def train(
         workers: threads that read and augment images ahead; of no influence on the result.
         record: further settings to keep in the model, JSON-ready.
         restart: drop a checkpoint instead of going on from it.
+        checkpoint_images: write one after so many images too, not only every minute and at the end of an epoch.
 
     Raises:
         UserError: no training images, fewer patches than vectors, a checkpoint of another run, an unwritable place.
@@ -75,7 +77,8 @@ def train(
                     progress.note(_so_far(state, coreset))
                     progress.step()
                     stop = interrupt.asked
-                    if stop or time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                    due = checkpoint_images is not None and state.images % checkpoint_images == 0
+                    if stop or due or time.monotonic() - saved > _CHECKPOINT_SECONDS:
                         _save(state, coreset, out, request)
                         saved = time.monotonic()
                     if stop:

@@ -58,7 +58,7 @@ def train(arguments: Namespace) -> None:
         chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size)
         model = run(
             datasets, extractor, settings, arguments.out, chunk_size=chunk, device=device, restart=arguments.restart,
-            **common,
+            checkpoint_images=arguments.checkpoint_images, **common,
         )
     say(peak(device))
     _written(arguments.out, model)
@@ -97,7 +97,7 @@ def _train_on_cluster(arguments: Namespace) -> None:
 
 # Where a command runs, and how fast.
 _NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "memory_budget", "chunk_size", "restart",
-                      "resume", "overwrite", "json_progress")  # fmt: skip
+                      "resume", "overwrite", "json_progress", "checkpoint_images")  # fmt: skip
 
 
 def finetune(arguments: Namespace) -> None:
@@ -126,6 +126,7 @@ def finetune(arguments: Namespace) -> None:
     model = run(
         datasets, extractor, settings, arguments.out, request=request, chunk_size=chunk, device=device,
         initial=initial, restart=arguments.restart, split=arguments.split, record={}, workers=arguments.workers,
+        checkpoint_images=arguments.checkpoint_images,
     )
     say(peak(device))
     _written(arguments.out, model)
