@@ -112,7 +112,7 @@ NOTHING = ()
         (NOTHING, (*TRAIN, "--memory-budget", "1e999"), ("'1e999' is not a size",)),
         (NOTHING, (*TRAIN, "--memory-budget", "100MB"), ("the budget is 0.09 GiB", "--memory-budget")),
         (NOTHING, (*TRAIN, "--coreset-size", "1000000000000"), ("of memory",)),
-        (NOTHING, (*TRAIN, "--image-scale", "1e6"), ("of memory",)),
+        (NOTHING, (*TRAIN, "--image-scale", "100", "--memory-budget", "4GiB"), ("of memory",)),
         (NOTHING, (*TRAIN, "--device", "cuda:99"), ("--device cuda:99: not usable",)),
         (NOTHING, (*TRAIN, "--device", "toaster"), ("--device toaster: not usable",)),
         (NOTHING, (*TRAIN, "--device", "meta"), ("--device meta: not usable",)),

@@ -10,9 +10,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from sequential_patchcore import files
+from sequential_patchcore import cli, files
 from sequential_patchcore.errors import UserError
 from sequential_patchcore.model_file import Model, Threshold, check_model, load_model, read_request, save_model
+from sequential_patchcore.names import BOUNDS
 
 K, D = 7, 5
 DOCUMENT = Path(__file__).parents[2] / "docs" / "model_file.md"
@@ -169,6 +170,27 @@ def test_an_extractor_that_cannot_be(path, changes, words):
     with Opened(path) as opened:
         opened.file.attrs["extractor"] = json.dumps(model().extractor | changes)
     refused(path, "damaged: extractor", *words)
+
+
+@pytest.mark.parametrize("name", list(BOUNDS))
+def test_what_the_command_line_takes_a_file_may_hold_and_nothing_beyond(path, name, capsys):
+    where, option = "settings" if name == "blur_sigma" else "extractor", f"--{name.replace('_', '-')}"
+    for value, fits in zip((*BOUNDS[name], BOUNDS[name][1] * 2), (True, True, False), strict=True):
+        with Opened(path) as opened:
+            opened.file.attrs[where] = json.dumps(getattr(model(), where) | {name: value})
+        command = ["train", "--data", str(path.parent / "absent"), "--out", "m.h5", option, str(value)]
+        if fits:
+            assert cli.main(command) == 2
+        else:
+            with pytest.raises(SystemExit, match="2"):
+                cli.main(command)
+        said = capsys.readouterr().err
+        if fits:
+            load_model(path)
+            assert "expected" not in said and "absent" in said
+        else:
+            refused(path, name)
+            assert option in said and "expected" in said
 
 
 @pytest.mark.parametrize("changes", [{"blur_sigma": "x"}, {"blur_sigma": None}, {"blur_sigma": 1e9}, {"weights": 5}])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from . import __version__, data_commands, score_commands, train_commands
 from .errors import UserError
 from .metrics import COVERAGE_PERCENT
-from .names import CORESETS, DEFAULT_BACKBONE, EVICTIONS, FILTERS, NORMALISATIONS, PRECISIONS
+from .names import BOUNDS, CORESETS, DEFAULT_BACKBONE, EVICTIONS, FILTERS, NORMALISATIONS, PRECISIONS
 from .progress import use_json_lines
 
 _DESCRIPTION = """\
@@ -80,16 +80,19 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--backbone", default=DEFAULT_BACKBONE, help=f"a timm model, or '{FILTERS}': no weights needed")
     sub.add_argument("--weights", default="hub", metavar="FILE|none", 
                      help="weights file; 'hub': timm's own, fetched once; 'none': random")  # fmt: skip
-    sub.add_argument("--image-scale", type=_positive, default=1.0, metavar="F", help="resize the images by F first")
-    sub.add_argument("--pool", type=_count, default=2, help="average over POOL x POOL neighbouring patches")
+    sub.add_argument("--image-scale", type=_within("image_scale", float), default=1.0, metavar="F",
+                     help="resize the images by F first")  # fmt: skip
+    sub.add_argument("--pool", type=_within("pool", int), default=2, help="average over POOL x POOL patches")
     sub.add_argument("--unit-maps", action="store_true", help="scale the vector of each feature map to unit length")
     sub.add_argument("--layers", type=_names, default=[], metavar="A,B",
                      help="feature maps, or a transformer's blocks (default: strides 8 and 16; the last)")  # fmt: skip
     sub.add_argument("--normalisation", choices=NORMALISATIONS, default=NORMALISATIONS[0],
                      help="of the images: as the weights were trained, or another")  # fmt: skip
-    sub.add_argument("--projection", type=_seed, default=0, metavar="D", help="sparse random projection to D numbers")
+    sub.add_argument("--projection", type=_within("projection", int), default=0, metavar="D",
+                     help="sparse random projection to D numbers; 0 for none")  # fmt: skip
     sub.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="of the network's arithmetic")
-    sub.add_argument("--blur-sigma", type=_not_negative, default=2.0, help="of the anomaly map's Gaussian, in pixels")
+    sub.add_argument("--blur-sigma", type=_within("blur_sigma", float), default=2.0,
+                     help="of the anomaly map's Gaussian, in pixels")  # fmt: skip
     sub.add_argument("--coreset", choices=CORESETS, default=CORESETS[0],
                      help="greedy: the original PatchCore's, of all patches and in one go; to compare")  # fmt: skip
     sub.add_argument("--ray", metavar="local|auto|HOST:PORT", help="shards as tasks of a Ray cluster, melded")
@@ -259,6 +262,11 @@ def _positive(text: str) -> float:
 
 def _not_negative(text: str) -> float:
     return _number(text, float, lambda value: 0 <= value < float("inf"), "a number of at least 0")
+
+
+def _within(name: str, kind: type) -> Callable[[str], float | int]:
+    least, most = BOUNDS[name]
+    return lambda text: _number(text, kind, lambda value: least <= value <= most, f"{least:g} to {most:g}")
 
 
 def _share(text: str) -> float:

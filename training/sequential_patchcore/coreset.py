@@ -42,12 +42,10 @@ import numpy as np
 import torch
 
 from .coverage import Watch, farthest2
-from .names import EVICTIONS, LOWER_INDEX, SEEDED_RANDOM
+from .names import EVICTIONS, LARGEST_VALUE, LOWER_INDEX, SEEDED_RANDOM
 from .screen import Screen
 from .shortlist import Shortlist
 from .walk import own_pairs, walk
-
-_LARGEST = 1e15  # beyond it squares of long vectors could overflow float32
 
 
 @dataclass(frozen=True)
@@ -267,6 +265,6 @@ def certified_factor(covering_radius: float, separation: float) -> float | None:
 def _checked(patches: torch.Tensor, dimension: int) -> torch.Tensor:
     if patches.dtype != torch.float32 or patches.ndim != 2 or patches.shape[1] != dimension:
         raise ValueError(f"expected float32 (N, {dimension}), got {patches.dtype} {tuple(patches.shape)}")
-    if len(patches) and not bool(torch.stack(patches.aminmax()).abs().max() < _LARGEST):
-        raise ValueError(f"a patch vector holds a value that is not finite, or beyond {_LARGEST:g}")
+    if len(patches) and not bool(torch.stack(patches.aminmax()).abs().max() < LARGEST_VALUE):
+        raise ValueError(f"a patch vector holds a value that is not finite, or beyond {LARGEST_VALUE:g}")
     return patches.contiguous()

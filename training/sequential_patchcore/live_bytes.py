@@ -32,8 +32,7 @@ class _LiveBytes(TorchDispatchMode):
 def peak_live_bytes(action: Callable[[], object]) -> int:
     """The most that lies in tensors at the same time which `action` makes; what an operation takes inside is not seen.
 
-    On this project's networks the resident memory of a process grows by this to 5 % (tests/training/test_memory.py has
-    the bounds that are held).
+    How near an estimate made of it is to what a process takes: tests/bench/bench_memory.py.
     """
     with _LiveBytes() as counted:
         action()

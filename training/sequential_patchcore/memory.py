@@ -20,7 +20,7 @@ _BASE_OF_NETWORKS = 0.15 * 2**30  # more with timm, and what building the whole 
 _AUGMENTING, _READING = 3 * 3 * 4 + 3 + 4, 3 * 4 + 3 + 2
 _READ = 3 * 4 + 1  # of one that waits: the image and its region
 # glibc keeps what is freed of blocks below 32 MiB (M_MMAP_THRESHOLD in mallopt(3)) for the next ones, which rarely
-# fit; to hand them back at once would cost a third more time. Found with images of 1.3 megapixels; where the image
+# fit. Found with images of 1.3 megapixels; where the image
 # itself is such a large block, as at 5 megapixels, so are most of the activations, and nothing to speak of is kept.
 _KEPT_SHARE, _KEPT_AT_MOST, _KEPT_BELOW = 1.0, 5 * 32 * 2**20, 32 * 2**20
 _PROBE = 256  # pixels of the test image that activations are measured on

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from .errors import UserError
-from .names import NORMALISATIONS, PRECISIONS
+from .names import BOUNDS, LARGEST_VALUE, NORMALISATIONS, PRECISIONS
 
-_LARGEST = 1e15  # as of the vectors that a coreset takes
-_BOUNDS = {"image_scale": (1e-3, 100), "pool": (1, 1000), "stride": (1, 4096), "projection": (0, 100_000)}
+_STRIDES = (1, 4096)
 _WRITTEN = (
     "backbone", "weights_fingerprint", "layers", "preprocessing", "threshold_method", "calibrated_on", "fingerprint",
 )
@@ -32,11 +31,12 @@ def check_values(
     missing = [name for name in _WRITTEN if name not in attributes]
     if missing:
         raise UserError(f"a part is missing: attribute {missing[0]}")
-    if not np.abs(features).max() < _LARGEST:
-        raise UserError(f"damaged: coreset/features holds values that are not finite, or beyond {_LARGEST:g}")
-    for name, (least, most) in _BOUNDS.items():
-        if name in extractor and not (_is_number(extractor[name]) and least <= extractor[name] <= most):
-            raise UserError(f"damaged: extractor has {name} {extractor[name]!r}, expected {least:g} to {most:g}")
+    if not np.abs(features).max() < LARGEST_VALUE:
+        raise UserError(f"damaged: coreset/features holds values that are not finite, or beyond {LARGEST_VALUE:g}")
+    for name, (least, most) in (BOUNDS | {"stride": _STRIDES}).items():
+        where, values = ("settings", settings) if name == "blur_sigma" else ("extractor", extractor)
+        if name in values and not (_is_number(values[name]) and least <= values[name] <= most):
+            raise UserError(f"damaged: {where} has {name} {values[name]!r}, expected {least:g} to {most:g}")
     offset = extractor.get("offset", 0.0)
     if not (_is_number(offset) and abs(offset) <= 65536):
         raise UserError(f"damaged: extractor has offset {offset!r}, expected a number of pixels")
@@ -45,9 +45,7 @@ def check_values(
     for name, known in (("normalisation", NORMALISATIONS), ("precision", PRECISIONS)):
         if extractor.get(name, known[0]) not in known:
             raise UserError(f"damaged: extractor has {name} {extractor[name]!r}, expected one of {', '.join(known)}")
-    blur, weights = settings.get("blur_sigma", 2.0), settings.get("weights")
-    if not (_is_number(blur) and 0 <= blur <= 10_000):
-        raise UserError(f"damaged: settings has blur_sigma {blur!r}, expected 0 to 10000")
+    weights = settings.get("weights")
     if not isinstance(weights, str | None):
         raise UserError(f"damaged: settings has weights {weights!r}, expected a name or a path")
     if not all(0 <= radius < math.inf for radius in radii):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names that the command line needs before torch is loaded."""
+"""Names and bounds that the command line needs before torch is loaded."""
 
 FILTERS = "filters"
 DEFAULT_BACKBONE = "mobilenetv3_large_100"
@@ -14,3 +14,9 @@ CORESETS = (SEQUENTIAL, GREEDY)
 
 NORMALISATIONS = ("weights", "imagenet", "half", "none")
 PRECISIONS = ("float32", "bfloat16", "float16")
+
+# What a person may choose, and hence what a model file may hold: least and most.
+BOUNDS = {
+    "image_scale": (1e-3, 100.0), "pool": (1, 1000), "projection": (0, 100_000), "blur_sigma": (0.0, 10_000.0),
+}  # fmt: skip
+LARGEST_VALUE = 1e15  # of a patch vector's numbers: beyond it squares of long vectors could overflow float32
