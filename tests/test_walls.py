@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 ADDON = REPOSITORY / "blender_addon"
 TRAINING = REPOSITORY / "training" / "sequential_patchcore"
 
