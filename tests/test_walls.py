@@ -115,3 +115,36 @@ def test_no_module_imports_itself_around_a_corner(package: Path, name: str) -> N
 
     for module in modules:
         visit(module, ())
+
+
+ADDON_IMPORTS: dict[str, set[str]] = {
+    "": {"ui"},
+    "core": {"core.features"},
+    "core.features": {"core"},
+    "scene": {"core", "core.features"},
+    "render": {"core", "scene"},
+    "ui": {"core", "render", "scene"},
+}
+"""Each package of the add-on, and the packages that its modules import; "" is the add-on's own `__init__`."""
+
+
+def addon_package(module: str) -> str:
+    """The package of `ADDON_IMPORTS` that holds a module of the add-on: the one with the longest matching name."""
+    below = module.removeprefix("blender_addon").removeprefix(".")
+    holders = [package for package in ADDON_IMPORTS if package == "" or f"{below}.".startswith(f"{package}.")]
+    return max(holders, key=len)
+
+
+def addon_imports() -> dict[str, set[str]]:
+    """Package -> the other packages of the add-on that its modules import."""
+    drawn: dict[str, set[str]] = {package: set() for package in ADDON_IMPORTS}
+    for file in sorted(ADDON.rglob("*.py")):
+        source = addon_package(".".join(("blender_addon", *file.relative_to(ADDON).with_suffix("").parts)))
+        for module, name in imports(file, ADDON, "blender_addon"):
+            if top(module) == "blender_addon":
+                drawn[source].add(addon_package(f"{module}.{name}"))
+    return {package: targets - {package} for package, targets in drawn.items()}
+
+
+def test_the_packages_of_the_addon_import_what_the_list_allows_and_nothing_else() -> None:
+    assert addon_imports() == ADDON_IMPORTS
