@@ -22,8 +22,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from .hashing import white_noise_color
-from .noise import perlin_4d
+from .noise.hashing import white_noise_color
+from .noise.perlin import perlin_4d
 from .plate import Surface
 from .seeding import uniform
 

@@ -32,9 +32,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from .errors import UserError
-from .grid import nearest_centre, vector_length
-from .hashing import white_noise_color, white_noise_value
-from .noise import perlin_4d
+from .noise.grid import nearest_centre, vector_length
+from .noise.hashing import white_noise_color, white_noise_value
+from .noise.perlin import perlin_4d
 from .stain_parameters import ShaderValues, StainParameters
 
 RIM_HALF = np.float32(2.0 ** (1.0 / 7.0) - 1.0)

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from .grid import nearest_centre
-from .noise import STRICT_BOUND
+from .noise.grid import nearest_centre
+from .noise.perlin import STRICT_BOUND
 from .stain import larger_radius, stain_is_present, stretched_length
 from .stain_parameters import StainParameters
 

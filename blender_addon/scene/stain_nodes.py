@@ -4,7 +4,7 @@
 import bpy
 
 from ..core.errors import UserError
-from ..core.grid import FAR, NEIGHBOURS_8, NEIGHBOURS_27
+from ..core.noise.grid import FAR, NEIGHBOURS_8, NEIGHBOURS_27
 from ..core.stain import DEPOSIT_SHIFT, NONE_NEAR, RIM_HALF
 from ..core.stain_parameters import StainParameters
 from . import compat, stain_osl, stain_sockets

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from blender_addon.core import aluminium, brushing
-from blender_addon.core.hashing import white_noise_color
+from blender_addon.core.noise.hashing import white_noise_color
 from blender_addon.core.plate import Surface
 from blender_addon.core.seeding import uniform
 

@@ -18,8 +18,8 @@ from blender_addon.core.features.glyphs import distance_to_strokes, number_strok
 from blender_addon.core.features.ridges import PATTERNS, SAMPLES_PER_PERIOD, ridge_direction, ridges
 from blender_addon.core.features.scratch import Scratch
 from blender_addon.core.features.sticker import Sticker
-from blender_addon.core.hashing import white_noise_value
-from blender_addon.core.noise import perlin_4d
+from blender_addon.core.noise.hashing import white_noise_value
+from blender_addon.core.noise.perlin import perlin_4d
 
 CASES = [
     Scratch(1.0, -2.0, 3),

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from blender_addon.core.errors import UserError
-from blender_addon.core.hashing import white_noise_color, white_noise_value
-from blender_addon.core.noise import perlin_4d
+from blender_addon.core.noise.hashing import white_noise_color, white_noise_value
+from blender_addon.core.noise.perlin import perlin_4d
 from blender_addon.core.stain import stain_field
 from blender_addon.core.stain_parameters import FIELDS, SEED_LIMIT, StainParameters
 

@@ -11,8 +11,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ..hashing import white_noise_value
-from ..noise import perlin_4d
+from ..noise.hashing import white_noise_value
+from ..noise.perlin import perlin_4d
 from ..parameter import parameter
 
 _NOISE_PLANE = 0.37

@@ -4,8 +4,8 @@ import math
 import numpy as np
 import pytest
 
-from blender_addon.core.hashing import hash_uint4
-from blender_addon.core.noise import STRICT_BOUND, perlin_4d
+from blender_addon.core.noise.hashing import hash_uint4
+from blender_addon.core.noise.perlin import STRICT_BOUND, perlin_4d
 
 
 def slow_perlin(x: float, y: float, z: float, w: float) -> float:

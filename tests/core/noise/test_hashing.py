@@ -3,7 +3,7 @@ import struct
 
 import numpy as np
 
-from blender_addon.core.hashing import hash_float4, hash_uint4, white_noise_color, white_noise_value
+from blender_addon.core.noise.hashing import hash_float4, hash_uint4, white_noise_color, white_noise_value
 
 MASK = 0xFFFFFFFF
 
