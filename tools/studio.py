@@ -9,7 +9,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from blender_addon.core import png  # noqa: E402
+from blender_addon.core.files import png  # noqa: E402
 from blender_addon.core.labels import compose_labels, number_features  # noqa: E402
 from blender_addon.core.sample import Sample  # noqa: E402
 from blender_addon.core.sensor import expose  # noqa: E402

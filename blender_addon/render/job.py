@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.classes import CLASSES
-from ..core.dataset import FORMAT_VERSION, DatasetFolder
 from ..core.errors import UserError
+from ..core.files.dataset import FORMAT_VERSION, DatasetFolder
 from ..core.sample import draw_sample, sample_id
 from ..core.settings import Recipe
 from .progress import Progress

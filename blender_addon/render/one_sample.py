@@ -7,8 +7,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..core import png, tiff
 from ..core.classes import PALETTE
+from ..core.files import png, tiff
 from ..core.human_labels import labelme_file
 from ..core.labels import compose_labels, number_features
 from ..core.region import inspected_region

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.denoise import regress
 from ..core.errors import UserError
-from ..core.exr import read_layers
+from ..core.files.exr import read_layers
 from ..core.sample import Sample
 from ..scene import compat
 from ..scene.guides import guides_of, stain_guide

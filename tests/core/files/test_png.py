@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from blender_addon.core.classes import PALETTE
-from blender_addon.core.png import decode, encode
+from blender_addon.core.files.png import decode, encode
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

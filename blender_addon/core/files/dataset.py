@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
+from ..errors import UserError
 
 FORMAT_VERSION = 1
 REQUIRED = ("image", "mask", "instances")

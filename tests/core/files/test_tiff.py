@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
-from blender_addon.core import tiff
+from blender_addon.core.files import tiff
 
 
 def decode(data: bytes) -> np.ndarray:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blender_addon.core.dataset import DatasetFolder
 from blender_addon.core.errors import UserError
-from blender_addon.core.png import encode
+from blender_addon.core.files.dataset import DatasetFolder
+from blender_addon.core.files.png import encode
 
 FILES = {kind: encode(np.full((3, 3), value, np.uint8)) for value, kind in enumerate(("image", "mask", "instances"))}
 

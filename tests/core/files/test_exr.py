@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from blender_addon.core.exr import read_layers
+from blender_addon.core.files.exr import read_layers
 
 
 def an_exr(channels, compression=0):
