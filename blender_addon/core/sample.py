@@ -16,7 +16,7 @@ from .ring_light import SEGMENTS, RingLight, segment_brightness
 from .seeding import seed, spread, uniform
 from .sensor import Sensor
 from .settings import Recipe, RenderSettings, StainOccurrence, StainSection
-from .stain_parameters import StainParameters
+from .stain.parameters import StainParameters
 
 
 @dataclass(frozen=True)

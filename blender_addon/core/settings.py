@@ -18,7 +18,7 @@ from .parameter import Choice, Range, parameter, parameters_of, parse
 from .plate import Plate, Surface
 from .ring_light import RingLight
 from .sensor import Sensor
-from .stain_parameters import FIELDS
+from .stain.parameters import FIELDS
 
 SPLITS = ("train", "val", "test")
 

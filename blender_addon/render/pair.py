@@ -15,7 +15,7 @@ from pathlib import Path
 from ..core.errors import UserError
 from ..core.sample import draw_sample
 from ..core.settings import load
-from ..core.stain_parameters import StainParameters
+from ..core.stain.parameters import StainParameters
 from .command import DONE, FAULT, USAGE
 from .progress import Progress
 

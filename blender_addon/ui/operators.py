@@ -5,7 +5,7 @@ import bpy
 
 from ..core.errors import UserError
 from ..core.seeding import digest
-from ..core.stain_parameters import FIELDS, PORTABLE_SEED_LIMIT
+from ..core.stain.parameters import FIELDS, PORTABLE_SEED_LIMIT
 from ..scene import compat
 from ..scene.stain_osl import osl_available
 from . import inspection_scene, live, mask_preview, panel_recipe, properties, stain_on_material, stainable

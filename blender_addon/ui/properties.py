@@ -11,7 +11,7 @@ from ..core.plate import Plate, Surface
 from ..core.ring_light import RingLight
 from ..core.sensor import Sensor
 from ..core.settings import RenderSettings
-from ..core.stain_parameters import FIELDS, GRID_ONLY, StainParameters
+from ..core.stain.parameters import FIELDS, GRID_ONLY, StainParameters
 from . import live
 from .declared import label, parameter_property, plain, stain_property
 from .scenes_folder import default_of

@@ -4,7 +4,7 @@
 import bpy
 
 from ..core.errors import UserError
-from ..core.stain_parameters import StainParameters
+from ..core.stain.parameters import StainParameters
 from ..scene import stain_osl
 from ..scene.stain_nodes import STAMP, add_stain_node, build_stain_group
 from ..scene.stain_sockets import VECTOR, set_stain_values

@@ -16,7 +16,7 @@ from blender_addon.core.region import inspected_region  # noqa: E402
 from blender_addon.core.sample import draw_sample  # noqa: E402
 from blender_addon.core.sensor import expose  # noqa: E402
 from blender_addon.core.settings import load  # noqa: E402
-from blender_addon.core.stain import stain_field  # noqa: E402
+from blender_addon.core.stain.field import stain_field  # noqa: E402
 from blender_addon.core.view import pixel_pitch_mm  # noqa: E402
 from blender_addon.render import passes, session  # noqa: E402
 from blender_addon.render.one_sample import render_sample  # noqa: E402

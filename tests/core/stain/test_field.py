@@ -7,8 +7,8 @@ import pytest
 from blender_addon.core.errors import UserError
 from blender_addon.core.noise.hashing import white_noise_color, white_noise_value
 from blender_addon.core.noise.perlin import perlin_4d
-from blender_addon.core.stain import stain_field
-from blender_addon.core.stain_parameters import FIELDS, SEED_LIMIT, StainParameters
+from blender_addon.core.stain.field import stain_field
+from blender_addon.core.stain.parameters import FIELDS, SEED_LIMIT, StainParameters
 
 BASE = {
     "radius_mm": 4.0,

@@ -31,11 +31,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from .errors import UserError
-from .noise.grid import nearest_centre, vector_length
-from .noise.hashing import white_noise_color, white_noise_value
-from .noise.perlin import perlin_4d
-from .stain_parameters import ShaderValues, StainParameters
+from ..errors import UserError
+from ..noise.grid import nearest_centre, vector_length
+from ..noise.hashing import white_noise_color, white_noise_value
+from ..noise.perlin import perlin_4d
+from .parameters import ShaderValues, StainParameters
 
 RIM_HALF = np.float32(2.0 ** (1.0 / 7.0) - 1.0)
 """k: (1 + k)^-7 is a half, so that the rim's width is where it has faded to a half."""

@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
-from blender_addon.core.stain import stain_field
-from blender_addon.core.stain_parameters import StainParameters
-from blender_addon.core.stain_reach import reach_map
+from blender_addon.core.stain.field import stain_field
+from blender_addon.core.stain.parameters import StainParameters
+from blender_addon.core.stain.reach import reach_map
 
 LOW, HIGH = (-50.0, -60.0, -1.5), (50.0, 60.0, 0.0)
 

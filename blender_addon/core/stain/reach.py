@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 
-from .noise.grid import nearest_centre
-from .noise.perlin import STRICT_BOUND
-from .stain import larger_radius, stain_is_present, stretched_length
-from .stain_parameters import StainParameters
+from ..noise.grid import nearest_centre
+from ..noise.perlin import STRICT_BOUND
+from .field import larger_radius, stain_is_present, stretched_length
+from .parameters import StainParameters
 
 _FINEST_TILES = 16
 """Tiles along a stain's smallest diameter worth looking at: a finer map would not exclude much more."""

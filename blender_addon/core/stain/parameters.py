@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .errors import UserError
-from .noise.perlin import STRICT_BOUND
+from ..errors import UserError
+from ..noise.perlin import STRICT_BOUND
 
 SEED_LIMIT = 2**24
 """Seeds are whole numbers below this: float32, the only number type of the node group, counts exactly up to here.
