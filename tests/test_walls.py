@@ -119,14 +119,15 @@ def test_no_module_imports_itself_around_a_corner(package: Path, name: str) -> N
 
 ADDON_IMPORTS: dict[str, set[str]] = {
     "": {"ui"},
-    "core": {"core.noise", "core.stain", "core.features"},
+    "core": {"core.inspection", "core.stain", "core.features"},
     "core.noise": set(),
+    "core.inspection": {"core", "core.noise"},
     "core.stain": {"core", "core.noise"},
     "core.features": {"core", "core.noise"},
     "core.files": {"core"},
-    "scene": {"core", "core.noise", "core.stain", "core.features"},
-    "render": {"core", "core.stain", "core.files", "scene"},
-    "ui": {"core", "core.stain", "scene", "render"},
+    "scene": {"core", "core.noise", "core.inspection", "core.stain", "core.features"},
+    "render": {"core", "core.inspection", "core.stain", "core.files", "scene"},
+    "ui": {"core", "core.inspection", "core.stain", "scene", "render"},
 }
 """Each package of the add-on, and the packages that its modules import; "" is the add-on's own `__init__`."""
 

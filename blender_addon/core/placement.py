@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .acquisition import Acquisition, Shot
-from .camera import Camera
 from .classes import CLASS_OF, FEATURE_CLASSES, SurfaceClass
 from .features.feature import Feature
+from .inspection.acquisition import Acquisition, Shot
+from .inspection.camera import Camera
+from .inspection.plate import Plate
 from .parameter import Range, draw
-from .plate import Plate
 from .seeding import seed, spread, uniform
 from .settings import DefectOccurrence, ImpurityOccurrence, Recipe
 

@@ -4,17 +4,17 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from .acquisition import Acquisition, Shot, constant, shot_of
-from .camera import Camera
 from .classes import CLASS_OF
 from .errors import UserError
 from .features.feature import Feature
+from .inspection.acquisition import Acquisition, Shot, constant, shot_of
+from .inspection.camera import Camera
+from .inspection.plate import Plate, Surface
+from .inspection.ring_light import SEGMENTS, RingLight, segment_brightness
+from .inspection.sensor import Sensor
 from .parameter import draw
 from .placement import is_defective, place_features
-from .plate import Plate, Surface
-from .ring_light import SEGMENTS, RingLight, segment_brightness
 from .seeding import seed, spread, uniform
-from .sensor import Sensor
 from .settings import Recipe, RenderSettings, StainOccurrence, StainSection
 from .stain.parameters import StainParameters
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .acquisition import CONSTANT, SIDES, Acquisition
-from .camera import Camera
 from .classes import FEATURE_CLASSES
 from .errors import UserError
+from .inspection.acquisition import CONSTANT, SIDES, Acquisition
+from .inspection.camera import Camera
+from .inspection.plate import Plate, Surface
+from .inspection.ring_light import RingLight
+from .inspection.sensor import Sensor
 from .parameter import Choice, Range, parameter, parameters_of, parse
-from .plate import Plate, Surface
-from .ring_light import RingLight
-from .sensor import Sensor
 from .stain.parameters import FIELDS
 
 SPLITS = ("train", "val", "test")

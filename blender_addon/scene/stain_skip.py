@@ -8,7 +8,7 @@ saying no. It belongs to one plate and one set of parameters.
 import bpy
 import numpy as np
 
-from ..core.plate import Plate
+from ..core.inspection.plate import Plate
 from ..core.stain.parameters import StainParameters
 from ..core.stain.reach import reach_map
 

@@ -10,8 +10,8 @@ from blender_addon.core.errors import UserError
 from blender_addon.core.features.dent import Dent
 from blender_addon.core.features.fingerprint import Fingerprint
 from blender_addon.core.features.scratch import Scratch
+from blender_addon.core.inspection.plate import Surface
 from blender_addon.core.parameter import Range, parameters_of
-from blender_addon.core.plate import Surface
 from blender_addon.core.sample import draw_sample, split_of
 from blender_addon.core.settings import load
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..parameter import parameter
 from . import aluminium
-from .parameter import parameter
 
 
 @dataclass(frozen=True)

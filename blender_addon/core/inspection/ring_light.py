@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import UserError
-from .parameter import parameter
+from ..errors import UserError
+from ..parameter import parameter
 
 VARIANTS = ("as_built", "rot90", "x2")
 SEGMENTS = 6

@@ -22,10 +22,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from .noise.hashing import white_noise_color
-from .noise.perlin import perlin_4d
+from ..noise.hashing import white_noise_color
+from ..noise.perlin import perlin_4d
+from ..seeding import uniform
 from .plate import Surface
-from .seeding import uniform
 
 SCALES = 6
 _STEEPNESS = (1.0, 1.3, 1.4, 1.2, 0.8, 0.5)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..parameter import parameter
 from .camera import Camera
-from .parameter import parameter
 
 _TRUNCATE = 4.0
 """The blur's kernel ends at four standard deviations: the rest weighs under 1e-4."""

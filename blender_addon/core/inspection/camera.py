@@ -4,8 +4,8 @@
 import math
 from dataclasses import dataclass
 
-from .errors import UserError
-from .parameter import parameter
+from ..errors import UserError
+from ..parameter import parameter
 
 _PHOTON_J_M = 1.98644586e-25
 """Planck's constant times the speed of light."""

@@ -6,9 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from blender_addon.core import aluminium, brushing
+from blender_addon.core.inspection import aluminium, brushing
+from blender_addon.core.inspection.plate import Surface
 from blender_addon.core.noise.hashing import white_noise_color
-from blender_addon.core.plate import Surface
 from blender_addon.core.seeding import uniform
 
 SURFACE = Surface(seed=123, grain_angle_deg=20.0, angle_spread_deg=0.5)

@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from blender_addon.core import denoise
-from blender_addon.core.denoise import REACH_PX, regress, smooth
+from blender_addon.core.inspection import denoise
+from blender_addon.core.inspection.denoise import REACH_PX, regress, smooth
 
 RNG = np.random.default_rng(3)
 

@@ -4,11 +4,11 @@
 import numpy as np
 import pytest
 
-from blender_addon.core.camera import Camera
 from blender_addon.core.errors import UserError
-from blender_addon.core.plate import Plate
-from blender_addon.core.ring_light import RingLight
-from blender_addon.core.sensor import Sensor, blur, expose, vignette
+from blender_addon.core.inspection.camera import Camera
+from blender_addon.core.inspection.plate import Plate
+from blender_addon.core.inspection.ring_light import RingLight
+from blender_addon.core.inspection.sensor import Sensor, blur, expose, vignette
 
 
 def test_field_of_view_of_the_inspection_camera():

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .parameter import parameter
-from .seeding import uniform
+from ..parameter import parameter
+from ..seeding import uniform
 
 SIDES = ("front", "back")
 
