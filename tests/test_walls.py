@@ -126,7 +126,7 @@ ADDON_IMPORTS: dict[str, set[str]] = {
     "core.features": {"core", "core.noise"},
     "core.files": {"core"},
     "scene": {"core", "core.noise", "core.inspection", "core.stain", "core.features"},
-    "render": {"core", "core.inspection", "core.stain", "core.files", "scene"},
+    "render": {"core", "core.inspection", "core.stain", "core.features", "core.files", "scene"},
     "ui": {"core", "core.inspection", "core.stain", "scene", "render"},
 }
 """Each package of the add-on, and the packages that its modules import; "" is the add-on's own `__init__`."""

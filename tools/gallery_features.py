@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from studio import Studio, row, stack, write
 
-from blender_addon.core.classes import FEATURE_CLASSES
+from blender_addon.core.features.classes import FEATURE_CLASSES
 from blender_addon.core.parameter import draw
 from blender_addon.core.sample import Sample, draw_sample
 

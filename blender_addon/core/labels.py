@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .classes import CLASS_ID, CLASS_OF
+from .features.classes import CLASS_ID, CLASS_OF
 from .sample import Sample
 from .view import pixel_centres, seen_part
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .classes import CLASS_OF, FEATURE_CLASSES, SurfaceClass
+from .features.classes import CLASS_OF, FEATURE_CLASSES, SurfaceClass
 from .features.feature import Feature
 from .inspection.acquisition import Acquisition, Shot
 from .inspection.camera import Camera

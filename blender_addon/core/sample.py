@@ -4,8 +4,8 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from .classes import CLASS_OF
 from .errors import UserError
+from .features.classes import CLASS_OF
 from .features.feature import Feature
 from .inspection.acquisition import Acquisition, Shot, constant, shot_of
 from .inspection.camera import Camera

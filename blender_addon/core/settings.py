@@ -10,8 +10,8 @@ from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .classes import FEATURE_CLASSES
 from .errors import UserError
+from .features.classes import FEATURE_CLASSES
 from .inspection.acquisition import CONSTANT, SIDES, Acquisition
 from .inspection.camera import Camera
 from .inspection.plate import Plate, Surface

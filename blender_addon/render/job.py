@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.classes import CLASSES
 from ..core.errors import UserError
+from ..core.features.classes import CLASSES
 from ..core.files.dataset import FORMAT_VERSION, DatasetFolder
 from ..core.sample import draw_sample, sample_id
 from ..core.settings import Recipe

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..core.classes import PALETTE
+from ..core.features.classes import PALETTE
 from ..core.files import png, tiff
 from ..core.human_labels import labelme_file
 from ..core.inspection.sensor import expose

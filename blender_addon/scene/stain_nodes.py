@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The water stain as a shader node group, built in code: ``core/stain/field.py`` and ``shaders/water_stain.osl`` in nodes."""
+"""The water stain as a shader node group: `core/stain/field.py` and `shaders/water_stain.osl` once more, in nodes."""
 
 import bpy
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The brushed surface as a node group around a texture: `core/inspection/brushing.py` evaluated once, looked up by every path.
+"""The brushed surface as a node group around a texture: `core/inspection/brushing.py`, evaluated once for all paths.
 
 As nodes, three scales of grooves were half of the cost of a path. The texture costs the same for any number of scales.
 """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The formula of `core/inspection/brushing.py` as shader nodes, which every path evaluates anew: what the texture is measured
-against, in speed and in its slopes. In place of the texture's group it has the same sockets.
+"""The formula of `core/inspection/brushing.py` as shader nodes, which every path evaluates anew: what the texture is
+measured against, in speed and in its slopes. In place of the texture's group it has the same sockets.
 """
 
 import math

@@ -2,7 +2,7 @@
 """What all surface features share: a place on the plate, a frame of their own, and a field.
 
 A feature is written once, here in NumPy, as a function of points in its own frame: u along its axis, v across, mm. The
-masks are that function at the centres of the pixels; the renderer looks it up in a texture (`feature_texture.py`).
+masks are that function at the centres of the pixels; the renderer looks it up in a texture (`texture.py`).
 """
 
 import math

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
-from blender_addon.core.classes import PALETTE
+from blender_addon.core.features.classes import PALETTE
 from blender_addon.core.files.png import decode, encode
 
 

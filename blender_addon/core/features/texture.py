@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .features.feature import Feature
+from .feature import Feature
 
 _FINE, _COARSE = 8.0, 5.0
 """Texels to the finest detail: the most that is worth while, and the least that keeps its slopes."""

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 CHECK = """
 import json, sys
 import numpy as np
-from blender_addon.core.classes import PALETTE
-from blender_addon.core.feature_texture import bake
+from blender_addon.core.features.classes import PALETTE
+from blender_addon.core.features.texture import bake
 from blender_addon.core.labels import compose_labels, number_features
 from blender_addon.core.sample import draw_sample
 from blender_addon.core.settings import load
@@ -37,13 +37,13 @@ def test_the_page_adds_a_class(tmp_path):
     (recipe,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     shutil.copytree(ROOT / "blender_addon", tmp_path / "blender_addon", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "scenes", tmp_path / "scenes")
-    core = tmp_path / "blender_addon" / "core"
-    (core / "features" / "pit.py").write_text(module, encoding="utf-8")
-    table = (core / "classes.py").read_text(encoding="utf-8")
+    features = tmp_path / "blender_addon" / "core" / "features"
+    (features / "pit.py").write_text(module, encoding="utf-8")
+    table = (features / "classes.py").read_text(encoding="utf-8")
     last = next(line for line in table.splitlines(True) if '"water_stain"' in line)
-    first = "from .features.bump import Bump\n"
+    first = "from .bump import Bump\n"
     table = table.replace(first, class_import + first).replace(last, last + class_line)
-    (core / "classes.py").write_text(table, encoding="utf-8")
+    (features / "classes.py").write_text(table, encoding="utf-8")
     (tmp_path / "scenes" / "recipes" / "pitted.toml").write_text(recipe, encoding="utf-8")
 
     done = subprocess.run([sys.executable, "-c", CHECK], cwd=tmp_path, capture_output=True, text=True, timeout=120)

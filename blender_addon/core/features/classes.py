@@ -3,12 +3,12 @@
 
 from typing import NamedTuple
 
-from .features.bump import Bump
-from .features.dent import Dent
-from .features.feature import Feature
-from .features.fingerprint import Fingerprint
-from .features.scratch import Scratch
-from .features.sticker import Sticker
+from .bump import Bump
+from .dent import Dent
+from .feature import Feature
+from .fingerprint import Fingerprint
+from .scratch import Scratch
+from .sticker import Sticker
 
 
 class SurfaceClass(NamedTuple):

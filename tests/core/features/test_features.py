@@ -8,9 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from blender_addon.core.classes import CLASS_OF, FEATURE_CLASSES
-from blender_addon.core.feature_texture import bake
 from blender_addon.core.features.bump import Bump
+from blender_addon.core.features.classes import CLASS_OF, FEATURE_CLASSES
 from blender_addon.core.features.dent import Dent
 from blender_addon.core.features.feature import draws, kinks, noise
 from blender_addon.core.features.fingerprint import Fingerprint
@@ -18,6 +17,7 @@ from blender_addon.core.features.glyphs import distance_to_strokes, number_strok
 from blender_addon.core.features.ridges import PATTERNS, SAMPLES_PER_PERIOD, ridge_direction, ridges
 from blender_addon.core.features.scratch import Scratch
 from blender_addon.core.features.sticker import Sticker
+from blender_addon.core.features.texture import bake
 from blender_addon.core.noise.hashing import white_noise_value
 from blender_addon.core.noise.perlin import perlin_4d
 
