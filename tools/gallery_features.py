@@ -19,7 +19,7 @@ from studio import Studio, row, stack, write
 
 from blender_addon.core.features.classes import FEATURE_CLASSES
 from blender_addon.core.parameter import draw
-from blender_addon.core.sample import Sample, draw_sample
+from blender_addon.core.recipe.sample import Sample, draw_sample
 
 _SIDE_PX = 620
 _PLATE = 24

@@ -20,7 +20,7 @@ from blender_addon.core.features.feature import Feature
 from blender_addon.core.features.fingerprint import Fingerprint
 from blender_addon.core.features.scratch import Scratch
 from blender_addon.core.features.sticker import Sticker
-from blender_addon.core.sample import Sample, draw_sample
+from blender_addon.core.recipe.sample import Sample, draw_sample
 
 STAINS = (
     {},

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from studio import GAP, RED, Studio, row, stack, write
 
-from blender_addon.core.sample import draw_sample
+from blender_addon.core.recipe.sample import draw_sample
 
 LIGHTS = ("synth", "synth_rot90", "synth_x2")
 TEXTURES = (

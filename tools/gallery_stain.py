@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from studio import Studio, row, write
 
-from blender_addon.core.sample import draw_sample
+from blender_addon.core.recipe.sample import draw_sample
 from blender_addon.core.stain.parameters import GRID_ONLY, StainParameters
 
 ONE = StainParameters(4.5, 0.3, 1.2, decay=2.5, intensity=-0.35, seed=3, centre_mm=(-17.0, 9.0, 0.0))

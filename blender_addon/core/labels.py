@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from .features.classes import CLASS_ID, CLASS_OF
-from .sample import Sample
-from .view import pixel_centres, seen_part
+from .recipe.sample import Sample
+from .recipe.view import pixel_centres, seen_part
 
 
 def number_features(sample: Sample) -> tuple[np.ndarray, list[dict[str, Any]]]:

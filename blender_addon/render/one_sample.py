@@ -12,8 +12,8 @@ from ..core.files import png, tiff
 from ..core.human_labels import labelme_file
 from ..core.inspection.sensor import expose
 from ..core.labels import compose_labels, number_features
+from ..core.recipe.sample import Sample
 from ..core.region import inspected_region
-from ..core.sample import Sample
 from ..scene.inspection import build_inspection
 from . import passes, session
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import bpy
 import numpy as np
 
-from ..core.sample import Sample
+from ..core.recipe.sample import Sample
 
 _SHAPE, _METAL = "Guide Shape", "Guide Metal"
 GUIDES = (_SHAPE, _METAL)

@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 
 from ..core.inspection.brushing import bake, coarsening, to_grain
-from ..core.sample import Sample
+from ..core.recipe.sample import Sample
 from . import compat
 from .compat import SocketSpec
 from .image import float_image

@@ -6,7 +6,7 @@ from dataclasses import replace
 import bpy
 
 from ..core.errors import UserError
-from ..core.sample import Sample
+from ..core.recipe.sample import Sample
 from ..render import session
 from ..scene import compat
 from ..scene.inspection import NAME, build_inspection

@@ -10,7 +10,7 @@ from ..core.inspection.plate import Plate, Surface
 from ..core.inspection.ring_light import RingLight
 from ..core.inspection.sensor import Sensor
 from ..core.parameter import parameters_of
-from ..core.settings import RenderSettings
+from ..core.recipe.settings import RenderSettings
 from ..core.stain.parameters import FIELDS, GRID_ONLY, StainParameters
 from . import live
 from .declared import label, parameter_property, plain, stain_property

@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 
 from ..core.errors import UserError
-from ..core.recipe_file import write_recipe
+from ..core.recipe.recipe_file import write_recipe
 from . import inspection_scene, panel_recipe, properties, stain_on_material
 from .background import BackgroundRender
 from .button import Button

@@ -9,7 +9,7 @@ import bpy
 
 from blender_addon.core.inspection import brushing
 from blender_addon.core.inspection.plate import Surface
-from blender_addon.core.sample import Sample
+from blender_addon.core.recipe.sample import Sample
 from blender_addon.core.seeding import uniform
 from blender_addon.scene import compat
 from blender_addon.scene.nodes import Formula, Value

@@ -16,8 +16,8 @@ import numpy as np
 from blender_addon.core.features.classes import PALETTE
 from blender_addon.core.features.texture import bake
 from blender_addon.core.labels import compose_labels, number_features
-from blender_addon.core.sample import draw_sample
-from blender_addon.core.settings import load
+from blender_addon.core.recipe.sample import draw_sample
+from blender_addon.core.recipe.settings import load
 
 recipe = load("scenes/recipes/pitted.toml").with_values("render", "x", scale_percent=50.0)
 sample = draw_sample(recipe, 0)

@@ -4,19 +4,19 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from .errors import UserError
-from .features.classes import CLASS_OF
-from .features.feature import Feature
-from .inspection.acquisition import Acquisition, Shot, constant, shot_of
-from .inspection.camera import Camera
-from .inspection.plate import Plate, Surface
-from .inspection.ring_light import SEGMENTS, RingLight, segment_brightness
-from .inspection.sensor import Sensor
-from .parameter import draw
+from ..errors import UserError
+from ..features.classes import CLASS_OF
+from ..features.feature import Feature
+from ..inspection.acquisition import Acquisition, Shot, constant, shot_of
+from ..inspection.camera import Camera
+from ..inspection.plate import Plate, Surface
+from ..inspection.ring_light import SEGMENTS, RingLight, segment_brightness
+from ..inspection.sensor import Sensor
+from ..parameter import draw
+from ..seeding import seed, spread, uniform
+from ..stain.parameters import StainParameters
 from .placement import is_defective, place_features
-from .seeding import seed, spread, uniform
 from .settings import Recipe, RenderSettings, StainOccurrence, StainSection
-from .stain.parameters import StainParameters
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from blender_addon.core.features.fingerprint import Fingerprint
 from blender_addon.core.features.scratch import Scratch
 from blender_addon.core.inspection.plate import Surface
 from blender_addon.core.parameter import Range, parameters_of
-from blender_addon.core.sample import draw_sample, split_of
-from blender_addon.core.settings import load
+from blender_addon.core.recipe.sample import draw_sample, split_of
+from blender_addon.core.recipe.settings import load
 
-RECIPES = pathlib.Path(__file__).parents[2] / "scenes" / "recipes"
+RECIPES = pathlib.Path(__file__).parents[3] / "scenes" / "recipes"
 SYNTH, SYNTH_WS, DEMO = (load(RECIPES / f"{name}.toml") for name in ("synth", "synth_ws", "inspection_demo"))
 
 

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .features.classes import CLASS_OF, FEATURE_CLASSES, SurfaceClass
-from .features.feature import Feature
-from .inspection.acquisition import Acquisition, Shot
-from .inspection.camera import Camera
-from .inspection.plate import Plate
-from .parameter import Range, draw
-from .seeding import seed, spread, uniform
+from ..features.classes import CLASS_OF, FEATURE_CLASSES, SurfaceClass
+from ..features.feature import Feature
+from ..inspection.acquisition import Acquisition, Shot
+from ..inspection.camera import Camera
+from ..inspection.plate import Plate
+from ..parameter import Range, draw
+from ..seeding import seed, spread, uniform
 from .settings import DefectOccurrence, ImpurityOccurrence, Recipe
 
 _TRIES = 64

@@ -5,9 +5,9 @@ import pytest
 
 from blender_addon.core.errors import UserError
 from blender_addon.core.parameter import Range
-from blender_addon.core.settings import load
+from blender_addon.core.recipe.settings import load
 
-RECIPES = pathlib.Path(__file__).parents[2] / "scenes" / "recipes"
+RECIPES = pathlib.Path(__file__).parents[3] / "scenes" / "recipes"
 GOOD = 'name = "a"\ncount = 4\n'
 
 

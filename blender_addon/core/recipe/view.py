@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from .features.feature import Feature
+from ..features.feature import Feature
 from .sample import Sample
 
 

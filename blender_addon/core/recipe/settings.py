@@ -10,15 +10,15 @@ from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
-from .features.classes import FEATURE_CLASSES
-from .inspection.acquisition import CONSTANT, SIDES, Acquisition
-from .inspection.camera import Camera
-from .inspection.plate import Plate, Surface
-from .inspection.ring_light import RingLight
-from .inspection.sensor import Sensor
-from .parameter import Choice, Range, parameter, parameters_of, parse
-from .stain.parameters import FIELDS
+from ..errors import UserError
+from ..features.classes import FEATURE_CLASSES
+from ..inspection.acquisition import CONSTANT, SIDES, Acquisition
+from ..inspection.camera import Camera
+from ..inspection.plate import Plate, Surface
+from ..inspection.ring_light import RingLight
+from ..inspection.sensor import Sensor
+from ..parameter import Choice, Range, parameter, parameters_of, parse
+from ..stain.parameters import FIELDS
 
 SPLITS = ("train", "val", "test")
 
