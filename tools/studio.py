@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT))
 
 from blender_addon.core.files import png  # noqa: E402
 from blender_addon.core.inspection.sensor import expose  # noqa: E402
-from blender_addon.core.labels import compose_labels, number_features  # noqa: E402
+from blender_addon.core.labels.masks import compose_labels, number_features  # noqa: E402
 from blender_addon.core.recipe.sample import Sample  # noqa: E402
 from blender_addon.core.recipe.settings import Recipe, load  # noqa: E402
 from blender_addon.render import passes, session  # noqa: E402

@@ -9,11 +9,11 @@ import numpy as np
 
 from ..core.features.classes import PALETTE
 from ..core.files import png, tiff
-from ..core.human_labels import labelme_file
 from ..core.inspection.sensor import expose
-from ..core.labels import compose_labels, number_features
+from ..core.labels.human_labels import labelme_file
+from ..core.labels.masks import compose_labels, number_features
+from ..core.labels.region import inspected_region
 from ..core.recipe.sample import Sample
-from ..core.region import inspected_region
 from ..scene.inspection import build_inspection
 from . import passes, session
 

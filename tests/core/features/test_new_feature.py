@@ -15,7 +15,7 @@ import json, sys
 import numpy as np
 from blender_addon.core.features.classes import PALETTE
 from blender_addon.core.features.texture import bake
-from blender_addon.core.labels import compose_labels, number_features
+from blender_addon.core.labels.masks import compose_labels, number_features
 from blender_addon.core.recipe.sample import draw_sample
 from blender_addon.core.recipe.settings import load
 

@@ -12,9 +12,9 @@ from blender_addon.core.errors import UserError
 from blender_addon.core.features.dent import Dent
 from blender_addon.core.features.scratch import Scratch
 from blender_addon.core.inspection.acquisition import Acquisition, shot_of
+from blender_addon.core.labels.region import inspected_region
 from blender_addon.core.recipe.sample import draw_sample
 from blender_addon.core.recipe.settings import load
-from blender_addon.core.region import inspected_region
 
 RECIPES = pathlib.Path(__file__).parents[3] / "scenes" / "recipes"
 GRID, SYNTH, DEMO = (load(RECIPES / f"{name}.toml") for name in ("acquisition", "synth", "inspection_demo"))

@@ -3,8 +3,8 @@
 
 import numpy as np
 
-from .recipe.sample import Sample
-from .recipe.view import pixel_centres
+from ..recipe.sample import Sample
+from ..recipe.view import pixel_centres
 
 
 def inspected_region(sample: Sample) -> np.ndarray:

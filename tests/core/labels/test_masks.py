@@ -10,11 +10,11 @@ from blender_addon.core.features.dent import Dent
 from blender_addon.core.features.fingerprint import Fingerprint
 from blender_addon.core.features.scratch import Scratch
 from blender_addon.core.features.sticker import Sticker
-from blender_addon.core.labels import compose_labels, number_features
+from blender_addon.core.labels.masks import compose_labels, number_features
 from blender_addon.core.recipe.sample import draw_sample
 from blender_addon.core.recipe.settings import load
 
-RECIPES = pathlib.Path(__file__).parents[2] / "scenes" / "recipes"
+RECIPES = pathlib.Path(__file__).parents[3] / "scenes" / "recipes"
 TWO = [{"id": 1, "class": "dent", "feature": 0}, {"id": 2, "class": "scratch", "feature": 1}]
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .features.classes import CLASS_ID, CLASS_OF
-from .recipe.sample import Sample
-from .recipe.view import pixel_centres, seen_part
+from ..features.classes import CLASS_ID, CLASS_OF
+from ..recipe.sample import Sample
+from ..recipe.view import pixel_centres, seen_part
 
 
 def number_features(sample: Sample) -> tuple[np.ndarray, list[dict[str, Any]]]:

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from blender_addon.core.human_labels import draw_by_hand, grow, labelme_file, outlines, simplify
+from blender_addon.core.labels.human_labels import draw_by_hand, grow, labelme_file, outlines, simplify
 
 
 def filled(polygon, shape):
