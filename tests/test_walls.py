@@ -131,7 +131,8 @@ ADDON_IMPORTS: dict[str, set[str]] = {
     "render": {
         "core", "core.inspection", "core.stain", "core.features", "core.recipe", "core.labels", "core.files", "scene",
     },
-    "ui": {"core", "core.inspection", "core.stain", "core.recipe", "scene", "render"},
+    "ui.stain": {"core", "core.stain", "scene"},
+    "ui": {"core", "core.inspection", "core.stain", "core.recipe", "scene", "render", "ui.stain"},
 }
 """Each package of the add-on, and the packages that its modules import; "" is the add-on's own `__init__`."""
 
@@ -156,3 +157,11 @@ def addon_imports() -> dict[str, set[str]]:
 
 def test_the_packages_of_the_addon_import_what_the_list_allows_and_nothing_else() -> None:
     assert addon_imports() == ADDON_IMPORTS
+
+
+def test_the_packages_of_the_addon_form_no_circle() -> None:
+    left = {package: set(targets) for package, targets in ADDON_IMPORTS.items()}
+    while ground := [package for package, targets in left.items() if not targets & left.keys()]:
+        for package in ground:
+            del left[package]
+    assert not left, "these packages import each other in a circle"

@@ -3,11 +3,11 @@
 
 import bpy
 
-from ..core.errors import UserError
-from ..core.stain.parameters import StainParameters
-from ..scene import stain_osl
-from ..scene.stain_nodes import STAMP, add_stain_node, build_stain_group
-from ..scene.stain_sockets import VECTOR, set_stain_values
+from ...core.errors import UserError
+from ...core.stain.parameters import StainParameters
+from ...scene import stain_osl
+from ...scene.stain_nodes import STAMP, add_stain_node, build_stain_group
+from ...scene.stain_sockets import VECTOR, set_stain_values
 from .shader_sites import give_groups_back, sites, trees
 from .stain_channels import CHANNELS, MARK, marked, plug, remove
 

@@ -7,7 +7,7 @@
 What was linked stays linked to the Mix Shader, so that going back needs no memory.
 """
 
-from ..core.stain.parameters import StainParameters
+from ...core.stain.parameters import StainParameters
 from .shader_sites import output_of
 from .stain_channels import MARK, marked
 from .stain_on_material import HELPER, STAIN, ensure_stain
