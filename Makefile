@@ -131,11 +131,11 @@ bench-render: .venv-blender/.done
 	$(RENDERING) tests/bench/bench_stain.py
 
 gallery: .venv-blender/.done
-	$(RENDERING) tools/gallery_scene.py $(ARGS)
-	$(RENDERING) tools/gallery_features.py
-	$(RENDERING) tools/gallery_stain.py
-	$(RENDERING) tools/gallery_readme.py
-	$(RENDERING) tools/gallery_panel.py
+	$(RENDERING) tools/gallery/scene.py $(ARGS)
+	$(RENDERING) tools/gallery/features.py
+	$(RENDERING) tools/gallery/stain.py
+	$(RENDERING) tools/gallery/readme.py
+	$(RENDERING) tools/gallery/panel.py
 
 clean:
 	rm -rf build dist training/*.egg-info .pytest_cache .ruff_cache

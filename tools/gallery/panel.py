@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of the panel in a real Blender window, into docs/gallery/panel_*.png; part of `make gallery`.
 
-    python tools/gallery_panel.py [--out DIR] [--blender EXECUTABLE]
+    python tools/gallery/panel.py [--out DIR] [--blender EXECUTABLE]
 
 Builds the zip, installs it into a Blender with a user folder of its own, on a display of its own (Xvfb), and lets
-`tools/gallery_panel_window.py` press the buttons there.
+`tools/gallery/panel_window.py` press the buttons there.
 """
 
 import argparse
@@ -17,8 +17,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-WINDOW = ROOT / "tools" / "gallery_panel_window.py"
+ROOT = Path(__file__).resolve().parents[2]
+WINDOW = Path(__file__).with_name("panel_window.py")
 TIMEOUT_S = 580
 SIZES = {"all_panels": (1000, 2900), "story": (1500, 1000)}
 """Part of the session -> size of its window; the first is tall enough for every panel."""
@@ -67,7 +67,7 @@ def main() -> int:
     arguments = parser.parse_args()
     for tool, there in (("a Blender executable (--blender)", arguments.blender), ("Xvfb", shutil.which("Xvfb"))):
         if not there:
-            print(f"gallery_panel: skipped, {tool} is not here", file=sys.stderr)
+            print(f"tools/gallery/panel.py: skipped, {tool} is not here", file=sys.stderr)
             return 0
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gallery_panel_zip_") as folder:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every surface feature at full resolution, one pixel for one pixel, into docs/gallery/features.png (not in git).
 
-    .venv-blender/bin/python tools/gallery_features.py [--samples 64] [--only scratch,dent] [--draws 4]
+    .venv-blender/bin/python tools/gallery/features.py [--samples 64] [--only scratch,dent] [--draws 4]
 
 A row a class, drawn from the recipe `inspection_twin`; the first half lies in the bright middle of the picture, the
 second half at its dim side.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs inside a Blender window, started by `gallery_panel.py`: a person's first hour with the panel, with pictures.
+"""Runs inside a Blender window, started by `panel.py`: a person's first hour with the panel, with pictures.
 
 Each step waits by `yield SECONDS`, so that the window draws and its timers run.
 """

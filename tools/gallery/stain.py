@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The picture strips of docs/stain.md, into docs/gallery/stain/ (not in git): `make gallery`, or with options
 
-    .venv-blender/bin/python tools/gallery_stain.py [--samples 48] [--only rim_gain ...]
+    .venv-blender/bin/python tools/gallery/stain.py [--samples 48] [--only rim_gain ...]
 
 One strip per parameter: the same piece of plate with the values of `STRIPS` from left to right, everything else equal.
 """

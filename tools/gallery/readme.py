@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from gallery_stain import ONE, RIM
+from stain import ONE, RIM
 from studio import Studio, row, stack, write
 
 from blender_addon.core.features.bump import Bump

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The pictures of docs/scene.md, into docs/gallery/ (not in git): `make gallery`, or with options
 
-    .venv-blender/bin/python tools/gallery_scene.py [--scale 25] [--samples 64] [--only lights|textures|crop|grid]
+    .venv-blender/bin/python tools/gallery/scene.py [--scale 25] [--samples 64] [--only lights|textures|crop|grid]
 
     lights.png    as in figure 3 of the paper: two plates under the three lights, clean, stained, masks in red
     textures.png  one plate with other grooves: each parameter of the surface at a low and a high value
