@@ -63,6 +63,40 @@ def test_the_addon_and_the_training_package_do_not_know_each_other() -> None:
     assert not [each for each in from_training if top(each[1]) in {"blender_addon", "bpy"}]
 
 
+# Which package of the training package may import which others; `runtime` is open to all, `cli` may import all.
+ALLOWED = {
+    "runtime": set(),
+    "coreset": set(),
+    "extractors": set(),
+    "data": set(),
+    "metrics": set(),
+    "model": {"coreset"},
+    "fitting": {"coreset", "data", "extractors", "model"},
+    "scoring": {"data", "extractors", "metrics", "model"},
+    "report": {"metrics", "model", "scoring"},
+    "evaluation": {"data", "metrics", "report", "scoring"},
+    "prediction": {"data", "metrics", "model", "report", "scoring"},
+}
+
+
+def package_of(module: str) -> str:
+    """The package of the training package that a dotted name lies in; "" for its own names, such as the version."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def test_packages_import_only_those_below_them() -> None:
+    found = set()
+    for file, module, name in all_imports(TRAINING, "sequential_patchcore"):
+        if top(module) != "sequential_patchcore":
+            continue
+        here = file.split("/")[0]
+        there = package_of(f"{module}.{name}")
+        if here in ALLOWED and there in ALLOWED.keys() | {"cli"} and there not in ALLOWED[here] | {here, "runtime"}:
+            found.add((file, there))
+    assert not found
+
+
 @pytest.mark.parametrize("module", ["coreset.py", "metrics.py", "threshold.py", "ranking.py"])
 def test_the_core_of_the_training_package_knows_no_files(module: str) -> None:
     foreign = {"pathlib", "os", "io", "h5py", "PIL", "cv2", "tqdm", "shutil", "tempfile"}
