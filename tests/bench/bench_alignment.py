@@ -15,10 +15,10 @@ import numpy as np
 from sequential_patchcore.coreset import SequentialCoreset
 from sequential_patchcore.data.dataset import open_dataset
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
-from sequential_patchcore.names import FILTERS
 from sequential_patchcore.patches import pack_tags
-from sequential_patchcore.progress import track
 from sequential_patchcore.ranking import ScoreHistogram
+from sequential_patchcore.runtime.choices import FILTERS
+from sequential_patchcore.runtime.progress import track
 from sequential_patchcore.scoring import Scorer
 
 _SHIFTS = (-8, -4, 0, 4, 8, 12, 16)

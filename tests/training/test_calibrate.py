@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 from sequential_patchcore.calibrate import calibrate
-from sequential_patchcore.errors import UserError
+from sequential_patchcore.runtime.errors import UserError
 
 
 class Darkness:

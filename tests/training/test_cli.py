@@ -13,9 +13,10 @@ import cv2
 import h5py
 import numpy as np
 import pytest
-from sequential_patchcore import cli, progress
+from sequential_patchcore import cli
 from sequential_patchcore.data import png
 from sequential_patchcore.model_file import Threshold, load_model, save_model
+from sequential_patchcore.runtime import progress
 
 PREFIX = "sequential-patchcore: "
 SMALL = ("--backbone", "filters", "--coreset-size", "16", "--epochs", "1", "--device", "cpu")

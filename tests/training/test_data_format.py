@@ -15,7 +15,7 @@ from sequential_patchcore.data.check import check_dataset
 from sequential_patchcore.data.dataset import ClassInfo, Instance, open_dataset
 from sequential_patchcore.data.summary import as_text, summarise
 from sequential_patchcore.data.writer import DatasetWriter
-from sequential_patchcore.errors import UserError
+from sequential_patchcore.runtime.errors import UserError
 
 CLASSES = (ClassInfo(1, "bump", "defect"), ClassInfo(6, "water_stain", "impurity"), ClassInfo(7, "rust", "defect"))
 HEIGHT, WIDTH = 20, 30

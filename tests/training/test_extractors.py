@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from sequential_patchcore.errors import UserError
 from sequential_patchcore.extractors import (
     ExtractorSettings,
     build_extractor,
@@ -22,6 +21,7 @@ from sequential_patchcore.extractors.base import average_pool
 from sequential_patchcore.extractors.projection import projection_matrix
 from sequential_patchcore.extractors.timm_models import timm  # repaired where torchvision is
 from sequential_patchcore.restore import restore_extractor
+from sequential_patchcore.runtime.errors import UserError
 
 SMALL = "mobilenetv3_small_050"
 

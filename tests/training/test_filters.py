@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from sequential_patchcore.errors import UserError
 from sequential_patchcore.extractors import ExtractorSettings
 from sequential_patchcore.extractors.filters import (
     BLACK,
@@ -20,6 +19,7 @@ from sequential_patchcore.extractors.filters import (
     derivatives,
     measured_spreads,
 )
+from sequential_patchcore.runtime.errors import UserError
 
 BLOCK = DIRECTIONS + 1  # channels of one scale
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from sequential_patchcore import cli
 from sequential_patchcore.coreset import Coreset, SequentialCoreset
-from sequential_patchcore.errors import UserError
 from sequential_patchcore.extractors.base import to_tensor
 from sequential_patchcore.greedy import bytes_needed, greedy_coreset
-from sequential_patchcore.memory import plan
 from sequential_patchcore.model_file import load_model
 from sequential_patchcore.restore import restore_extractor
+from sequential_patchcore.runtime.errors import UserError
+from sequential_patchcore.runtime.memory import plan
 
 
 def slow_greedy(patches: np.ndarray, size: int) -> list[int]:

@@ -14,7 +14,7 @@ from sequential_patchcore.data.check import check_dataset
 from sequential_patchcore.data.dataset import ClassInfo, open_dataset
 from sequential_patchcore.data.mvtec import export_mvtec, import_mvtec
 from sequential_patchcore.data.writer import DatasetWriter
-from sequential_patchcore.errors import UserError
+from sequential_patchcore.runtime.errors import UserError
 
 SIZE = (20, 30)
 

@@ -16,7 +16,7 @@ from sequential_patchcore.data.dataset import open_dataset
 from sequential_patchcore.data.labelme import import_labelme
 from sequential_patchcore.data.labels import LabelRules, group_of, unique_ids
 from sequential_patchcore.data.sources import decode_image, turn_upright
-from sequential_patchcore.errors import UserError
+from sequential_patchcore.runtime.errors import UserError
 
 HEIGHT, WIDTH = 24, 36
 

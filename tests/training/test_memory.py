@@ -10,8 +10,15 @@ import numpy as np
 import pytest
 import torch
 from sequential_patchcore.data.writer import DatasetWriter
-from sequential_patchcore.errors import UserError
-from sequential_patchcore.memory import activation_bytes_per_pixel, gib, parse_size, peak_resident, plan, weight_bytes
+from sequential_patchcore.runtime.errors import UserError
+from sequential_patchcore.runtime.memory import (
+    activation_bytes_per_pixel,
+    gib,
+    parse_size,
+    peak_resident,
+    plan,
+    weight_bytes,
+)
 
 COMMON = {"largest": (2050, 2448), "scaled": (2050, 2448), "dimension": 152, "stride": 8, "activation_bytes": 400.0}
 
@@ -126,7 +133,7 @@ def test_the_estimate_is_what_a_run_takes_at_most_and_little_more(photographs, t
 
 def test_the_peak_is_the_process_s_own_and_not_that_of_the_one_that_started_it():
     held = np.ones(300 * 2**20, np.uint8)
-    code = "from sequential_patchcore.memory import peak_resident; print(peak_resident())"
+    code = "from sequential_patchcore.runtime.memory import peak_resident; print(peak_resident())"
     own = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
     assert 50 * 2**20 < own < peak_resident() - held.nbytes // 2
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from sequential_patchcore import cli, files
-from sequential_patchcore.errors import UserError
+from sequential_patchcore import cli
 from sequential_patchcore.model_file import Model, Threshold, check_model, load_model, read_request, save_model
-from sequential_patchcore.names import BOUNDS
+from sequential_patchcore.runtime import files
+from sequential_patchcore.runtime.choices import BOUNDS
+from sequential_patchcore.runtime.errors import UserError
 
 K, D = 7, 5
 DOCUMENT = Path(__file__).parents[2] / "docs" / "model_file.md"

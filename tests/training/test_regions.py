@@ -6,7 +6,6 @@ from collections import namedtuple
 import numpy as np
 import pytest
 from scipy import ndimage
-from sequential_patchcore.errors import UserError
 from sequential_patchcore.metrics import count_image
 from sequential_patchcore.regions import (
     SWEPT_HYSTERESIS,
@@ -17,6 +16,7 @@ from sequential_patchcore.regions import (
     binary_map,
     region_table,
 )
+from sequential_patchcore.runtime.errors import UserError
 
 Class = namedtuple("Class", "id name kind")
 CLASSES = (Class(1, "dent", "defect"), Class(2, "scratch", "defect"), Class(6, "stain", "impurity"))

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from sequential_patchcore import threshold as module
-from sequential_patchcore.errors import UserError
+from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.threshold import above_quantile, max_f1
 from sklearn.metrics import precision_recall_curve
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from .data.dataset import Dataset
-from .errors import UserError
 from .model_file import Threshold
-from .progress import Progress, say
+from .runtime.errors import UserError
+from .runtime.progress import Progress, say
 from .scoring import Scorer
 from .threshold import above_quantile, max_f1
 

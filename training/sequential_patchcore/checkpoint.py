@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 
 from .coreset import Coreset
-from .errors import UserError
-from .files import atomic_path
+from .runtime.errors import UserError
+from .runtime.files import atomic_path
 
 
 @dataclass

@@ -42,7 +42,7 @@ import numpy as np
 import torch
 
 from .coverage import Watch, farthest2
-from .names import EVICTIONS, LARGEST_VALUE, LOWER_INDEX, SEEDED_RANDOM
+from .runtime.choices import EVICTIONS, LARGEST_VALUE, LOWER_INDEX, SEEDED_RANDOM
 from .screen import Screen
 from .shortlist import Shortlist
 from .walk import own_pairs, walk

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .files import atomic_path
 from .model_file import Model
-from .progress import Progress
 from .provenance import Provenance
 from .report.palette import model_colour
+from .runtime.files import atomic_path
+from .runtime.progress import Progress
 
 TILE = 44  # pixels of a piece on the sheet
 _GAP = 2

@@ -5,7 +5,7 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
-from .errors import UserError
+from .runtime.errors import UserError
 
 
 def info(arguments: Namespace) -> None:

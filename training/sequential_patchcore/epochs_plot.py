@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from .coreset import certified_factor
-from .files import atomic_path
 from .model_file import Model
 from .report.palette import css, model_colour
+from .runtime.files import atomic_path
 
 
 def write_epochs_plot(model: Model, path: str | Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from . import __version__
 from .data.dataset import Dataset
-from .errors import UserError
-from .names import FILTERS
+from .runtime.choices import FILTERS
+from .runtime.errors import UserError
 
 
 def weights_place(weights: str, backbone: str) -> str:

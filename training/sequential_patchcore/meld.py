@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from .coreset import SequentialCoreset, certified_factor
-from .errors import UserError
 from .model_file import Model
 from .patches import tags_of, unpack_tags
-from .progress import say
+from .runtime.errors import UserError
+from .runtime.progress import say
 
 _NOT_COMPARED = ("weights", "offset")  # the note for people; and what each machine measures for itself
 

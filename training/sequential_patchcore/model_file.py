@@ -16,9 +16,9 @@ import h5py
 import numpy as np
 
 from . import __version__
-from .errors import UserError
-from .files import atomic_path
 from .model_values import check_values
+from .runtime.errors import UserError
+from .runtime.files import atomic_path
 
 FORMAT_VERSION = 1
 _FORMAT = "sequential-patchcore model"

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .errors import UserError
 from .extractors import to_tensor
 from .model_file import Model
 from .patches import Grid
 from .provenance import Provenance
+from .runtime.errors import UserError
 from .scoring import Scorer, anomaly_map
 
 CROP = 64  # pixels of the original image around a patch: the stride and what the deeper layer sees around it

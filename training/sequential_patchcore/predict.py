@@ -13,13 +13,13 @@ import numpy as np
 
 from .data.dataset import read_header
 from .data.sources import IMAGE_SUFFIXES, load_photograph
-from .errors import UserError
-from .files import atomic_path
 from .model_file import Model
 from .prediction_folder import Prediction, PredictionFolder, Region
-from .progress import Progress
 from .regions import PLAIN, Rule, binary_map
 from .report import overlays, palette
+from .runtime.errors import UserError
+from .runtime.files import atomic_path
+from .runtime.progress import Progress
 from .scoring import Scorer
 
 _BOXES_DRAWN = 50  # of the largest regions; more would hide the photograph

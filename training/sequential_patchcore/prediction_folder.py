@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from io import StringIO
 from pathlib import Path
 
-from .errors import UserError
-from .files import make_folder, write_text
 from .results_folder import slug
+from .runtime.errors import UserError
+from .runtime.files import make_folder, write_text
 
 JOURNAL = "predictions.jsonl"
 VERDICTS = ("normal", "anomalous", "unreadable")

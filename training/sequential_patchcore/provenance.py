@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from .data.dataset import Dataset, Sample, open_dataset
-from .errors import UserError
 from .model_file import Model
 from .patches import Grid
+from .runtime.errors import UserError
 
 CONTEXT_CELLS = 8
 """Side of a shown piece, in cells of the feature grid: a cell alone is too small to recognise anything on it."""

@@ -3,10 +3,10 @@
 
 from pathlib import Path
 
-from .errors import UserError
 from .extractors import Extractor, ExtractorSettings, build_extractor
 from .model_file import Model
-from .names import FILTERS
+from .runtime.choices import FILTERS
+from .runtime.errors import UserError
 from .scoring import Scorer
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .data.dataset import open_dataset
-from .errors import UserError
 from .finished_work import request_digest, weights_override
-from .progress import say
+from .runtime.errors import UserError
+from .runtime.progress import say
 
 if TYPE_CHECKING:
     from .prediction_folder import Prediction

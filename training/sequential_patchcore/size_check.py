@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from .errors import UserError
 from .extractors import scaled_size
-from .memory import activation_bytes_per_pixel, gib, parse_size, plan, weight_bytes
+from .runtime.errors import UserError
+from .runtime.memory import activation_bytes_per_pixel, gib, parse_size, plan, weight_bytes
 from .scoring import Scorer
 
 

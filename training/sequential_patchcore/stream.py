@@ -12,10 +12,10 @@ import torch
 
 from .data.augment import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
 from .data.dataset import Dataset, Sample
-from .errors import UserError
 from .extractors import Extractor, to_tensor
 from .patches import Grid, pack_tags
-from .progress import say
+from .runtime.errors import UserError
+from .runtime.progress import say
 from .train_settings import TrainSettings
 
 

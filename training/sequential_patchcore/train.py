@@ -16,13 +16,13 @@ import torch
 from .checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
 from .coreset import Coreset, SequentialCoreset, certified_factor
 from .data.dataset import Dataset
-from .errors import UserError
 from .extractors import Extractor, identity
-from .files import make_folder, remove_leftovers
-from .interrupt import deferred_interrupt
 from .model_file import Model, save_model
 from .patches import tags_of, unpack_tags
-from .progress import Progress, report, say
+from .runtime.errors import UserError
+from .runtime.files import make_folder, remove_leftovers
+from .runtime.interrupt import deferred_interrupt
+from .runtime.progress import Progress, report, say
 from .stream import Source, changes_images, order_of, patches_of, pictures, sources_of
 from .train_settings import TrainSettings
 

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from .data.dataset import Dataset, open_dataset
-from .errors import UserError
 from .finished_work import file_digest, fingerprints, is_finished, request_digest, weights_override, weights_place
-from .names import GREEDY
-from .progress import say
+from .runtime.choices import GREEDY
+from .runtime.errors import UserError
+from .runtime.progress import say
 
 
 def train(arguments: Namespace) -> None:
@@ -20,7 +20,7 @@ def train(arguments: Namespace) -> None:
         _train_on_cluster(arguments)
         return
     from .extractors import ExtractorSettings, build_extractor
-    from .memory import peak
+    from .runtime.memory import peak
     from .train import TrainSettings
     from .train import train as run
 
@@ -101,9 +101,9 @@ _NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "mem
 
 
 def finetune(arguments: Namespace) -> None:
-    from .memory import peak
     from .model_file import load_model
     from .restore import restore_extractor
+    from .runtime.memory import peak
     from .train import TrainSettings
     from .train import train as run
 
@@ -165,7 +165,7 @@ def _plan(
 
     from .device import choose_device
     from .extractors import scaled_size
-    from .memory import activation_bytes_per_pixel, cap, parse_size, plan, weight_bytes
+    from .runtime.memory import activation_bytes_per_pixel, cap, parse_size, plan, weight_bytes
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

@@ -14,12 +14,12 @@ import torch
 from .checkpoint import Checkpoint
 from .coreset import Coreset, SequentialCoreset
 from .data.dataset import Dataset
-from .errors import UserError
 from .extractors import Extractor, scaled_size
 from .greedy import greedy_coreset
-from .interrupt import deferred_interrupt
 from .model_file import Model, save_model
-from .progress import Progress
+from .runtime.errors import UserError
+from .runtime.interrupt import deferred_interrupt
+from .runtime.progress import Progress
 from .stream import changes_images, patches_of, pictures, sources_of
 from .train import check_writable, measure_coverage, model_of
 from .train_settings import TrainSettings

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..progress import track
+from ..runtime.progress import track
 from . import png
 from .dataset import Dataset, Sample
 from .format import SPLITS

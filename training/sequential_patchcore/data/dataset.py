@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 from . import png
 from .format import (
     HEADER_FILE,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
-from ..progress import say, track
+from ..runtime.errors import UserError
+from ..runtime.progress import say, track
 from . import plate_region
 from .dataset import Dataset, open_dataset
 from .format import SPLITS, ClassInfo

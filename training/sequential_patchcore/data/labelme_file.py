@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 from . import shapes
 from .format import parse_json, read_text
 

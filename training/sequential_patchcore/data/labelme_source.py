@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 from .format import HEADER_FILE, SPLITS, read_text
 from .labelme_file import LabelFile, read_label_file
 from .sources import IMAGE_SUFFIXES, files_below

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 from .format import PAPER_CLASSES, ClassInfo
 
 

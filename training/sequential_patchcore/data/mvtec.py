@@ -16,9 +16,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import UserError
-from ..files import make_folder
-from ..progress import say, track
+from ..runtime.errors import UserError
+from ..runtime.files import make_folder
+from ..runtime.progress import say, track
 from . import plate_region, png
 from .dataset import Dataset, Sample
 from .labels import LabelRules, group_of, safe_name, unique_ids

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 from . import png
 from .sources import IMAGE_SUFFIXES, decode_image
 

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 from .format import SPLITS
 
 FOLDERS = "folders"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Feature extractors: images in, patch vectors out."""
 
-from ..errors import UserError
-from ..names import FILTERS
+from ..runtime.choices import FILTERS
+from ..runtime.errors import UserError
 from .base import Extractor, ExtractorSettings, digest, identity, scaled_size, to_tensor
 
 __all__ = ["Extractor", "ExtractorSettings", "build_extractor", "digest", "identity", "scaled_size", "to_tensor"]

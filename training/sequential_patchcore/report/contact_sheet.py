@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 from matplotlib.figure import Figure
 
-from ..files import atomic_path
+from ..runtime.files import atomic_path
 from .figures import style
 
 NAME = "worst_images.png"

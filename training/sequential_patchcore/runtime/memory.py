@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ..greedy import bytes_needed
+from ..live_bytes import peak_live_bytes
 from .errors import UserError
-from .greedy import bytes_needed
-from .live_bytes import peak_live_bytes
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40, "t": 10**12}
 _BASE = 0.45 * 2**30  # the process itself with torch and OpenCV loaded and the walk compiled
