@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from sequential_patchcore.coreset import SequentialCoreset
+from sequential_patchcore.coreset.sequential import SequentialCoreset
 from sequential_patchcore.data.dataset import open_dataset
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
 from sequential_patchcore.patches import pack_tags

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sequential_patchcore.coreset import SequentialCoreset
+from sequential_patchcore.coreset.sequential import SequentialCoreset
 
 _CHUNK = 2048
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from sequential_patchcore.coreset import SequentialCoreset, certified_factor
-from sequential_patchcore.greedy import greedy_coreset
+from sequential_patchcore.coreset.greedy import greedy_coreset
+from sequential_patchcore.coreset.sequential import SequentialCoreset, certified_factor
 
 DIMENSION = 40
 

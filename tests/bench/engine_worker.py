@@ -39,7 +39,7 @@ def all_patches(count: int, dimension: int) -> torch.Tensor:
 
 
 def ours(job: dict) -> dict:
-    from sequential_patchcore.coreset import SequentialCoreset
+    from sequential_patchcore.coreset.sequential import SequentialCoreset
 
     def stream():
         for number, first in enumerate(range(0, job["patches"], BLOCK)):
@@ -63,7 +63,7 @@ def ours(job: dict) -> dict:
 
 def warm_up(patches: torch.Tensor) -> None:
     """Compile before the clock starts."""
-    from sequential_patchcore.coreset import SequentialCoreset
+    from sequential_patchcore.coreset.sequential import SequentialCoreset
 
     warm = SequentialCoreset(64, patches.shape[1])
     for _ in range(2):
@@ -89,7 +89,7 @@ def plain(job: dict) -> dict:
 
 
 def greedy(job: dict) -> dict:
-    from sequential_patchcore.greedy import greedy_coreset
+    from sequential_patchcore.coreset.greedy import greedy_coreset
 
     greedy_coreset(block(0, job["dimension"])[:500].clone(), 4)
     base = peak()
@@ -181,7 +181,7 @@ def inference(job: dict) -> dict:
 
 def update(job: dict) -> dict:
     """The update without replacements over the bare product and minimum, in turns; and a replacement's cost."""
-    from sequential_patchcore.coreset import SequentialCoreset
+    from sequential_patchcore.coreset.sequential import SequentialCoreset
 
     if "file" in job:
         patches, size = torch.from_numpy(np.load(job["file"])), job["size"]

@@ -6,9 +6,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from sequential_patchcore.coreset import Coreset, SequentialCoreset, certified_factor
-from sequential_patchcore.shortlist import Shortlist
-from sequential_patchcore.walk import squared_distance, takes_higher
+from sequential_patchcore.coreset.kernels import squared_distance, takes_higher
+from sequential_patchcore.coreset.sequential import Coreset, SequentialCoreset, certified_factor
+from sequential_patchcore.coreset.shortlist import Shortlist
 
 CHUNKS = (1, 7, 64, 5000)
 SHAPES = ((2, 1), (3, 3), (16, 20), (61, 3), (61, 152))  # K, D

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from sequential_patchcore import cli
-from sequential_patchcore.coreset import Coreset, SequentialCoreset
+from sequential_patchcore.coreset.greedy import bytes_needed, greedy_coreset
+from sequential_patchcore.coreset.sequential import Coreset, SequentialCoreset
 from sequential_patchcore.extractors.base import to_tensor
-from sequential_patchcore.greedy import bytes_needed, greedy_coreset
 from sequential_patchcore.model_file import load_model
 from sequential_patchcore.restore import restore_extractor
 from sequential_patchcore.runtime.errors import UserError

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sequential_patchcore.coreset import Coreset, SequentialCoreset
+from sequential_patchcore.coreset.sequential import Coreset, SequentialCoreset
 from sequential_patchcore.meld import Melder, check_same_extractor, meld
 from sequential_patchcore.model_file import Model
 from sequential_patchcore.patches import pack_tags, unpack_tags

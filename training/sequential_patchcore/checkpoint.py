@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .coreset import Coreset
+from .coreset.sequential import Coreset
 from .runtime.errors import UserError
 from .runtime.files import atomic_path
 

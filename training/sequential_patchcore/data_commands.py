@@ -36,7 +36,7 @@ def _dataset_info(arguments: Namespace, path: Path) -> None:
 
 
 def _model_info(arguments: Namespace, path: Path) -> None:
-    from .coreset import certified_factor
+    from .coreset.sequential import certified_factor
     from .model_file import check_model, load_model
 
     if arguments.check:

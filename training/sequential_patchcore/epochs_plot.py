@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .coreset import certified_factor
+from .coreset.sequential import certified_factor
 from .model_file import Model
 from .report.palette import css, model_colour
 from .runtime.files import atomic_path

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from .coreset import SequentialCoreset, certified_factor
+from .coreset.sequential import SequentialCoreset, certified_factor
 from .model_file import Model
 from .patches import tags_of, unpack_tags
 from .runtime.errors import UserError

@@ -328,7 +328,7 @@ def _threshold(attributes: Mapping) -> Threshold | None:
 
 def _contradictions(model: Model, fingerprint: object) -> list[str]:
     """What only a computation shows: the recorded fingerprint and separation against the vectors themselves."""
-    from .coreset import Coreset, SequentialCoreset
+    from .coreset.sequential import Coreset, SequentialCoreset
 
     problems = []
     if not isinstance(fingerprint, str) or fingerprint != model.fingerprint:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from .checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
-from .coreset import Coreset, SequentialCoreset, certified_factor
+from .coreset.sequential import Coreset, SequentialCoreset, certified_factor
 from .data.dataset import Dataset
 from .extractors import Extractor, identity
 from .model_file import Model, save_model

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from .checkpoint import Checkpoint
-from .coreset import Coreset, SequentialCoreset
+from .coreset.greedy import greedy_coreset
+from .coreset.sequential import Coreset, SequentialCoreset
 from .data.dataset import Dataset
 from .extractors import Extractor, scaled_size
-from .greedy import greedy_coreset
 from .model_file import Model, save_model
 from .runtime.errors import UserError
 from .runtime.interrupt import deferred_interrupt

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ..greedy import bytes_needed
+from ..coreset.greedy import bytes_needed
 from ..live_bytes import peak_live_bytes
 from .errors import UserError
 

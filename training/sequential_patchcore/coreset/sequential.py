@@ -41,11 +41,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ..runtime.choices import EVICTIONS, LARGEST_VALUE, LOWER_INDEX, SEEDED_RANDOM
 from .coverage import Watch, farthest2
-from .runtime.choices import EVICTIONS, LARGEST_VALUE, LOWER_INDEX, SEEDED_RANDOM
+from .kernels import own_pairs, walk
 from .screen import Screen
 from .shortlist import Shortlist
-from .walk import own_pairs, walk
 
 
 @dataclass(frozen=True)

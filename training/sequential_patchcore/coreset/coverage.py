@@ -5,8 +5,8 @@ to show the patches to the coreset anyway."""
 import numpy as np
 import torch
 
+from .kernels import farthest_rows
 from .screen import Screen
-from .walk import farthest_rows
 
 
 def farthest2(patches: torch.Tensor, screen: Screen, features: np.ndarray, largest2: float = 0.0) -> float:
