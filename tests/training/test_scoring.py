@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, scaled_size
-from sequential_patchcore.patches import Grid
+from sequential_patchcore.extractors.grid import Grid
 from sequential_patchcore.scoring import Scorer, anomaly_map
 
 GRIDS = [

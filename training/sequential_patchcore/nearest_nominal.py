@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from .extractors import to_tensor
+from .extractors.grid import Grid
 from .model_file import Model
-from .patches import Grid
 from .provenance import Provenance
 from .runtime.errors import UserError
 from .scoring import Scorer, anomaly_map

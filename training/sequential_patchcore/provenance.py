@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from .data.dataset import Dataset, Sample, open_dataset
+from .extractors.grid import Grid
 from .model_file import Model
-from .patches import Grid
 from .runtime.errors import UserError
 
 CONTEXT_CELLS = 8

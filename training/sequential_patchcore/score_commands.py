@@ -41,7 +41,7 @@ def calibrate(arguments: Namespace) -> None:
     if same and not arguments.overwrite:
         print(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
         return
-    from .device import choose_device
+    from .extractors.device import choose_device
 
     scorer = scorer_of(model, arguments.model, weights_override(arguments.weights), choose_device(arguments.device),
                        precision=arguments.precision)  # fmt: skip
@@ -51,9 +51,9 @@ def calibrate(arguments: Namespace) -> None:
 
 
 def evaluate(arguments: Namespace) -> None:
-    from .device import choose_device
     from .evaluate import EvaluatedModel
     from .evaluate import evaluate as run
+    from .extractors.device import choose_device
     from .model_file import Threshold, load_model
     from .nearest_nominal import ExplainingScorer
     from .regions import Rule
@@ -93,7 +93,7 @@ def evaluate(arguments: Namespace) -> None:
 
 
 def predict(arguments: Namespace) -> int:
-    from .device import choose_device
+    from .extractors.device import choose_device
     from .model_file import load_model
     from .predict import Predictor, PredictSettings, find_images
     from .predict import predict as run

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .extractors.base import Extractor, to_tensor
-from .patches import Grid
+from .extractors.grid import Grid
 from .runtime.errors import UserError
 
 BLUR_SIGMA = 2.0  # pixels of the image; section V-B of the paper

@@ -13,7 +13,8 @@ import torch
 from .data.augment import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
 from .data.dataset import Dataset, Sample
 from .extractors import Extractor, to_tensor
-from .patches import Grid, pack_tags
+from .extractors.grid import Grid
+from .model.patch_ids import pack_tags
 from .runtime.errors import UserError
 from .runtime.progress import say
 from .train_settings import TrainSettings

@@ -163,8 +163,8 @@ def _plan(
     """
     import torch
 
-    from .device import choose_device
     from .extractors import scaled_size
+    from .extractors.device import choose_device
     from .runtime.memory import activation_bytes_per_pixel, cap, parse_size, plan, weight_bytes
 
     if arguments.threads:

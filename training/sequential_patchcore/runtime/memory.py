@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..coreset.greedy import bytes_needed
-from ..live_bytes import peak_live_bytes
+from ..extractors.footprint import peak_live_bytes
 from .errors import UserError
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40, "t": 10**12}

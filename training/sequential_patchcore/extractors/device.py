@@ -3,7 +3,7 @@
 
 import torch
 
-from .runtime.errors import UserError
+from ..runtime.errors import UserError
 
 
 def choose_device(name: str) -> torch.device:
