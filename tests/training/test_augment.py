@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from sequential_patchcore.data.augment import AugmentSettings, augment, augmentation_rng, mask_border
+from sequential_patchcore.fitting.augmentation import AugmentSettings, augment, augmentation_rng, mask_border
 
 SIZE = (60, 80)
 OFF = {"brightness": 0.0, "contrast": 0.0, "blur_sigma_px": 0.0, "noise_sigma": 0.0, "flip": False}

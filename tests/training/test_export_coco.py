@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from sequential_patchcore.data.coco import _box, export_coco, run_lengths
 from sequential_patchcore.data.dataset import ClassInfo, open_dataset
+from sequential_patchcore.data.exporters.coco import _box, export_coco, run_lengths
 from sequential_patchcore.data.writer import DatasetWriter
 
 SIZE = (17, 23)

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from sequential_patchcore.data.labelme_file import Shape, rasterise
-from sequential_patchcore.data.shapes import draw_strokes, fill_circle, fill_polygon, paint, paste
+from sequential_patchcore.data.importers.labelme_file import Shape, rasterise
+from sequential_patchcore.data.importers.shapes import draw_strokes, fill_circle, fill_polygon, paint, paste
 
 SIZE = (40, 50)
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sequential_patchcore import cli
 from sequential_patchcore.data.dataset import ClassInfo, open_dataset
-from sequential_patchcore.data.splits import apportion, share_out
+from sequential_patchcore.data.importers.splits import apportion, share_out
 from sequential_patchcore.data.writer import DatasetWriter
 
 SIZE = (20, 30)

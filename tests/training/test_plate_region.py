@@ -11,7 +11,7 @@ from PIL import Image
 from sequential_patchcore import cli
 from sequential_patchcore.data.check import check_dataset
 from sequential_patchcore.data.dataset import open_dataset
-from sequential_patchcore.data.plate_region import find_plate, shrink
+from sequential_patchcore.data.importers.plate_region import find_plate, shrink
 
 SIZE = (150, 200)
 

@@ -109,8 +109,8 @@ def _report_problems(arguments: Namespace, path: Path, problems: list[str]) -> N
 
 def import_(arguments: Namespace) -> None:
     from .data.dataset import open_dataset
-    from .data.labelme import import_labelme
-    from .data.mvtec import import_mvtec
+    from .data.importers.labelme import import_labelme
+    from .data.importers.mvtec import import_mvtec
 
     common = {
         "defects": arguments.defects, "impurities": arguments.impurities, "aliases": _aliases(arguments.map),
@@ -139,9 +139,9 @@ def import_(arguments: Namespace) -> None:
 
 
 def export(arguments: Namespace) -> None:
-    from .data.coco import export_coco
     from .data.dataset import open_dataset
-    from .data.mvtec import export_mvtec
+    from .data.exporters.coco import export_coco
+    from .data.importers.mvtec import export_mvtec
 
     write = {"mvtec": export_mvtec, "coco": export_coco}[arguments.kind]
     write(open_dataset(arguments.dataset), arguments.out)

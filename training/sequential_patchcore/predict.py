@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from .data.dataset import read_header
-from .data.sources import IMAGE_SUFFIXES, load_photograph
+from .data.photographs import IMAGE_SUFFIXES, load_photograph
 from .model_file import Model
 from .prediction_folder import Prediction, PredictionFolder, Region
 from .regions import PLAIN, Rule, binary_map

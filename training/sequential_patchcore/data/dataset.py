@@ -24,7 +24,7 @@ from .format import (
     parse_sample,
     read_text,
 )
-from .sources import as_float_rgb
+from .photographs import as_float_rgb
 
 __all__ = ["ClassInfo", "Dataset", "Instance", "Sample", "open_dataset"]
 

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..runtime.errors import UserError
-from .format import HEADER_FILE, SPLITS, read_text
+from ...runtime.errors import UserError
+from ..format import HEADER_FILE, SPLITS, read_text
+from ..photographs import IMAGE_SUFFIXES, files_below
 from .labelme_file import LabelFile, read_label_file
-from .sources import IMAGE_SUFFIXES, files_below
 
 # What a data set holds besides photographs: pictures too, but not to be imported as such.
 _NOT_PHOTOGRAPHS = ("masks", "instances", "regions", "stain_distance")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..runtime.errors import UserError
-from ..runtime.files import make_folder
+from ...runtime.errors import UserError
+from ...runtime.files import make_folder
 
 
 @contextmanager

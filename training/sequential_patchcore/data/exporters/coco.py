@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..runtime.progress import track
-from . import png
-from .dataset import Dataset, Sample
-from .format import SPLITS
+from ...runtime.progress import track
+from .. import png
+from ..dataset import Dataset, Sample
+from ..format import SPLITS
 from .whole_folder import whole_folder
 
 

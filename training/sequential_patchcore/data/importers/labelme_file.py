@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..runtime.errors import UserError
-from . import shapes
-from .format import parse_json, read_text
+from ...runtime.errors import UserError
+from .. import shapes
+from ..format import parse_json, read_text
 
 # Shape type -> fewest points that make one. The last two are X-AnyLabeling's, which keeps LabelMe's files otherwise.
 _FEWEST_POINTS = {

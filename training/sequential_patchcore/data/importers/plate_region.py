@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from ..runtime.errors import UserError
-from . import png
-from .sources import IMAGE_SUFFIXES, decode_image
+from ...runtime.errors import UserError
+from .. import png
+from ..photographs import IMAGE_SUFFIXES, decode_image
 
 FIND = "find"
 PLATE_LABEL = "plate"  # a shape of this label is a region, unless it is listed as a class

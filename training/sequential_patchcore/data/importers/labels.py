@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..runtime.errors import UserError
-from .format import PAPER_CLASSES, ClassInfo
+from ...runtime.errors import UserError
+from ..format import PAPER_CLASSES, ClassInfo
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from ..runtime.errors import UserError
-from .format import SPLITS
+from ...runtime.errors import UserError
+from ..format import SPLITS
 
 FOLDERS = "folders"
 _FOLDER_NAMES = {

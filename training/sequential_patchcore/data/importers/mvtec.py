@@ -16,17 +16,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..runtime.errors import UserError
-from ..runtime.files import make_folder
-from ..runtime.progress import say, track
-from . import plate_region, png
-from .dataset import Dataset, Sample
+from ...runtime.errors import UserError
+from ...runtime.files import make_folder
+from ...runtime.progress import say, track
+from .. import plate_region, png
+from ..dataset import Dataset, Sample
+from ..exporters.whole_folder import whole_folder
+from ..photographs import IMAGE_SUFFIXES, decode_image, files_below
+from ..writer import DatasetWriter
 from .labels import LabelRules, group_of, safe_name, unique_ids
 from .plate_region import RegionSource
-from .sources import IMAGE_SUFFIXES, decode_image, files_below
 from .splits import refuse_shared_plates
-from .whole_folder import whole_folder
-from .writer import DatasetWriter
 
 _FOLDERS = {"train": ("train", ""), "val": ("validation", "validation_ground_truth"), "test": ("test", "ground_truth")}
 
