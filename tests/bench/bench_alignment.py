@@ -15,8 +15,8 @@ import numpy as np
 from sequential_patchcore.coreset.sequential import SequentialCoreset
 from sequential_patchcore.data.dataset import open_dataset
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
+from sequential_patchcore.metrics.ranking import ScoreHistogram
 from sequential_patchcore.model.patch_ids import pack_tags
-from sequential_patchcore.ranking import ScoreHistogram
 from sequential_patchcore.runtime.choices import FILTERS
 from sequential_patchcore.runtime.progress import track
 from sequential_patchcore.scoring import Scorer

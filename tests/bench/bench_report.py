@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from sequential_patchcore.evaluate import EvaluatedModel, evaluate
-from sequential_patchcore.regions import Rule
+from sequential_patchcore.metrics.regions import Rule
 
 Class = namedtuple("Class", "id name kind")
 Sample = namedtuple("Sample", "id split seed group instances")
@@ -107,7 +107,7 @@ def leave_out_all_but_the_page() -> None:
     module._write_full_size = lambda *_: None
     module.figures.write = lambda *_: {}
     module.contact_sheet.write = lambda *_: None
-    sys.modules["sequential_patchcore.tally"].SWEPT_HYSTERESIS = (1.0,)
+    sys.modules["sequential_patchcore.metrics.tally"].SWEPT_HYSTERESIS = (1.0,)
 
 
 def opened(page: Path) -> float:

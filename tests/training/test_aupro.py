@@ -4,7 +4,7 @@
 import cv2
 import numpy as np
 import pytest
-from sequential_patchcore.ranking import CoarseHistogram, ScoreHistogram
+from sequential_patchcore.metrics.ranking import CoarseHistogram, ScoreHistogram
 from sklearn.metrics import roc_auc_score
 
 

@@ -4,8 +4,8 @@
 import cv2
 import numpy as np
 import pytest
-from sequential_patchcore import bootstrap
-from sequential_patchcore.ranking import CoarseHistogram, ScoreHistogram
+from sequential_patchcore.metrics import bootstrap
+from sequential_patchcore.metrics.ranking import CoarseHistogram, ScoreHistogram
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 CLASSES = [{"id": 1, "name": "dent", "kind": "defect"}, {"id": 4, "name": "scratch", "kind": "defect"},

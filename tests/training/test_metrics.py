@@ -5,8 +5,8 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
-from sequential_patchcore.metrics import COVERAGE_PERCENT, InstanceCount, count_image, summarise
-from sequential_patchcore.ranking import ScoreHistogram, auroc
+from sequential_patchcore.metrics.counts import COVERAGE_PERCENT, InstanceCount, count_image, summarise
+from sequential_patchcore.metrics.ranking import ScoreHistogram, auroc
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 Class = namedtuple("Class", "id name kind")

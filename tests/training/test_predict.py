@@ -14,9 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from sequential_patchcore.metrics.regions import Rule
 from sequential_patchcore.model_file import Model, Threshold
 from sequential_patchcore.predict import PredictSettings, find_images, pixel_size_around, predict
-from sequential_patchcore.regions import Rule
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.watch import watch
 

@@ -6,8 +6,8 @@ from collections import namedtuple
 import numpy as np
 import pytest
 from scipy import ndimage
-from sequential_patchcore.metrics import count_image
-from sequential_patchcore.regions import (
+from sequential_patchcore.metrics.counts import count_image
+from sequential_patchcore.metrics.regions import (
     SWEPT_HYSTERESIS,
     SWEPT_SIZES,
     FalseRegionTally,

@@ -6,7 +6,7 @@ from collections import namedtuple
 import cv2
 import numpy as np
 import pytest
-from sequential_patchcore.metrics import count_image
+from sequential_patchcore.metrics.counts import count_image
 from sequential_patchcore.report import cards, overlays, page, palette
 
 Class = namedtuple("Class", "id name kind")

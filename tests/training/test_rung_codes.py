@@ -3,9 +3,9 @@
 
 import numpy as np
 import pytest
-from sequential_patchcore.ladder import rungs
-from sequential_patchcore.regions import PLAIN, Rule, binary_map
-from sequential_patchcore.rung_codes import rung_codes
+from sequential_patchcore.metrics.regions import PLAIN, Rule, binary_map
+from sequential_patchcore.metrics.threshold_levels import rung_codes
+from sequential_patchcore.metrics.threshold_sweep import rungs
 
 RULES = (PLAIN, Rule(12), Rule(0, 0.7), Rule(30, 0.85), Rule(10**6), Rule(5, 0.01))
 

@@ -5,9 +5,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from sequential_patchcore import threshold as module
+from sequential_patchcore.metrics import threshold as module
+from sequential_patchcore.metrics.threshold import above_quantile, max_f1
 from sequential_patchcore.runtime.errors import UserError
-from sequential_patchcore.threshold import above_quantile, max_f1
 from sklearn.metrics import precision_recall_curve
 
 

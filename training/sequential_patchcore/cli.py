@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from . import __version__, data_commands, score_commands, train_commands
-from .metrics import COVERAGE_PERCENT
+from .metrics.counts import COVERAGE_PERCENT
 from .runtime.choices import BOUNDS, CORESETS, DEFAULT_BACKBONE, EVICTIONS, FILTERS, NORMALISATIONS, PRECISIONS
 from .runtime.errors import UserError
 from .runtime.progress import use_json_lines

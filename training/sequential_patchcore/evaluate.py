@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from .data.dataset import Dataset, Sample
-from .metrics import COVERAGE_PERCENT
+from .metrics.counts import COVERAGE_PERCENT
+from .metrics.regions import PLAIN, Rule
+from .metrics.tally import Labelled, Scored, Tally
 from .record import EvaluatedModel, metrics_record
-from .regions import PLAIN, Rule
 from .report import alarms, cards, contact_sheet, figures, overlays, page, tables
 from .results_folder import RECORD, file_names, is_whole, publish, read_record, staging_folder
 from .runtime.errors import UserError
 from .runtime.files import atomic_path, make_folder, write_text
 from .runtime.progress import Progress, say
-from .tally import Labelled, Scored, Tally
 
 _OVERLAY_QUALITY = 92
 

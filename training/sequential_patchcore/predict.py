@@ -13,9 +13,9 @@ import numpy as np
 
 from .data.dataset import read_header
 from .data.photographs import IMAGE_SUFFIXES, load_photograph
+from .metrics.regions import PLAIN, Rule, binary_map
 from .model_file import Model
 from .prediction_folder import Prediction, PredictionFolder, Region
-from .regions import PLAIN, Rule, binary_map
 from .report import overlays, palette
 from .runtime.errors import UserError
 from .runtime.files import atomic_path

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .bootstrap import differences, intervals
 from .data.dataset import Dataset
-from .metrics import DEFINITIONS
+from .metrics.bootstrap import differences, intervals
+from .metrics.counts import DEFINITIONS
+from .metrics.tally import Tally
 from .nearest_nominal import Nominal
 from .report.cards import Card
 from .results_folder import FORMAT_VERSION
-from .tally import Tally
 
 
 @dataclass(frozen=True)

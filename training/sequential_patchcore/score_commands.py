@@ -54,9 +54,9 @@ def evaluate(arguments: Namespace) -> None:
     from .evaluate import EvaluatedModel
     from .evaluate import evaluate as run
     from .extractors.device import choose_device
+    from .metrics.regions import Rule
     from .model_file import Threshold, load_model
     from .nearest_nominal import ExplainingScorer
-    from .regions import Rule
     from .report.describe import describe_model, summary_table
     from .restore import scorer_of
 
@@ -94,10 +94,10 @@ def evaluate(arguments: Namespace) -> None:
 
 def predict(arguments: Namespace) -> int:
     from .extractors.device import choose_device
+    from .metrics.regions import Rule
     from .model_file import load_model
     from .predict import Predictor, PredictSettings, find_images
     from .predict import predict as run
-    from .regions import Rule
     from .restore import scorer_of
     from .size_check import size_check
     from .watch import watch

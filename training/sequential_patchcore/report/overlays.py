@@ -15,7 +15,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..metrics import ClassLike
+from ..metrics.counts import ClassLike
 from ..runtime.errors import UserError
 from . import palette
 

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from .bootstrap import ranking_intervals
-from .ladder import Ladder
-from .metrics import ClassLike, ImageCounts, count_image, summarise
+from .counts import ClassLike, ImageCounts, count_image, summarise
 from .ranking import AUPRO_LIMIT, CoarseHistogram, ScoreHistogram, auroc
 from .regions import SWEPT_HYSTERESIS, FalseRegionTally, FilterSweep, Rule, binary_map, region_table
-from .rung_codes import rung_codes
+from .threshold_levels import rung_codes
+from .threshold_sweep import Ladder
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .metrics import COVERAGE_PERCENT, ClassLike, InstanceCount, ratio
+from .counts import COVERAGE_PERCENT, ClassLike, InstanceCount, ratio
 
 # Rungs to a doubling of the threshold, from its 2^-2 to its 2^3. Finest about the threshold itself, where people look.
 _OCTAVES = ((-2, -1, 12), (-1, 1, 48), (1, 3, 16))

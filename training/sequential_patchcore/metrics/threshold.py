@@ -16,7 +16,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from .runtime.errors import UserError
+from ..runtime.errors import UserError
 
 Batches = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .metrics import ClassLike, ratio
-from .runtime.errors import UserError
+from ..runtime.errors import UserError
+from .counts import ClassLike, ratio
 
 SIZE_EDGES = (1, 4, 16, 64, 256, 1024, 4096)  # pixels; the last bin is open
 SWEPT_SIZES = (0, 4, 16, 64, 256, 1024)
