@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sequential_patchcore import cli
 from sequential_patchcore.data import png
-from sequential_patchcore.model_file import Threshold, load_model, save_model
+from sequential_patchcore.model.file import Threshold, load_model, save_model
 from sequential_patchcore.runtime import progress
 
 PREFIX = "sequential-patchcore: "

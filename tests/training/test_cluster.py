@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sequential_patchcore import cli
 from sequential_patchcore.cluster import run_shards, shard_path
-from sequential_patchcore.model_file import load_model
+from sequential_patchcore.model.file import load_model
 from sequential_patchcore.runtime.errors import UserError
 
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # before Ray is imported, see cluster.py

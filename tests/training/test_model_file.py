@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from sequential_patchcore import cli
-from sequential_patchcore.model_file import Model, Threshold, check_model, load_model, read_request, save_model
+from sequential_patchcore.model.file import Model, Threshold, check_model, load_model, read_request, save_model
 from sequential_patchcore.runtime import files
 from sequential_patchcore.runtime.choices import BOUNDS
 from sequential_patchcore.runtime.errors import UserError

@@ -8,7 +8,7 @@ import pytest
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
 from sequential_patchcore.metrics.tally import Labelled
 from sequential_patchcore.metrics.threshold_sweep import Ladder
-from sequential_patchcore.model_file import Model
+from sequential_patchcore.model.file import Model
 from sequential_patchcore.nearest_nominal import ExplainingScorer, Nominal, crop
 from sequential_patchcore.report import alarms
 from sequential_patchcore.scoring import Scorer

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from sequential_patchcore.metrics.regions import Rule
-from sequential_patchcore.model_file import Model, Threshold
+from sequential_patchcore.model.file import Model, Threshold
 from sequential_patchcore.predict import PredictSettings, find_images, pixel_size_around, predict
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.watch import watch

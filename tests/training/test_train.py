@@ -18,7 +18,7 @@ from sequential_patchcore import checkpoint, cli
 from sequential_patchcore import train as training
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
 from sequential_patchcore.fitting.augmentation import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
-from sequential_patchcore.model_file import load_model
+from sequential_patchcore.model.file import load_model
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.runtime.files import remove_leftovers
 from sequential_patchcore.runtime.interrupt import Interrupt, deferred_interrupt

@@ -12,7 +12,7 @@ import numpy as np
 
 from .data.dataset import Dataset
 from .metrics.threshold import above_quantile, max_f1
-from .model_file import Threshold
+from .model.file import Threshold
 from .runtime.errors import UserError
 from .runtime.progress import Progress, say
 from .scoring import Scorer

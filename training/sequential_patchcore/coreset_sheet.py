@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .model_file import Model
+from .model.file import Model
 from .provenance import Provenance
 from .report.palette import model_colour
 from .runtime.files import atomic_path

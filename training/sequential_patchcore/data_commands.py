@@ -37,7 +37,7 @@ def _dataset_info(arguments: Namespace, path: Path) -> None:
 
 def _model_info(arguments: Namespace, path: Path) -> None:
     from .coreset.sequential import certified_factor
-    from .model_file import check_model, load_model
+    from .model.file import check_model, load_model
 
     if arguments.check:
         _report_problems(arguments, path, check_model(path))

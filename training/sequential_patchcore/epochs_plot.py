@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from .coreset.sequential import certified_factor
-from .model_file import Model
+from .model.file import Model
 from .report.palette import css, model_colour
 from .runtime.files import atomic_path
 

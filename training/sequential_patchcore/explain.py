@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from .extractors.base import to_tensor
 from .extractors.grid import Grid
-from .model_file import Model
+from .model.file import Model
 from .provenance import Provenance, context_pixels, piece
 from .report.overlays import jpeg
 from .runtime.files import atomic_path, write_text

@@ -47,7 +47,7 @@ def is_finished(out: str, request: str, overwrite: bool) -> bool:
     Raises:
         UserError: it holds something else, and --overwrite was not given.
     """
-    from .model_file import read_request
+    from .model.file import read_request
 
     path = Path(out)
     if path.is_dir():

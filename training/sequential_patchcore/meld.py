@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from .coreset.sequential import SequentialCoreset, certified_factor
+from .model.file import Model
 from .model.patch_ids import tags_of, unpack_tags
-from .model_file import Model
 from .runtime.errors import UserError
 from .runtime.progress import say
 

@@ -13,7 +13,7 @@ import torch
 
 from .extractors import to_tensor
 from .extractors.grid import Grid
-from .model_file import Model
+from .model.file import Model
 from .provenance import Provenance
 from .runtime.errors import UserError
 from .scoring import Scorer, anomaly_map

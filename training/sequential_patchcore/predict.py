@@ -14,7 +14,7 @@ import numpy as np
 from .data.dataset import read_header
 from .data.photographs import IMAGE_SUFFIXES, load_photograph
 from .metrics.regions import PLAIN, Rule, binary_map
-from .model_file import Model
+from .model.file import Model
 from .prediction_folder import Prediction, PredictionFolder, Region
 from .report import overlays, palette
 from .runtime.errors import UserError

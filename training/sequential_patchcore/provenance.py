@@ -10,7 +10,7 @@ import numpy as np
 
 from .data.dataset import Dataset, Sample, open_dataset
 from .extractors.grid import Grid
-from .model_file import Model
+from .model.file import Model
 from .runtime.errors import UserError
 
 CONTEXT_CELLS = 8

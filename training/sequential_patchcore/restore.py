@@ -4,7 +4,7 @@
 from pathlib import Path
 
 from .extractors import Extractor, ExtractorSettings, build_extractor
-from .model_file import Model
+from .model.file import Model
 from .runtime.choices import FILTERS
 from .runtime.errors import UserError
 from .scoring import Scorer

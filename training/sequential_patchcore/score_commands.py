@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def calibrate(arguments: Namespace) -> None:
     from .calibrate import calibrate as run
-    from .model_file import Threshold, load_model, save_model
+    from .model.file import Threshold, load_model, save_model
     from .restore import scorer_of
 
     model = load_model(arguments.model)
@@ -55,7 +55,7 @@ def evaluate(arguments: Namespace) -> None:
     from .evaluate import evaluate as run
     from .extractors.device import choose_device
     from .metrics.regions import Rule
-    from .model_file import Threshold, load_model
+    from .model.file import Threshold, load_model
     from .nearest_nominal import ExplainingScorer
     from .report.describe import describe_model, summary_table
     from .restore import scorer_of
@@ -95,7 +95,7 @@ def evaluate(arguments: Namespace) -> None:
 def predict(arguments: Namespace) -> int:
     from .extractors.device import choose_device
     from .metrics.regions import Rule
-    from .model_file import load_model
+    from .model.file import load_model
     from .predict import Predictor, PredictSettings, find_images
     from .predict import predict as run
     from .restore import scorer_of

@@ -17,8 +17,8 @@ from .checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_check
 from .coreset.sequential import Coreset, SequentialCoreset, certified_factor
 from .data.dataset import Dataset
 from .extractors import Extractor, identity
+from .model.file import Model, save_model
 from .model.patch_ids import tags_of, unpack_tags
-from .model_file import Model, save_model
 from .runtime.errors import UserError
 from .runtime.files import make_folder, remove_leftovers
 from .runtime.interrupt import deferred_interrupt

@@ -68,7 +68,7 @@ def _train_on_cluster(arguments: Namespace) -> None:
     """Each shard is the `train` command with --shard I/N; the model is their meld, in order."""
     from .cluster import run_shards, shard_path
     from .meld import Melder
-    from .model_file import load_model, save_model
+    from .model.file import load_model, save_model
 
     if arguments.shard != (1, 1):
         raise UserError("--ray makes the shards itself: give their number with --shards N, not --shard I/N")
@@ -101,7 +101,7 @@ _NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "mem
 
 
 def finetune(arguments: Namespace) -> None:
-    from .model_file import load_model
+    from .model.file import load_model
     from .restore import restore_extractor
     from .runtime.memory import peak
     from .train import TrainSettings
@@ -134,7 +134,7 @@ def finetune(arguments: Namespace) -> None:
 
 def meld(arguments: Namespace) -> None:
     from .meld import meld as run
-    from .model_file import load_model, save_model
+    from .model.file import load_model, save_model
 
     models = [load_model(path) for path in arguments.models]
     request = request_digest("meld", parents=[model.fingerprint for model in models], size=arguments.coreset_size)

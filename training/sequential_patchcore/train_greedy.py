@@ -16,7 +16,7 @@ from .coreset.greedy import greedy_coreset
 from .coreset.sequential import Coreset, SequentialCoreset
 from .data.dataset import Dataset
 from .extractors import Extractor, scaled_size
-from .model_file import Model, save_model
+from .model.file import Model, save_model
 from .runtime.errors import UserError
 from .runtime.interrupt import deferred_interrupt
 from .runtime.progress import Progress

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data.dataset import open_dataset
-from ..model_file import Model
+from ..model.file import Model
 from ..runtime.errors import UserError
 
 _PICTURES = 4  # of the training images, spread over the data sets

@@ -15,10 +15,10 @@ from types import MappingProxyType
 import h5py
 import numpy as np
 
-from . import __version__
-from .model_values import check_values
-from .runtime.errors import UserError
-from .runtime.files import atomic_path
+from .. import __version__
+from ..runtime.errors import UserError
+from ..runtime.files import atomic_path
+from .values import check_values
 
 FORMAT_VERSION = 1
 _FORMAT = "sequential-patchcore model"
@@ -328,7 +328,7 @@ def _threshold(attributes: Mapping) -> Threshold | None:
 
 def _contradictions(model: Model, fingerprint: object) -> list[str]:
     """What only a computation shows: the recorded fingerprint and separation against the vectors themselves."""
-    from .coreset.sequential import Coreset, SequentialCoreset
+    from ..coreset.sequential import Coreset, SequentialCoreset
 
     problems = []
     if not isinstance(fingerprint, str) or fingerprint != model.fingerprint:

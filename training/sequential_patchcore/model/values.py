@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .runtime.choices import BOUNDS, LARGEST_VALUE, NORMALISATIONS, PRECISIONS
-from .runtime.errors import UserError
+from ..runtime.choices import BOUNDS, LARGEST_VALUE, NORMALISATIONS, PRECISIONS
+from ..runtime.errors import UserError
 
 _STRIDES = (1, 4096)
 _WRITTEN = (
