@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sequential_patchcore import cli
-from sequential_patchcore.cluster import run_shards, shard_path
+from sequential_patchcore.fitting.cluster import run_shards, shard_path
 from sequential_patchcore.model.file import load_model
 from sequential_patchcore.runtime.errors import UserError
 

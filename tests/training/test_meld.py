@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sequential_patchcore.coreset.sequential import Coreset, SequentialCoreset
-from sequential_patchcore.meld import Melder, check_same_extractor, meld
+from sequential_patchcore.fitting.melding import Melder, check_same_extractor, meld
 from sequential_patchcore.model.file import Model
 from sequential_patchcore.model.patch_ids import pack_tags, unpack_tags
 from sequential_patchcore.runtime.errors import UserError

@@ -6,13 +6,13 @@ import shutil
 import numpy as np
 import pytest
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
+from sequential_patchcore.fitting.sequential import TrainSettings, train
 from sequential_patchcore.metrics.tally import Labelled
 from sequential_patchcore.metrics.threshold_sweep import Ladder
 from sequential_patchcore.model.file import Model
 from sequential_patchcore.nearest_nominal import ExplainingScorer, Nominal, crop
 from sequential_patchcore.report import alarms
 from sequential_patchcore.scoring import Scorer
-from sequential_patchcore.train import TrainSettings, train
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,16 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from sequential_patchcore import checkpoint, cli
-from sequential_patchcore import train as training
+from sequential_patchcore import cli
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
+from sequential_patchcore.fitting import checkpoint
+from sequential_patchcore.fitting import sequential as training
 from sequential_patchcore.fitting.augmentation import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
+from sequential_patchcore.fitting.sequential import TrainSettings, train
 from sequential_patchcore.model.file import load_model
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.runtime.files import remove_leftovers
 from sequential_patchcore.runtime.interrupt import Interrupt, deferred_interrupt
-from sequential_patchcore.train import TrainSettings, train
 
 SIZE = 24
 

@@ -20,9 +20,9 @@ def train(arguments: Namespace) -> None:
         _train_on_cluster(arguments)
         return
     from .extractors import ExtractorSettings, build_extractor
+    from .fitting.sequential import TrainSettings
+    from .fitting.sequential import train as run
     from .runtime.memory import peak
-    from .train import TrainSettings
-    from .train import train as run
 
     datasets = [open_dataset(path) for path in arguments.data]
     settings = TrainSettings(
@@ -49,7 +49,7 @@ def train(arguments: Namespace) -> None:
         "record": {"weights": place, "blur_sigma": arguments.blur_sigma},
     }
     if settings.coreset == GREEDY:
-        from .train_greedy import count_patches, train_greedy
+        from .fitting.greedy import count_patches, train_greedy
 
         patches = count_patches(datasets, arguments.split, settings.shard, extractor)
         _, device = _plan(arguments, datasets, extractor, settings.coreset_size, patches)
@@ -66,8 +66,8 @@ def train(arguments: Namespace) -> None:
 
 def _train_on_cluster(arguments: Namespace) -> None:
     """Each shard is the `train` command with --shard I/N; the model is their meld, in order."""
-    from .cluster import run_shards, shard_path
-    from .meld import Melder
+    from .fitting.cluster import run_shards, shard_path
+    from .fitting.melding import Melder
     from .model.file import load_model, save_model
 
     if arguments.shard != (1, 1):
@@ -101,11 +101,11 @@ _NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "mem
 
 
 def finetune(arguments: Namespace) -> None:
+    from .fitting.sequential import TrainSettings
+    from .fitting.sequential import train as run
     from .model.file import load_model
     from .restore import restore_extractor
     from .runtime.memory import peak
-    from .train import TrainSettings
-    from .train import train as run
 
     initial = load_model(arguments.model)
     datasets = [open_dataset(path) for path in arguments.data]
@@ -133,7 +133,7 @@ def finetune(arguments: Namespace) -> None:
 
 
 def meld(arguments: Namespace) -> None:
-    from .meld import meld as run
+    from .fitting.melding import meld as run
     from .model.file import load_model, save_model
 
     models = [load_model(path) for path in arguments.models]
@@ -146,7 +146,7 @@ def meld(arguments: Namespace) -> None:
 
 
 def _need_checkpoint(arguments: Namespace) -> None:
-    from .checkpoint import checkpoint_path
+    from .fitting.checkpoint import checkpoint_path
 
     path = checkpoint_path(arguments.out)
     if arguments.resume and not path.exists():

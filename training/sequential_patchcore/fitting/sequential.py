@@ -13,18 +13,18 @@ from pathlib import Path
 
 import torch
 
+from ..coreset.sequential import Coreset, SequentialCoreset, certified_factor
+from ..data.dataset import Dataset
+from ..extractors import Extractor, identity
+from ..model.file import Model, save_model
+from ..model.patch_ids import tags_of, unpack_tags
+from ..runtime.errors import UserError
+from ..runtime.files import make_folder, remove_leftovers
+from ..runtime.interrupt import deferred_interrupt
+from ..runtime.progress import Progress, report, say
 from .checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
-from .coreset.sequential import Coreset, SequentialCoreset, certified_factor
-from .data.dataset import Dataset
-from .extractors import Extractor, identity
-from .model.file import Model, save_model
-from .model.patch_ids import tags_of, unpack_tags
-from .runtime.errors import UserError
-from .runtime.files import make_folder, remove_leftovers
-from .runtime.interrupt import deferred_interrupt
-from .runtime.progress import Progress, report, say
+from .settings import TrainSettings
 from .stream import Source, changes_images, order_of, patches_of, pictures, sources_of
-from .train_settings import TrainSettings
 
 _CHECKPOINT_SECONDS = 60.0
 

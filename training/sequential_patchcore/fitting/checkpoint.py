@@ -8,9 +8,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .coreset.sequential import Coreset
-from .runtime.errors import UserError
-from .runtime.files import atomic_path
+from ..coreset.sequential import Coreset
+from ..runtime.errors import UserError
+from ..runtime.files import atomic_path
 
 
 @dataclass

@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..coreset.greedy import greedy_coreset
+from ..coreset.sequential import Coreset, SequentialCoreset
+from ..data.dataset import Dataset
+from ..extractors import Extractor, scaled_size
+from ..model.file import Model, save_model
+from ..runtime.errors import UserError
+from ..runtime.interrupt import deferred_interrupt
+from ..runtime.progress import Progress
 from .checkpoint import Checkpoint
-from .coreset.greedy import greedy_coreset
-from .coreset.sequential import Coreset, SequentialCoreset
-from .data.dataset import Dataset
-from .extractors import Extractor, scaled_size
-from .model.file import Model, save_model
-from .runtime.errors import UserError
-from .runtime.interrupt import deferred_interrupt
-from .runtime.progress import Progress
+from .sequential import check_writable, measure_coverage, model_of
+from .settings import TrainSettings
 from .stream import changes_images, patches_of, pictures, sources_of
-from .train import check_writable, measure_coverage, model_of
-from .train_settings import TrainSettings
 
 
 def count_patches(

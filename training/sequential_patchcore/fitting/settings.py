@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from .runtime.choices import LOWER_INDEX, SEQUENTIAL
+from ..runtime.choices import LOWER_INDEX, SEQUENTIAL
 
 
 @dataclass(frozen=True)

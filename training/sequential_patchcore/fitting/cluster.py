@@ -11,8 +11,8 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from .runtime.errors import UserError
-from .runtime.progress import Progress, say
+from ..runtime.errors import UserError
+from ..runtime.progress import Progress, say
 
 LOCAL = "local"
 _LOOPBACK = "127.0.0.1"

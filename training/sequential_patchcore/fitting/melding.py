@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from .coreset.sequential import SequentialCoreset, certified_factor
-from .model.file import Model
-from .model.patch_ids import tags_of, unpack_tags
-from .runtime.errors import UserError
-from .runtime.progress import say
+from ..coreset.sequential import SequentialCoreset, certified_factor
+from ..model.file import Model
+from ..model.patch_ids import tags_of, unpack_tags
+from ..runtime.errors import UserError
+from ..runtime.progress import say
 
 _NOT_COMPARED = ("weights", "offset")  # the note for people; and what each machine measures for itself
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .data.dataset import Dataset, Sample
-from .extractors import Extractor, to_tensor
-from .extractors.grid import Grid
-from .fitting.augmentation import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
-from .model.patch_ids import pack_tags
-from .runtime.errors import UserError
-from .runtime.progress import say
-from .train_settings import TrainSettings
+from ..data.dataset import Dataset, Sample
+from ..extractors import Extractor, to_tensor
+from ..extractors.grid import Grid
+from ..model.patch_ids import pack_tags
+from ..runtime.errors import UserError
+from ..runtime.progress import say
+from .augmentation import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
+from .settings import TrainSettings
 
 
 @dataclass(frozen=True)
