@@ -19,7 +19,7 @@ from sequential_patchcore.metrics.ranking import ScoreHistogram
 from sequential_patchcore.model.patch_ids import pack_tags
 from sequential_patchcore.runtime.choices import FILTERS
 from sequential_patchcore.runtime.progress import track
-from sequential_patchcore.scoring import Scorer
+from sequential_patchcore.scoring.scorer import Scorer
 
 _SHIFTS = (-8, -4, 0, 4, 8, 12, 16)
 

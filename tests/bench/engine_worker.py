@@ -146,7 +146,7 @@ def inference(job: dict) -> dict:
     from sequential_patchcore.data.png import read_image
     from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
     from sequential_patchcore.extractors.grid import Grid
-    from sequential_patchcore.scoring import Scorer, anomaly_map
+    from sequential_patchcore.scoring.scorer import Scorer, anomaly_map
 
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, identity, to_tensor
-from sequential_patchcore.restore import restore_extractor
 from sequential_patchcore.runtime.errors import UserError
-from sequential_patchcore.scoring import Scorer
+from sequential_patchcore.scoring.restore import restore_extractor
+from sequential_patchcore.scoring.scorer import Scorer
 
 # The third pads by size, as TensorFlow does.
 BACKBONES = ("filters", "mobilenetv3_large_100", "tf_mobilenetv3_large_100")

@@ -3,8 +3,8 @@
 
 import numpy as np
 import pytest
-from sequential_patchcore.calibrate import calibrate
 from sequential_patchcore.runtime.errors import UserError
+from sequential_patchcore.scoring.calibration import calibrate
 
 
 class Darkness:

@@ -13,7 +13,7 @@ from sequential_patchcore.extractors import ExtractorSettings, build_extractor
 from sequential_patchcore.metrics.ranking import AUPRO_LIMIT, ScoreHistogram
 from sequential_patchcore.metrics.threshold import max_f1
 from sequential_patchcore.runtime.errors import UserError
-from sequential_patchcore.scoring import Scorer
+from sequential_patchcore.scoring.scorer import Scorer
 from sklearn.metrics import auc, average_precision_score, roc_auc_score, roc_curve
 
 SIZE = (40, 50)

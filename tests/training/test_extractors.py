@@ -20,8 +20,8 @@ from sequential_patchcore.extractors.alignment import measure_offsets, resample
 from sequential_patchcore.extractors.base import average_pool
 from sequential_patchcore.extractors.projection import projection_matrix
 from sequential_patchcore.extractors.timm_models import timm  # repaired where torchvision is
-from sequential_patchcore.restore import restore_extractor
 from sequential_patchcore.runtime.errors import UserError
+from sequential_patchcore.scoring.restore import restore_extractor
 
 SMALL = "mobilenetv3_small_050"
 

@@ -11,9 +11,9 @@ from sequential_patchcore.coreset.greedy import bytes_needed, greedy_coreset
 from sequential_patchcore.coreset.sequential import Coreset, SequentialCoreset
 from sequential_patchcore.extractors.base import to_tensor
 from sequential_patchcore.model.file import load_model
-from sequential_patchcore.restore import restore_extractor
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.runtime.memory import plan
+from sequential_patchcore.scoring.restore import restore_extractor
 
 
 def slow_greedy(patches: np.ndarray, size: int) -> list[int]:

@@ -10,9 +10,9 @@ from sequential_patchcore.fitting.sequential import TrainSettings, train
 from sequential_patchcore.metrics.tally import Labelled
 from sequential_patchcore.metrics.threshold_sweep import Ladder
 from sequential_patchcore.model.file import Model
-from sequential_patchcore.nearest_nominal import ExplainingScorer, Nominal, crop
 from sequential_patchcore.report import alarms
-from sequential_patchcore.scoring import Scorer
+from sequential_patchcore.scoring.nearest_nominal import ExplainingScorer, Nominal, crop
+from sequential_patchcore.scoring.scorer import Scorer
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from sequential_patchcore.evaluate import EvaluatedModel, evaluate
 from sequential_patchcore.metrics.counts import COVERAGE_PERCENT
 from sequential_patchcore.metrics.regions import PLAIN, Rule, binary_map
-from sequential_patchcore.nearest_nominal import Nominal
+from sequential_patchcore.scoring.nearest_nominal import Nominal
 
 Class = namedtuple("Class", "id name kind")
 Sample = namedtuple("Sample", "id split seed group instances")

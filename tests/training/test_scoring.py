@@ -8,7 +8,7 @@ import pytest
 import torch
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, scaled_size
 from sequential_patchcore.extractors.grid import Grid
-from sequential_patchcore.scoring import Scorer, anomaly_map
+from sequential_patchcore.scoring.scorer import Scorer, anomaly_map
 
 GRIDS = [
     # size, stride, offset, scale

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from .model.file import Model
-from .provenance import Provenance
 from .report.palette import model_colour
 from .runtime.files import atomic_path
 from .runtime.progress import Progress
+from .scoring.provenance import Provenance
 
 TILE = 44  # pixels of a piece on the sheet
 _GAP = 2

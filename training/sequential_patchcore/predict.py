@@ -20,7 +20,7 @@ from .report import overlays, palette
 from .runtime.errors import UserError
 from .runtime.files import atomic_path
 from .runtime.progress import Progress
-from .scoring import Scorer
+from .scoring.scorer import Scorer
 
 _BOXES_DRAWN = 50  # of the largest regions; more would hide the photograph
 

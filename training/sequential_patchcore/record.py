@@ -11,9 +11,9 @@ from .data.dataset import Dataset
 from .metrics.bootstrap import differences, intervals
 from .metrics.counts import DEFINITIONS
 from .metrics.tally import Tally
-from .nearest_nominal import Nominal
 from .report.cards import Card
 from .results_folder import FORMAT_VERSION
+from .scoring.nearest_nominal import Nominal
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def calibrate(arguments: Namespace) -> None:
-    from .calibrate import calibrate as run
     from .model.file import Threshold, load_model, save_model
-    from .restore import scorer_of
+    from .scoring.calibration import calibrate as run
+    from .scoring.restore import scorer_of
 
     model = load_model(arguments.model)
     if arguments.threshold is not None:
@@ -56,9 +56,9 @@ def evaluate(arguments: Namespace) -> None:
     from .extractors.device import choose_device
     from .metrics.regions import Rule
     from .model.file import Threshold, load_model
-    from .nearest_nominal import ExplainingScorer
-    from .report.describe import describe_model, summary_table
-    from .restore import scorer_of
+    from .scoring.description import describe_model, summary_table
+    from .scoring.nearest_nominal import ExplainingScorer
+    from .scoring.restore import scorer_of
 
     dataset = open_dataset(arguments.data)
     models = {path: load_model(path) for path in arguments.model}
@@ -98,8 +98,8 @@ def predict(arguments: Namespace) -> int:
     from .model.file import load_model
     from .predict import Predictor, PredictSettings, find_images
     from .predict import predict as run
-    from .restore import scorer_of
-    from .size_check import size_check
+    from .scoring.restore import scorer_of
+    from .scoring.size_check import size_check
     from .watch import watch
 
     folders = [Path(path) for path in arguments.images]

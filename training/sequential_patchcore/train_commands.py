@@ -104,8 +104,8 @@ def finetune(arguments: Namespace) -> None:
     from .fitting.sequential import TrainSettings
     from .fitting.sequential import train as run
     from .model.file import load_model
-    from .restore import restore_extractor
     from .runtime.memory import peak
+    from .scoring.restore import restore_extractor
 
     initial = load_model(arguments.model)
     datasets = [open_dataset(path) for path in arguments.data]

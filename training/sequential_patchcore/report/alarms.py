@@ -9,7 +9,7 @@ import numpy as np
 
 from ..metrics.tally import Labelled
 from ..metrics.threshold_sweep import Ladder
-from ..nearest_nominal import Nominal, crop
+from ..scoring.nearest_nominal import Nominal, crop
 from . import overlays
 
 _QUALITY = 72

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .data.dataset import Dataset
-from .metrics.threshold import above_quantile, max_f1
-from .model.file import Threshold
-from .runtime.errors import UserError
-from .runtime.progress import Progress, say
-from .scoring import Scorer
+from ..data.dataset import Dataset
+from ..metrics.threshold import above_quantile, max_f1
+from ..model.file import Threshold
+from ..runtime.errors import UserError
+from ..runtime.progress import Progress, say
+from .scorer import Scorer
 
 
 def calibrate(

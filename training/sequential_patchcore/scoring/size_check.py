@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from .extractors import scaled_size
-from .runtime.errors import UserError
-from .runtime.memory import activation_bytes_per_pixel, gib, parse_size, plan, weight_bytes
-from .scoring import Scorer
+from ..extractors import scaled_size
+from ..runtime.errors import UserError
+from ..runtime.memory import activation_bytes_per_pixel, gib, parse_size, plan, weight_bytes
+from .scorer import Scorer
 
 
 def size_check(scorer: Scorer, vectors: int, budget: str) -> Callable[[Path], None]:

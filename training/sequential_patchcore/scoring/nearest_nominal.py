@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .extractors import to_tensor
-from .extractors.grid import Grid
-from .model.file import Model
+from ..extractors import to_tensor
+from ..extractors.grid import Grid
+from ..model.file import Model
+from ..runtime.errors import UserError
 from .provenance import Provenance
-from .runtime.errors import UserError
-from .scoring import Scorer, anomaly_map
+from .scorer import Scorer, anomaly_map
 
 CROP = 64  # pixels of the original image around a patch: the stride and what the deeper layer sees around it
 

@@ -3,11 +3,11 @@
 
 from pathlib import Path
 
-from .extractors import Extractor, ExtractorSettings, build_extractor
-from .model.file import Model
-from .runtime.choices import FILTERS
-from .runtime.errors import UserError
-from .scoring import Scorer
+from ..extractors import Extractor, ExtractorSettings, build_extractor
+from ..model.file import Model
+from ..runtime.choices import FILTERS
+from ..runtime.errors import UserError
+from .scorer import Scorer
 
 
 def restore_extractor(

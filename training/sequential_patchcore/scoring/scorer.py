@@ -5,9 +5,9 @@ import cv2
 import numpy as np
 import torch
 
-from .extractors.base import Extractor, to_tensor
-from .extractors.grid import Grid
-from .runtime.errors import UserError
+from ..extractors.base import Extractor, to_tensor
+from ..extractors.grid import Grid
+from ..runtime.errors import UserError
 
 BLUR_SIGMA = 2.0  # pixels of the image; section V-B of the paper
 _BLUR_REACH = 4  # the kernel ends at this many sigmas: 16 pixels wide at sigma 2, as in the paper

@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .data.dataset import Dataset, Sample, open_dataset
-from .extractors.grid import Grid
-from .model.file import Model
-from .runtime.errors import UserError
+from ..data.dataset import Dataset, Sample, open_dataset
+from ..extractors.grid import Grid
+from ..model.file import Model
+from ..runtime.errors import UserError
 
 CONTEXT_CELLS = 8
 """Side of a shown piece, in cells of the feature grid: a cell alone is too small to recognise anything on it."""
