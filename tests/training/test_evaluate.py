@@ -84,7 +84,7 @@ def result(tmp_path_factory):
 def without_figures(monkeypatch):
     """For what has nothing to do with them: they take most of the time on small images."""
     monkeypatch.setattr("sequential_patchcore.report.figures.write", lambda *_: {})
-    monkeypatch.setattr("sequential_patchcore.report.contact_sheet.write", lambda *_: None)
+    monkeypatch.setattr("sequential_patchcore.report.worst_images.write", lambda *_: None)
 
 
 def test_numbers_equal_a_count_over_all_pixels_at_once(result):

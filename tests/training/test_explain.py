@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from sequential_patchcore import cli
-from sequential_patchcore.coreset_sheet import alike
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
 from sequential_patchcore.model.file import load_model
+from sequential_patchcore.report.coreset_sheet import alike
 from sequential_patchcore.scoring.provenance import Provenance, piece
 
 

@@ -44,13 +44,13 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         return
     model = load_model(path)
     if arguments.coreset_sheet:
-        from .coreset_sheet import write_sheet
+        from .report.coreset_sheet import write_sheet
 
         missing = write_sheet(model, arguments.coreset_sheet, arguments.data)
         lost = f"; the images of {missing} are not found, --data DIR says where they are now" if missing else ""
         print(f"{arguments.coreset_sheet}: {len(model.features)} pieces of image{lost}")
     if arguments.plot:
-        from .epochs_plot import write_epochs_plot
+        from .report.epochs_plot import write_epochs_plot
 
         write_epochs_plot(model, arguments.plot)
         print(f"{arguments.plot}: {len(model.epochs)} epoch(s)")

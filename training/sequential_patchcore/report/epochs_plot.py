@@ -10,10 +10,10 @@ matplotlib.use("Agg")
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .coreset.sequential import certified_factor
-from .model.file import Model
-from .report.palette import css, model_colour
-from .runtime.files import atomic_path
+from ..coreset.sequential import certified_factor
+from ..model.file import Model
+from ..runtime.files import atomic_path
+from .palette import css, model_colour
 
 
 def write_epochs_plot(model: Model, path: str | Path) -> None:

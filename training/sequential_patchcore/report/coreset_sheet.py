@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .model.file import Model
-from .report.palette import model_colour
-from .runtime.files import atomic_path
-from .runtime.progress import Progress
-from .scoring.provenance import Provenance
+from ..model.file import Model
+from ..runtime.files import atomic_path
+from ..runtime.progress import Progress
+from ..scoring.provenance import Provenance
+from .palette import model_colour
 
 TILE = 44  # pixels of a piece on the sheet
 _GAP = 2
