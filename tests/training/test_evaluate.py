@@ -14,7 +14,7 @@ import pytest
 from sequential_patchcore.data.dataset import open_dataset
 from sequential_patchcore.data.format import ClassInfo
 from sequential_patchcore.data.writer import DatasetWriter
-from sequential_patchcore.evaluate import EvaluatedModel, evaluate
+from sequential_patchcore.evaluation.evaluator import EvaluatedModel, evaluate
 from sequential_patchcore.metrics.counts import COVERAGE_PERCENT
 from sequential_patchcore.runtime.errors import UserError
 from sklearn.metrics import average_precision_score, roc_auc_score

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from io import StringIO
 from pathlib import Path
 
-from .results_folder import slug
+from .evaluation.folder import slug
 from .runtime.errors import UserError
 from .runtime.files import make_folder, write_text
 

@@ -51,8 +51,8 @@ def calibrate(arguments: Namespace) -> None:
 
 
 def evaluate(arguments: Namespace) -> None:
-    from .evaluate import EvaluatedModel
-    from .evaluate import evaluate as run
+    from .evaluation.evaluator import EvaluatedModel
+    from .evaluation.evaluator import evaluate as run
     from .extractors.device import choose_device
     from .metrics.regions import Rule
     from .model.file import Threshold, load_model

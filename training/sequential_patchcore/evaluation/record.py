@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .data.dataset import Dataset
-from .metrics.bootstrap import differences, intervals
-from .metrics.counts import DEFINITIONS
-from .metrics.tally import Tally
-from .report.cards import Card
-from .results_folder import FORMAT_VERSION
-from .scoring.nearest_nominal import Nominal
+from ..data.dataset import Dataset
+from ..metrics.bootstrap import differences, intervals
+from ..metrics.counts import DEFINITIONS
+from ..metrics.tally import Tally
+from ..report.cards import Card
+from ..scoring.nearest_nominal import Nominal
+from .folder import FORMAT_VERSION
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .runtime.errors import UserError
-from .runtime.files import make_folder, write_text
+from ..runtime.errors import UserError
+from ..runtime.files import make_folder, write_text
 
 FORMAT_VERSION = 2
 RECORD = "metrics.json"

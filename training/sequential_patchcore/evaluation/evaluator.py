@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from .data.dataset import Dataset, Sample
-from .metrics.counts import COVERAGE_PERCENT
-from .metrics.regions import PLAIN, Rule
-from .metrics.tally import Labelled, Scored, Tally
+from ..data.dataset import Dataset, Sample
+from ..metrics.counts import COVERAGE_PERCENT
+from ..metrics.regions import PLAIN, Rule
+from ..metrics.tally import Labelled, Scored, Tally
+from ..report import alarms, cards, contact_sheet, figures, overlays, page, tables
+from ..runtime.errors import UserError
+from ..runtime.files import atomic_path, make_folder, write_text
+from ..runtime.progress import Progress, say
+from .folder import RECORD, file_names, is_whole, publish, read_record, staging_folder
 from .record import EvaluatedModel, metrics_record
-from .report import alarms, cards, contact_sheet, figures, overlays, page, tables
-from .results_folder import RECORD, file_names, is_whole, publish, read_record, staging_folder
-from .runtime.errors import UserError
-from .runtime.files import atomic_path, make_folder, write_text
-from .runtime.progress import Progress, say
 
 _OVERLAY_QUALITY = 92
 
