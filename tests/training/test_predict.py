@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from sequential_patchcore.metrics.regions import Rule
 from sequential_patchcore.model.file import Model, Threshold
-from sequential_patchcore.predict import PredictSettings, find_images, pixel_size_around, predict
+from sequential_patchcore.prediction.predictor import PredictSettings, find_images, pixel_size_around, predict
+from sequential_patchcore.prediction.watcher import watch
 from sequential_patchcore.runtime.errors import UserError
-from sequential_patchcore.watch import watch
 
 MODEL = Model(
     features=np.zeros((2, 1), np.float32), source=np.zeros(2, np.uint32), position=np.zeros((2, 2), np.uint16),

@@ -14,7 +14,7 @@ from .runtime.errors import UserError
 from .runtime.progress import say
 
 if TYPE_CHECKING:
-    from .prediction_folder import Prediction
+    from .prediction.folder import Prediction
 
 
 def calibrate(arguments: Namespace) -> None:
@@ -96,11 +96,11 @@ def predict(arguments: Namespace) -> int:
     from .extractors.device import choose_device
     from .metrics.regions import Rule
     from .model.file import load_model
-    from .predict import Predictor, PredictSettings, find_images
-    from .predict import predict as run
+    from .prediction.predictor import Predictor, PredictSettings, find_images
+    from .prediction.predictor import predict as run
+    from .prediction.watcher import watch
     from .scoring.restore import scorer_of
     from .scoring.size_check import size_check
-    from .watch import watch
 
     folders = [Path(path) for path in arguments.images]
     if arguments.watch:
@@ -117,7 +117,7 @@ def predict(arguments: Namespace) -> int:
                        precision=arguments.precision)  # fmt: skip
     explainer = None
     if arguments.explain:
-        from .explain import Explainer
+        from .prediction.explanation import Explainer
 
         explainer = Explainer(scorer, model, arguments.out, arguments.data)
     fits = size_check(scorer, len(model.features), arguments.memory_budget)

@@ -11,16 +11,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .data.dataset import read_header
-from .data.photographs import IMAGE_SUFFIXES, load_photograph
-from .metrics.regions import PLAIN, Rule, binary_map
-from .model.file import Model
-from .prediction_folder import Prediction, PredictionFolder, Region
-from .report import overlays, palette
-from .runtime.errors import UserError
-from .runtime.files import atomic_path
-from .runtime.progress import Progress
-from .scoring.scorer import Scorer
+from ..data.dataset import read_header
+from ..data.photographs import IMAGE_SUFFIXES, load_photograph
+from ..metrics.regions import PLAIN, Rule, binary_map
+from ..model.file import Model
+from ..report import overlays, palette
+from ..runtime.errors import UserError
+from ..runtime.files import atomic_path
+from ..runtime.progress import Progress
+from ..scoring.scorer import Scorer
+from .folder import Prediction, PredictionFolder, Region
 
 _BOXES_DRAWN = 50  # of the largest regions; more would hide the photograph
 

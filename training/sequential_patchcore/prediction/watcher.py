@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from .predict import images_in
+from .predictor import images_in
 
 State = tuple[int, int]  # size, time of the last change in ns
 

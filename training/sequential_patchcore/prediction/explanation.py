@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from .extractors.base import to_tensor
-from .extractors.grid import Grid
-from .model.file import Model
-from .report.overlays import jpeg
-from .runtime.files import atomic_path, write_text
-from .scoring.provenance import Provenance, context_pixels, piece
-from .scoring.scorer import Scorer
+from ..extractors.base import to_tensor
+from ..extractors.grid import Grid
+from ..model.file import Model
+from ..report.overlays import jpeg
+from ..runtime.files import atomic_path, write_text
+from ..scoring.provenance import Provenance, context_pixels, piece
+from ..scoring.scorer import Scorer
 
 PATCHES = 4  # shown for each photograph
 _APART = 8  # cells: the neighbours of a strange patch are strange for the same reason
