@@ -13,7 +13,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
-from sequential_patchcore import cli
+from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.data import png
 from sequential_patchcore.model.file import Threshold, load_model, save_model
 from sequential_patchcore.runtime import progress

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sequential_patchcore import cli
+from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.fitting.cluster import run_shards, shard_path
 from sequential_patchcore.model.file import load_model
 from sequential_patchcore.runtime.errors import UserError

@@ -3,7 +3,7 @@
 
 import numpy as np
 from PIL import Image
-from sequential_patchcore import cli
+from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.data.contact_sheet import write_contact_sheet
 from sequential_patchcore.data.dataset import open_dataset
 from sequential_patchcore.data.format import ClassInfo

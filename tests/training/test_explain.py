@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from sequential_patchcore import cli
+from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
 from sequential_patchcore.model.file import load_model
 from sequential_patchcore.report.coreset_sheet import alike

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from sequential_patchcore import cli
+from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.coreset.greedy import bytes_needed, greedy_coreset
 from sequential_patchcore.coreset.sequential import Coreset, SequentialCoreset
 from sequential_patchcore.extractors.base import to_tensor

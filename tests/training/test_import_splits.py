@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from sequential_patchcore import cli
+from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.data.dataset import ClassInfo, open_dataset
 from sequential_patchcore.data.importers.splits import apportion, share_out
 from sequential_patchcore.data.writer import DatasetWriter

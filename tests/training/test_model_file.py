@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from sequential_patchcore import cli
+from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.model.file import Model, Threshold, check_model, load_model, read_request, save_model
 from sequential_patchcore.runtime import files
 from sequential_patchcore.runtime.choices import BOUNDS

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from sequential_patchcore import cli
+from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.data.check import check_dataset
 from sequential_patchcore.data.dataset import open_dataset
 from sequential_patchcore.data.importers.plate_region import find_plate, shrink

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from sequential_patchcore import cli
+from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
 from sequential_patchcore.fitting import checkpoint
 from sequential_patchcore.fitting import sequential as training

@@ -8,19 +8,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .data.dataset import open_dataset
+from ..data.dataset import open_dataset
+from ..runtime.errors import UserError
+from ..runtime.progress import say
 from .finished_work import request_digest, weights_override
-from .runtime.errors import UserError
-from .runtime.progress import say
 
 if TYPE_CHECKING:
-    from .prediction.folder import Prediction
+    from ..prediction.folder import Prediction
 
 
 def calibrate(arguments: Namespace) -> None:
-    from .model.file import Threshold, load_model, save_model
-    from .scoring.calibration import calibrate as run
-    from .scoring.restore import scorer_of
+    from ..model.file import Threshold, load_model, save_model
+    from ..scoring.calibration import calibrate as run
+    from ..scoring.restore import scorer_of
 
     model = load_model(arguments.model)
     if arguments.threshold is not None:
@@ -41,7 +41,7 @@ def calibrate(arguments: Namespace) -> None:
     if same and not arguments.overwrite:
         print(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
         return
-    from .extractors.device import choose_device
+    from ..extractors.device import choose_device
 
     scorer = scorer_of(model, arguments.model, weights_override(arguments.weights), choose_device(arguments.device),
                        precision=arguments.precision)  # fmt: skip
@@ -51,14 +51,14 @@ def calibrate(arguments: Namespace) -> None:
 
 
 def evaluate(arguments: Namespace) -> None:
-    from .evaluation.evaluator import EvaluatedModel
-    from .evaluation.evaluator import evaluate as run
-    from .extractors.device import choose_device
-    from .metrics.regions import Rule
-    from .model.file import Threshold, load_model
-    from .scoring.description import describe_model, summary_table
-    from .scoring.nearest_nominal import ExplainingScorer
-    from .scoring.restore import scorer_of
+    from ..evaluation.evaluator import EvaluatedModel
+    from ..evaluation.evaluator import evaluate as run
+    from ..extractors.device import choose_device
+    from ..metrics.regions import Rule
+    from ..model.file import Threshold, load_model
+    from ..scoring.description import describe_model, summary_table
+    from ..scoring.nearest_nominal import ExplainingScorer
+    from ..scoring.restore import scorer_of
 
     dataset = open_dataset(arguments.data)
     models = {path: load_model(path) for path in arguments.model}
@@ -93,14 +93,14 @@ def evaluate(arguments: Namespace) -> None:
 
 
 def predict(arguments: Namespace) -> int:
-    from .extractors.device import choose_device
-    from .metrics.regions import Rule
-    from .model.file import load_model
-    from .prediction.predictor import Predictor, PredictSettings, find_images
-    from .prediction.predictor import predict as run
-    from .prediction.watcher import watch
-    from .scoring.restore import scorer_of
-    from .scoring.size_check import size_check
+    from ..extractors.device import choose_device
+    from ..metrics.regions import Rule
+    from ..model.file import load_model
+    from ..prediction.predictor import Predictor, PredictSettings, find_images
+    from ..prediction.predictor import predict as run
+    from ..prediction.watcher import watch
+    from ..scoring.restore import scorer_of
+    from ..scoring.size_check import size_check
 
     folders = [Path(path) for path in arguments.images]
     if arguments.watch:
@@ -117,7 +117,7 @@ def predict(arguments: Namespace) -> int:
                        precision=arguments.precision)  # fmt: skip
     explainer = None
     if arguments.explain:
-        from .prediction.explanation import Explainer
+        from ..prediction.explanation import Explainer
 
         explainer = Explainer(scorer, model, arguments.out, arguments.data)
     fits = size_check(scorer, len(model.features), arguments.memory_budget)

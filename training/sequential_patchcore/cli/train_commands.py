@@ -8,21 +8,21 @@ from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 
-from .data.dataset import Dataset, open_dataset
+from ..data.dataset import Dataset, open_dataset
+from ..runtime.choices import GREEDY
+from ..runtime.errors import UserError
+from ..runtime.progress import say
 from .finished_work import file_digest, fingerprints, is_finished, request_digest, weights_override, weights_place
-from .runtime.choices import GREEDY
-from .runtime.errors import UserError
-from .runtime.progress import say
 
 
 def train(arguments: Namespace) -> None:
     if arguments.ray:
         _train_on_cluster(arguments)
         return
-    from .extractors import ExtractorSettings, build_extractor
-    from .fitting.sequential import TrainSettings
-    from .fitting.sequential import train as run
-    from .runtime.memory import peak
+    from ..extractors import ExtractorSettings, build_extractor
+    from ..fitting.sequential import TrainSettings
+    from ..fitting.sequential import train as run
+    from ..runtime.memory import peak
 
     datasets = [open_dataset(path) for path in arguments.data]
     settings = TrainSettings(
@@ -49,7 +49,7 @@ def train(arguments: Namespace) -> None:
         "record": {"weights": place, "blur_sigma": arguments.blur_sigma},
     }
     if settings.coreset == GREEDY:
-        from .fitting.greedy import count_patches, train_greedy
+        from ..fitting.greedy import count_patches, train_greedy
 
         patches = count_patches(datasets, arguments.split, settings.shard, extractor)
         _, device = _plan(arguments, datasets, extractor, settings.coreset_size, patches)
@@ -66,9 +66,9 @@ def train(arguments: Namespace) -> None:
 
 def _train_on_cluster(arguments: Namespace) -> None:
     """Each shard is the `train` command with --shard I/N; the model is their meld, in order."""
-    from .fitting.cluster import run_shards, shard_path
-    from .fitting.melding import Melder
-    from .model.file import load_model, save_model
+    from ..fitting.cluster import run_shards, shard_path
+    from ..fitting.melding import Melder
+    from ..model.file import load_model, save_model
 
     if arguments.shard != (1, 1):
         raise UserError("--ray makes the shards itself: give their number with --shards N, not --shard I/N")
@@ -101,11 +101,11 @@ _NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "mem
 
 
 def finetune(arguments: Namespace) -> None:
-    from .fitting.sequential import TrainSettings
-    from .fitting.sequential import train as run
-    from .model.file import load_model
-    from .runtime.memory import peak
-    from .scoring.restore import restore_extractor
+    from ..fitting.sequential import TrainSettings
+    from ..fitting.sequential import train as run
+    from ..model.file import load_model
+    from ..runtime.memory import peak
+    from ..scoring.restore import restore_extractor
 
     initial = load_model(arguments.model)
     datasets = [open_dataset(path) for path in arguments.data]
@@ -133,8 +133,8 @@ def finetune(arguments: Namespace) -> None:
 
 
 def meld(arguments: Namespace) -> None:
-    from .fitting.melding import meld as run
-    from .model.file import load_model, save_model
+    from ..fitting.melding import meld as run
+    from ..model.file import load_model, save_model
 
     models = [load_model(path) for path in arguments.models]
     request = request_digest("meld", parents=[model.fingerprint for model in models], size=arguments.coreset_size)
@@ -146,7 +146,7 @@ def meld(arguments: Namespace) -> None:
 
 
 def _need_checkpoint(arguments: Namespace) -> None:
-    from .fitting.checkpoint import checkpoint_path
+    from ..fitting.checkpoint import checkpoint_path
 
     path = checkpoint_path(arguments.out)
     if arguments.resume and not path.exists():
@@ -163,9 +163,9 @@ def _plan(
     """
     import torch
 
-    from .extractors import scaled_size
-    from .extractors.device import choose_device
-    from .runtime.memory import activation_bytes_per_pixel, cap, parse_size, plan, weight_bytes
+    from ..extractors import scaled_size
+    from ..extractors.device import choose_device
+    from ..runtime.memory import activation_bytes_per_pixel, cap, parse_size, plan, weight_bytes
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

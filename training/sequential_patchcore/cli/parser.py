@@ -7,11 +7,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from . import __version__, data_commands, score_commands, train_commands
-from .metrics.counts import COVERAGE_PERCENT
-from .runtime.choices import BOUNDS, CORESETS, DEFAULT_BACKBONE, EVICTIONS, FILTERS, NORMALISATIONS, PRECISIONS
-from .runtime.errors import UserError
-from .runtime.progress import use_json_lines
+from .. import __version__, data_commands, score_commands, train_commands
+from ..metrics.counts import COVERAGE_PERCENT
+from ..runtime.choices import BOUNDS, CORESETS, DEFAULT_BACKBONE, EVICTIONS, FILTERS, NORMALISATIONS, PRECISIONS
+from ..runtime.errors import UserError
+from ..runtime.progress import use_json_lines
 
 _DESCRIPTION = """\
 Anomaly detection for surface inspection: a PatchCore memory (coreset) built sequentially, in constant memory.

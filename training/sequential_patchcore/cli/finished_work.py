@@ -5,10 +5,10 @@ import hashlib
 import json
 from pathlib import Path
 
-from . import __version__
-from .data.dataset import Dataset
-from .runtime.choices import FILTERS
-from .runtime.errors import UserError
+from .. import __version__
+from ..data.dataset import Dataset
+from ..runtime.choices import FILTERS
+from ..runtime.errors import UserError
 
 
 def weights_place(weights: str, backbone: str) -> str:
@@ -47,7 +47,7 @@ def is_finished(out: str, request: str, overwrite: bool) -> bool:
     Raises:
         UserError: it holds something else, and --overwrite was not given.
     """
-    from .model.file import read_request
+    from ..model.file import read_request
 
     path = Path(out)
     if path.is_dir():

@@ -5,7 +5,7 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
-from .runtime.errors import UserError
+from ..runtime.errors import UserError
 
 
 def info(arguments: Namespace) -> None:
@@ -17,16 +17,16 @@ def info(arguments: Namespace) -> None:
 
 
 def _dataset_info(arguments: Namespace, path: Path) -> None:
-    from .data.check import check_dataset
-    from .data.dataset import open_dataset
-    from .data.summary import as_text, summarise
+    from ..data.check import check_dataset
+    from ..data.dataset import open_dataset
+    from ..data.summary import as_text, summarise
 
     if arguments.check:
         _report_problems(arguments, path, check_dataset(path, progress=True))
         return
     dataset = open_dataset(path)
     if arguments.contact_sheet:
-        from .data.contact_sheet import write_contact_sheet
+        from ..data.contact_sheet import write_contact_sheet
 
         shown = write_contact_sheet(dataset, arguments.contact_sheet)
         print(f"{arguments.contact_sheet}: {shown} of {len(dataset.samples)} images")
@@ -36,21 +36,21 @@ def _dataset_info(arguments: Namespace, path: Path) -> None:
 
 
 def _model_info(arguments: Namespace, path: Path) -> None:
-    from .coreset.sequential import certified_factor
-    from .model.file import check_model, load_model
+    from ..coreset.sequential import certified_factor
+    from ..model.file import check_model, load_model
 
     if arguments.check:
         _report_problems(arguments, path, check_model(path))
         return
     model = load_model(path)
     if arguments.coreset_sheet:
-        from .report.coreset_sheet import write_sheet
+        from ..report.coreset_sheet import write_sheet
 
         missing = write_sheet(model, arguments.coreset_sheet, arguments.data)
         lost = f"; the images of {missing} are not found, --data DIR says where they are now" if missing else ""
         print(f"{arguments.coreset_sheet}: {len(model.features)} pieces of image{lost}")
     if arguments.plot:
-        from .report.epochs_plot import write_epochs_plot
+        from ..report.epochs_plot import write_epochs_plot
 
         write_epochs_plot(model, arguments.plot)
         print(f"{arguments.plot}: {len(model.epochs)} epoch(s)")
@@ -108,9 +108,9 @@ def _report_problems(arguments: Namespace, path: Path, problems: list[str]) -> N
 
 
 def import_(arguments: Namespace) -> None:
-    from .data.dataset import open_dataset
-    from .data.importers.labelme import import_labelme
-    from .data.importers.mvtec import import_mvtec
+    from ..data.dataset import open_dataset
+    from ..data.importers.labelme import import_labelme
+    from ..data.importers.mvtec import import_mvtec
 
     common = {
         "defects": arguments.defects, "impurities": arguments.impurities, "aliases": _aliases(arguments.map),
@@ -139,9 +139,9 @@ def import_(arguments: Namespace) -> None:
 
 
 def export(arguments: Namespace) -> None:
-    from .data.dataset import open_dataset
-    from .data.exporters.coco import export_coco
-    from .data.importers.mvtec import export_mvtec
+    from ..data.dataset import open_dataset
+    from ..data.exporters.coco import export_coco
+    from ..data.importers.mvtec import export_mvtec
 
     write = {"mvtec": export_mvtec, "coco": export_coco}[arguments.kind]
     write(open_dataset(arguments.dataset), arguments.out)
@@ -157,7 +157,7 @@ def _margin(arguments: Namespace) -> float:
         return value
     pixel_size_um = arguments.pixel_size_um
     if pixel_size_um is None and arguments.kind == "labelme" and arguments.like is not None:
-        from .data.dataset import open_dataset
+        from ..data.dataset import open_dataset
 
         pixel_size_um = open_dataset(arguments.like).pixel_size_um
     if pixel_size_um is None:
