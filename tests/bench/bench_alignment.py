@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from sequential_patchcore.coreset.sequential import SequentialCoreset
 from sequential_patchcore.data.dataset import open_dataset
-from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
+from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
+from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.metrics.ranking import ScoreHistogram
 from sequential_patchcore.model.patch_ids import pack_tags
 from sequential_patchcore.runtime.choices import FILTERS

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from sequential_patchcore.evaluation.evaluator import EvaluatedModel, evaluate
-from sequential_patchcore.metrics.regions import Rule
+from sequential_patchcore.metrics.binarize import Rule
 
 Class = namedtuple("Class", "id name kind")
 Sample = namedtuple("Sample", "id split seed group instances")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from sequential_patchcore.coreset.greedy import greedy_coreset
-from sequential_patchcore.coreset.sequential import SequentialCoreset, certified_factor
+from sequential_patchcore.coreset.guarantee import certified_factor
+from sequential_patchcore.coreset.sequential import SequentialCoreset
 
 DIMENSION = 40
 

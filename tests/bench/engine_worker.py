@@ -144,7 +144,8 @@ def inference(job: dict) -> dict:
     import cv2
     from sequential_patchcore.data.photographs import as_float_rgb
     from sequential_patchcore.data.png import read_image
-    from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
+    from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
+    from sequential_patchcore.extractors.builder import build_extractor
     from sequential_patchcore.extractors.grid import Grid
     from sequential_patchcore.scoring.scorer import Scorer, anomaly_map
 

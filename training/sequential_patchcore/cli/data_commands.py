@@ -36,7 +36,6 @@ def _dataset_info(arguments: Namespace, path: Path) -> None:
 
 
 def _model_info(arguments: Namespace, path: Path) -> None:
-    from ..coreset.sequential import certified_factor
     from ..model.file import check_model, load_model
 
     if arguments.check:
@@ -56,15 +55,12 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         print(f"{arguments.plot}: {len(model.epochs)} epoch(s)")
     if arguments.coreset_sheet or arguments.plot:
         return
-    factor = None
-    if model.covering_radius is not None:
-        factor = certified_factor(model.covering_radius, model.separation)
     threshold = model.threshold
     facts = {
         "file": str(path), "fingerprint": model.fingerprint, "created_by": model.created_by,
         "vectors": len(model.features), "dimension": model.features.shape[1], "extractor": model.extractor,
-        "separation": model.separation, "covering_radius": model.covering_radius, "certified_factor": factor,
-        "certified_over": _certified_over(model),
+        "separation": model.separation, "covering_radius": model.covering_radius,
+        "certified_factor": model.certified_factor, "certified_over": _certified_over(model),
         "converged": model.converged, "epochs": list(model.epochs), "parents": list(model.parents),
         "data": list(model.data), "images": len(model.sources),
         "threshold": None if threshold is None else threshold.value,
@@ -141,7 +137,7 @@ def import_(arguments: Namespace) -> None:
 def export(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
     from ..data.exporters.coco import export_coco
-    from ..data.importers.mvtec import export_mvtec
+    from ..data.exporters.mvtec import export_mvtec
 
     write = {"mvtec": export_mvtec, "coco": export_coco}[arguments.kind]
     write(open_dataset(arguments.dataset), arguments.out)

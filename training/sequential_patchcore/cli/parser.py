@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from .. import __version__, data_commands, score_commands, train_commands
+from .. import __version__
 from ..metrics.counts import COVERAGE_PERCENT
 from ..runtime.choices import BOUNDS, CORESETS, DEFAULT_BACKBONE, EVICTIONS, FILTERS, NORMALISATIONS, PRECISIONS
 from ..runtime.errors import UserError
 from ..runtime.progress import use_json_lines
+from . import data_commands, score_commands, train_commands
 
 _DESCRIPTION = """\
 Anomaly detection for surface inspection: a PatchCore memory (coreset) built sequentially, in constant memory.

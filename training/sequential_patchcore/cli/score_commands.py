@@ -54,7 +54,7 @@ def evaluate(arguments: Namespace) -> None:
     from ..evaluation.evaluator import EvaluatedModel
     from ..evaluation.evaluator import evaluate as run
     from ..extractors.device import choose_device
-    from ..metrics.regions import Rule
+    from ..metrics.binarize import Rule
     from ..model.file import Threshold, load_model
     from ..scoring.description import describe_model, summary_table
     from ..scoring.nearest_nominal import ExplainingScorer
@@ -94,7 +94,7 @@ def evaluate(arguments: Namespace) -> None:
 
 def predict(arguments: Namespace) -> int:
     from ..extractors.device import choose_device
-    from ..metrics.regions import Rule
+    from ..metrics.binarize import Rule
     from ..model.file import load_model
     from ..prediction.predictor import Predictor, PredictSettings, find_images
     from ..prediction.predictor import predict as run

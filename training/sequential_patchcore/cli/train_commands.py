@@ -19,7 +19,8 @@ def train(arguments: Namespace) -> None:
     if arguments.ray:
         _train_on_cluster(arguments)
         return
-    from ..extractors import ExtractorSettings, build_extractor
+    from ..extractors.base import ExtractorSettings
+    from ..extractors.builder import build_extractor
     from ..fitting.sequential import TrainSettings
     from ..fitting.sequential import train as run
     from ..runtime.memory import peak
@@ -163,9 +164,11 @@ def _plan(
     """
     import torch
 
-    from ..extractors import scaled_size
+    from ..coreset.greedy import bytes_needed
+    from ..extractors.base import scaled_size
     from ..extractors.device import choose_device
-    from ..runtime.memory import activation_bytes_per_pixel, cap, parse_size, plan, weight_bytes
+    from ..extractors.footprint import activation_bytes_per_pixel, weight_bytes
+    from ..runtime.memory import cap, parse_size, plan
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -174,7 +177,8 @@ def _plan(
     scaled = scaled_size(largest, extractor.settings.image_scale)
     chosen = plan(
         largest, scaled, extractor.dimension, extractor.stride, activation_bytes_per_pixel(extractor), coreset_size,
-        arguments.chunk_size, parse_size(arguments.memory_budget), arguments.workers, all_patches,
+        arguments.chunk_size, parse_size(arguments.memory_budget), arguments.workers,
+        (all_patches, bytes_needed(all_patches, extractor.dimension)),
         arguments.augment or any(dataset.is_render for dataset in datasets), weight_bytes(extractor),
     )
     say(str(chosen))

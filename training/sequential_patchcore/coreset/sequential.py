@@ -252,16 +252,6 @@ class SequentialCoreset:
         return self._screen
 
 
-def certified_factor(covering_radius: float, separation: float) -> float | None:
-    """How far from the best possible coreset of this size at most: R <= factor x OPT_K. None if nothing is certain.
-
-    OPT_K is over the patches that R was measured on and the coreset's own vectors.
-    """
-    if separation > 0:
-        return 2.0 * max(1.0, covering_radius / separation)
-    return 2.0 if covering_radius == 0 else None
-
-
 def _checked(patches: torch.Tensor, dimension: int) -> torch.Tensor:
     if patches.dtype != torch.float32 or patches.ndim != 2 or patches.shape[1] != dimension:
         raise ValueError(f"expected float32 (N, {dimension}), got {patches.dtype} {tuple(patches.shape)}")

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from ..data.dataset import Dataset, Sample
+from ..metrics.binarize import PLAIN, Rule
 from ..metrics.counts import COVERAGE_PERCENT
-from ..metrics.regions import PLAIN, Rule
 from ..metrics.tally import Labelled, Scored, Tally
-from ..report import alarms, cards, contact_sheet, figures, overlays, page, tables
+from ..report import alarms, cards, figures, overlays, page, tables, worst_images
 from ..runtime.errors import UserError
+from ..runtime.file_names import file_names
 from ..runtime.files import atomic_path, make_folder, write_text
 from ..runtime.progress import Progress, say
-from .folder import RECORD, file_names, is_whole, publish, read_record, staging_folder
+from .folder import RECORD, is_whole, publish, read_record, staging_folder
 from .record import EvaluatedModel, metrics_record
 
 _OVERLAY_QUALITY = 92
@@ -63,7 +64,7 @@ def evaluate(
                 progress.step()
         metrics = metrics_record(models, tallies, dataset, split, inputs, shown)
         _write(staging, metrics, models, tallies, shown)
-        contact_sheet.write(metrics, staging, names, model_names)
+        worst_images.write(metrics, staging, names, model_names)
         publish(staging, out, metrics)
     return metrics
 

@@ -4,7 +4,7 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,21 +57,3 @@ def publish(staging: Path, out: Path, metrics: dict) -> None:
     except OSError as error:
         raise UserError(f"cannot write into {out}: {error.strerror or error}") from error
     write_text(out / RECORD, json.dumps(metrics, indent=1, allow_nan=False) + "\n")
-
-
-def file_names(ids: Sequence[str]) -> list[str]:
-    """A file name for each id: the id itself where it can be one; no two alike, not even but for upper case."""
-    names: list[str] = []
-    taken: set[str] = set()
-    for text in ids:
-        name, number = slug(text), 2
-        while name.lower() in taken:
-            name, number = f"{slug(text)}-{number}", number + 1
-        taken.add(name.lower())
-        names.append(name)
-    return names
-
-
-def slug(text: str) -> str:
-    """The text with what a file name cannot hold on every system replaced by underscores."""
-    return re.sub(r"[^\w.+()-]+", "_", text).strip(".") or "_"

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many bytes of tensors are alive at the same time while something is computed, counted at every operation."""
+"""What a network takes: its weights, and the tensors that are alive at the same time, counted at every operation."""
 
 from collections.abc import Callable
 
 import torch
+from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+_PROBE = 256  # pixels of the test image that activations are measured on
+_BYTES_OF_FILTERS = 60.0  # per pixel: the filter bank works in bands; measured as in docs/real_data.md
 
 
 class _LiveBytes(TorchDispatchMode):
@@ -37,3 +41,20 @@ def peak_live_bytes(action: Callable[[], object]) -> int:
     with _LiveBytes() as counted:
         action()
     return counted.peak
+
+
+def weight_bytes(extractor: object) -> int:
+    """What the network's parameters and buffers take; 0 for the filter bank."""
+    network = getattr(extractor, "network", None)
+    if not isinstance(network, nn.Module):
+        return 0
+    return sum(each.numel() * each.element_size() for each in (*network.parameters(), *network.buffers()))
+
+
+def activation_bytes_per_pixel(extractor: object) -> float:
+    """Peak of the activations and patches, counted on a small image."""
+    network = getattr(extractor, "network", None)
+    if not isinstance(network, nn.Module):
+        return _BYTES_OF_FILTERS
+    image = torch.zeros(1, 3, _PROBE, _PROBE, device=next(network.parameters()).device)
+    return peak_live_bytes(lambda: extractor(image)) / _PROBE**2

@@ -14,7 +14,7 @@ import torch
 from ..coreset.greedy import greedy_coreset
 from ..coreset.sequential import Coreset, SequentialCoreset
 from ..data.dataset import Dataset
-from ..extractors import Extractor, scaled_size
+from ..extractors.base import Extractor, scaled_size
 from ..model.file import Model, save_model
 from ..runtime.errors import UserError
 from ..runtime.interrupt import deferred_interrupt

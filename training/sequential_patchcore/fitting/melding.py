@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..coreset.sequential import SequentialCoreset, certified_factor
+from ..coreset.guarantee import certified_factor
+from ..coreset.sequential import SequentialCoreset
 from ..model.file import Model
 from ..model.patch_ids import tags_of, unpack_tags
 from ..runtime.errors import UserError

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import torch
 
-from ..coreset.sequential import Coreset, SequentialCoreset, certified_factor
+from ..coreset.guarantee import certified_factor
+from ..coreset.sequential import Coreset, SequentialCoreset
 from ..data.dataset import Dataset
-from ..extractors import Extractor, identity
+from ..extractors.base import Extractor, identity
 from ..model.file import Model, save_model
 from ..model.patch_ids import tags_of, unpack_tags
 from ..runtime.errors import UserError

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..data.dataset import Dataset, Sample
-from ..extractors import Extractor, to_tensor
+from ..extractors.base import Extractor, to_tensor
 from ..extractors.grid import Grid
 from ..model.patch_ids import pack_tags
 from ..runtime.errors import UserError

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from .binarize import Rule, binary_map
 from .bootstrap import ranking_intervals
 from .counts import ClassLike, ImageCounts, count_image, summarise
 from .ranking import AUPRO_LIMIT, CoarseHistogram, ScoreHistogram, auroc
-from .regions import SWEPT_HYSTERESIS, FalseRegionTally, FilterSweep, Rule, binary_map, region_table
+from .regions import SWEPT_HYSTERESIS, FalseRegionTally, FilterSweep, region_table
 from .threshold_levels import rung_codes
 from .threshold_sweep import Ladder
 

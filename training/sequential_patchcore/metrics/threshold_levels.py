@@ -10,7 +10,7 @@ rung is not at any higher one: one number a pixel says it all. From the highest 
 import numpy as np
 from numba import njit
 
-from .regions import Rule
+from .binarize import Rule
 
 
 def rung_codes(scores: np.ndarray, levels: np.ndarray, region: np.ndarray, rule: Rule) -> np.ndarray:

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from .. import __version__
+from ..coreset.guarantee import certified_factor
 from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
 from .values import check_values
@@ -95,6 +96,22 @@ class Model:
         sha = hashlib.sha256(json.dumps(self.extractor, sort_keys=True).encode())
         sha.update(np.ascontiguousarray(self.features).tobytes())
         return sha.hexdigest()[:16]
+
+    @property
+    def certified_factor(self) -> float | None:
+        """The covering radius is at most this many times the best possible one; None where nothing is certain."""
+        return None if self.covering_radius is None else certified_factor(self.covering_radius, self.separation)
+
+    @property
+    def epoch_factors(self) -> tuple[float | None, ...]:
+        """The same after each epoch, None where its covering radius was not measured."""
+        radii = [epoch.get("covering_radius") for epoch in self.epochs]
+        if radii and radii[-1] is None:
+            radii[-1] = self.covering_radius
+        return tuple(
+            None if radius is None else certified_factor(radius, epoch["separation"])
+            for radius, epoch in zip(radii, self.epochs, strict=True)
+        )
 
     def with_threshold(self, threshold: Threshold) -> "Model":
         return replace(self, threshold=threshold)

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw
 
-from ..extractors.base import to_tensor
-from ..extractors.grid import Grid
 from ..model.file import Model
 from ..report.overlays import jpeg
 from ..runtime.files import atomic_path, write_text
@@ -51,26 +48,20 @@ def explain(
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].
     """
-    with torch.inference_mode():
-        patches = scorer.extractor(to_tensor(image, scorer.extractor.settings.image_scale, scorer.device))[0]
-        cells = tuple(patches.shape[:2])
-        flat = patches.reshape(-1, patches.shape[-1])
-        distances = scorer.patch_distances(flat).reshape(cells).cpu().numpy()
-        grid = Grid.of(scorer.extractor, image.shape[:2], cells)
-        left = distances.copy()
-        found = []
-        while len(found) < count and np.isfinite(left.max()):
-            y, x = (int(value) for value in np.unravel_index(int(left.argmax()), cells))
-            left[max(0, y - _APART) : y + _APART + 1, max(0, x - _APART) : x + _APART + 1] = -np.inf
-            vector = _nearest(patches[y, x].cpu().numpy(), model.features)
-            found.append(
-                Explanation((y, x), grid.pixel(y, x), float(distances[y, x]), vector, provenance.place(vector))
+    scored = scorer.patches(image)
+    cells = scored.distances.shape
+    left = scored.distances.copy()
+    found = []
+    while len(found) < count and np.isfinite(left.max()):
+        y, x = (int(value) for value in np.unravel_index(int(left.argmax()), cells))
+        left[max(0, y - _APART) : y + _APART + 1, max(0, x - _APART) : x + _APART + 1] = -np.inf
+        vector, _ = scorer.nearest_vector(scored.vectors[y, x])
+        found.append(
+            Explanation(
+                (y, x), scored.grid.pixel(y, x), float(scored.distances[y, x]), vector, provenance.place(vector)
             )
+        )
     return found
-
-
-def _nearest(patch: np.ndarray, features: np.ndarray) -> int:
-    return int(((features.astype(np.float64) - patch) ** 2).sum(1).argmin())
 
 
 def as_json(found: Sequence[Explanation]) -> list[dict]:

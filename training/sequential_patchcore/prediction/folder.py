@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from io import StringIO
 from pathlib import Path
 
-from ..evaluation.folder import slug
 from ..runtime.errors import UserError
+from ..runtime.file_names import slug
 from ..runtime.files import make_folder, write_text
 
 JOURNAL = "predictions.jsonl"

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..data.dataset import read_header
 from ..data.photographs import IMAGE_SUFFIXES, load_photograph
-from ..metrics.regions import PLAIN, Rule, binary_map
+from ..metrics.binarize import PLAIN, Rule, binary_map
 from ..model.file import Model
 from ..report import overlays, palette
 from ..runtime.errors import UserError

@@ -10,7 +10,6 @@ matplotlib.use("Agg")
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ..coreset.sequential import certified_factor
 from ..model.file import Model
 from ..runtime.files import atomic_path
 from .palette import css, model_colour
@@ -25,9 +24,7 @@ def write_epochs_plot(model: Model, path: str | Path) -> None:
     radius = [each.get("covering_radius", np.nan) for each in epochs]
     if epochs and np.isnan(radius[-1]) and model.covering_radius is not None:
         radius[-1] = model.covering_radius
-    factor = [
-        np.nan if np.isnan(r) else (certified_factor(r, s) or np.nan) for r, s in zip(radius, separation, strict=True)
-    ]
+    factor = [np.nan if each is None else each for each in model.epoch_factors]
     blue, orange, green = (css(model_colour(number)) for number in (0, 1, 2))
     figure = Figure(figsize=(10, 3.3), layout="constrained")
     left, middle, right = figure.subplots(1, 3)

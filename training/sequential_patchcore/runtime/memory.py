@@ -6,10 +6,7 @@ import resource
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
-from ..coreset.greedy import bytes_needed
-from ..extractors.footprint import peak_live_bytes
 from .errors import UserError
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40, "t": 10**12}
@@ -23,11 +20,9 @@ _READ = 3 * 4 + 1  # of one that waits: the image and its region
 # fit. Found with images of 1.3 megapixels; where the image
 # itself is such a large block, as at 5 megapixels, so are most of the activations, and nothing to speak of is kept.
 _KEPT_SHARE, _KEPT_AT_MOST, _KEPT_BELOW = 1.0, 5 * 32 * 2**20, 32 * 2**20
-_PROBE = 256  # pixels of the test image that activations are measured on
 _LARGEST_CHUNK = 2048  # the paper's; from 512 on the matrix product runs at full speed
 _SMALLEST_CHUNK = 128
 _PARTS = ("base", "weights", "image", "loader", "features", "coreset", "all_patches")
-_BYTES_OF_FILTERS = 60.0  # per pixel: the filter bank works in bands; measured as in docs/real_data.md
 
 
 @dataclass(frozen=True)
@@ -85,7 +80,7 @@ def parse_size(text: str) -> int:
 
 def plan(
     largest: tuple[int, int], scaled: tuple[int, int], dimension: int, stride: int, activation_bytes: float,
-    coreset_size: int, chunk_size: int | None, budget: int, workers: int = 1, all_patches: int = 0,
+    coreset_size: int, chunk_size: int | None, budget: int, workers: int = 1, all_patches: tuple[int, int] = (0, 0),
     augmented: bool = True, weights: int = 0,
 ) -> MemoryPlan:
     """The plan for images of at most `largest` (H, W) pixels, `scaled` (H, W) after scaling.
@@ -94,7 +89,7 @@ def plan(
         activation_bytes: per scaled pixel, from `activation_bytes_per_pixel`.
         chunk_size: None chooses the largest that fits, up to 2048.
         workers: images that are read ahead.
-        all_patches: N, of the greedy baseline, which holds them all.
+        all_patches: number and bytes of the patches that the greedy baseline holds.
         augmented: whether the images are changed as they are read.
         weights: bytes, from `weight_bytes`.
 
@@ -107,11 +102,11 @@ def plan(
     # Each thread works on one image while another waits; without threads the work is done in between.
     reading = _AUGMENTING if augmented else _READING
     loader = pixels * (workers * (reading + _READ) if workers else reading)
-    everything = bytes_needed(all_patches, dimension)
     activations = int(scaled_pixels * activation_bytes)
     kept = int(min(_KEPT_SHARE * activations, _KEPT_AT_MOST)) if scaled_pixels * 3 * 4 < _KEPT_BELOW else 0
     features = max(activations + kept, 2 * patches * dimension * 4)
     fixed = coreset_size * dimension * 4 * 4
+    held, everything = all_patches
     base = int(_BASE + (_BASE_OF_NETWORKS if weights else 0))
 
     def at(chunk: int) -> MemoryPlan:
@@ -129,7 +124,7 @@ def plan(
         chosen = at(chunk)
     if chosen.total > budget and everything:
         raise UserError(
-            f"the greedy coreset holds all {all_patches} patches, {gib(everything)}, and the run would take about "
+            f"the greedy coreset holds all {held} patches, {gib(everything)}, and the run would take about "
             f"{gib(chosen.total)}; the budget is {gib(budget)}; leave out --coreset greedy (the sequential coreset "
             f"needs {gib(chosen.total - everything)}), take a part with --shard, or raise --memory-budget"
         )
@@ -169,20 +164,3 @@ def peak(device: torch.device) -> str:
     if device.type == "cuda":
         text += f", {gib(torch.cuda.max_memory_allocated(device))} on the GPU"
     return text
-
-
-def weight_bytes(extractor: object) -> int:
-    """What the network's parameters and buffers take; 0 for the filter bank."""
-    network = getattr(extractor, "network", None)
-    if not isinstance(network, nn.Module):
-        return 0
-    return sum(each.numel() * each.element_size() for each in (*network.parameters(), *network.buffers()))
-
-
-def activation_bytes_per_pixel(extractor: object) -> float:
-    """Peak of the activations and patches, counted on a small image."""
-    network = getattr(extractor, "network", None)
-    if not isinstance(network, nn.Module):
-        return _BYTES_OF_FILTERS
-    image = torch.zeros(1, 3, _PROBE, _PROBE, device=next(network.parameters()).device)
-    return peak_live_bytes(lambda: extractor(image)) / _PROBE**2

@@ -9,14 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from ..extractors import to_tensor
-from ..extractors.grid import Grid
 from ..model.file import Model
 from ..runtime.errors import UserError
 from .provenance import Provenance
-from .scorer import Scorer, anomaly_map
+from .scorer import PatchScores, Scorer, anomaly_map
 
 CROP = 64  # pixels of the original image around a patch: the stride and what the deeper layer sees around it
 
@@ -46,33 +43,22 @@ class ExplainingScorer:
 
     def __init__(self, scorer: Scorer, model: Model) -> None:
         self._scorer, self._model = scorer, model
-        self._patches: torch.Tensor | None = None
-        self._grid: Grid | None = None
+        self._scored: PatchScores | None = None
         self._provenance = Provenance(model)
 
     def anomaly_map(self, image: np.ndarray) -> np.ndarray:
         """As `Scorer.anomaly_map`, bit for bit."""
-        scorer = self._scorer
-        with torch.inference_mode():
-            scale = scorer.extractor.settings.image_scale
-            self._patches = scorer.extractor(to_tensor(image, scale, scorer.device))[0]
-            flat = self._patches.reshape(-1, self._patches.shape[-1])
-            distances = scorer.patch_distances(flat).reshape(self._patches.shape[:2]).cpu().numpy()
-        self._grid = Grid.of(scorer.extractor, image.shape[:2], distances.shape)
-        return anomaly_map(distances, self._grid, scorer.blur_sigma)
+        self._scored = self._scorer.patches(image)
+        return anomaly_map(self._scored.distances, self._scored.grid, self._scorer.blur_sigma)
 
     def explain(self, pixels: Sequence[tuple[int, int]]) -> list[Nominal]:
         """The nominal patch for each pixel (row, column) of the image scored last."""
-        if self._patches is None or self._grid is None:
+        if self._scored is None:
             raise ValueError("score an image first")
-        rows, columns = self._grid.nearest_cells()
-        found = []
-        for y, x in pixels:
-            patch = self._patches[rows[y], columns[x]].cpu().numpy()
-            squares = np.square(self._model.features - patch).sum(1)
-            nearest = int(squares.argmin())
-            found.append(self._nominal(nearest, float(np.sqrt(squares[nearest]))))
-        return found
+        rows, columns = self._scored.grid.nearest_cells()
+        return [
+            self._nominal(*self._scorer.nearest_vector(self._scored.vectors[rows[y], columns[x]])) for y, x in pixels
+        ]
 
     def _nominal(self, vector: int, distance: float) -> Nominal:
         dataset, sample = self._model.sources[self._model.source[vector]]

@@ -3,7 +3,8 @@
 
 from pathlib import Path
 
-from ..extractors import Extractor, ExtractorSettings, build_extractor
+from ..extractors.base import Extractor, ExtractorSettings
+from ..extractors.builder import build_extractor
 from ..model.file import Model
 from ..runtime.choices import FILTERS
 from ..runtime.errors import UserError

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Distances to the coreset, and the anomaly map that they make."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import torch
@@ -11,6 +13,21 @@ from ..runtime.errors import UserError
 
 BLUR_SIGMA = 2.0  # pixels of the image; section V-B of the paper
 _BLUR_REACH = 4  # the kernel ends at this many sigmas: 16 pixels wide at sigma 2, as in the paper
+
+
+@dataclass(frozen=True)
+class PatchScores:
+    """The patches of one image.
+
+    Attributes:
+        vectors: (h, w, D) float32 on the scorer's device.
+        distances: (h, w) float32, of each to its nearest coreset vector.
+        grid: where in the image they look.
+    """
+
+    vectors: torch.Tensor
+    distances: np.ndarray
+    grid: Grid
 
 
 class Scorer:
@@ -30,7 +47,8 @@ class Scorer:
         self.device = torch.device(device)
         self.extractor = extractor.to(self.device)
         self.blur_sigma = blur_sigma
-        vectors = torch.from_numpy(np.ascontiguousarray(features, np.float32)).to(self.device)
+        self.features = np.ascontiguousarray(features, np.float32)
+        vectors = torch.from_numpy(self.features).to(self.device)
         self._centre = vectors.mean(0)  # about it the matrix form of the distance loses fewer digits
         self._vectors = vectors - self._centre
         self._norms2 = self._vectors.square().sum(1)
@@ -46,27 +64,33 @@ class Scorer:
             out[first : first + len(chunk)] = products.amin(1) + chunk.square().sum(1)
         return out.clamp_min_(0).sqrt_()
 
-    def grid(self, image: np.ndarray) -> np.ndarray:
-        """(H, W, 3) float32 RGB in [0, 1] to (h, w) float32: one distance per patch.
+    def nearest_vector(self, patch: torch.Tensor) -> tuple[int, float]:
+        """The row of the coreset vector that is nearest to a patch (D,), and their distance, in float64."""
+        distances_sq = np.square(self.features.astype(np.float64) - patch.cpu().numpy()).sum(1)
+        nearest = int(distances_sq.argmin())
+        return nearest, float(np.sqrt(distances_sq[nearest]))
+
+    def patches(self, image: np.ndarray) -> PatchScores:
+        """(H, W, 3) float32 RGB in [0, 1] to its patches, with the distance of each to its nearest vector.
 
         Raises:
             UserError: a distance that is not finite.
         """
         with torch.inference_mode():
-            patches = self.extractor(to_tensor(image, self.extractor.settings.image_scale, self.device))[0]
-            distances = self.patch_distances(patches.reshape(-1, patches.shape[-1])).reshape(patches.shape[:2])
+            vectors = self.extractor(to_tensor(image, self.extractor.settings.image_scale, self.device))[0]
+            distances = self.patch_distances(vectors.reshape(-1, vectors.shape[-1])).reshape(vectors.shape[:2])
         distances = distances.cpu().numpy()
         if not np.isfinite(distances).all():
             raise UserError(
                 f"{np.count_nonzero(~np.isfinite(distances))} of {distances.size} patches have a distance that is no "
                 "finite number: check the weights and the model (`info M.h5 --check`), or take --precision float32"
             )
-        return distances
+        return PatchScores(vectors, distances, Grid.of(self.extractor, image.shape[:2], distances.shape))
 
     def anomaly_map(self, image: np.ndarray) -> np.ndarray:
         """(H, W, 3) float32 RGB in [0, 1] to (H, W) float32, the unit being the features' own."""
-        distances = self.grid(image)
-        return anomaly_map(distances, Grid.of(self.extractor, image.shape[:2], distances.shape), self.blur_sigma)
+        scored = self.patches(image)
+        return anomaly_map(scored.distances, scored.grid, self.blur_sigma)
 
 
 def anomaly_map(distances: np.ndarray, grid: Grid, blur_sigma: float) -> np.ndarray:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..extractors import scaled_size
+from ..extractors.base import scaled_size
+from ..extractors.footprint import activation_bytes_per_pixel, weight_bytes
 from ..runtime.errors import UserError
-from ..runtime.memory import activation_bytes_per_pixel, gib, parse_size, plan, weight_bytes
+from ..runtime.memory import gib, parse_size, plan
 from .scorer import Scorer
 
 

@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from ...runtime.errors import UserError
+from ...runtime.file_names import unique_ids
 from ...runtime.progress import say, track
-from .. import plate_region
 from ..dataset import Dataset, open_dataset
 from ..format import SPLITS, ClassInfo
 from ..photographs import decode_image
 from ..png import read_bytes
 from ..writer import DatasetWriter
+from . import plate_region
 from .labelme_file import Shape, rasterise, read_image_data
 from .labelme_source import Item, items_of_folder, items_of_table
-from .labels import LabelRules, group_of, unique_ids
+from .labels import LabelRules, group_of
 from .plate_region import PLATE_LABEL, RegionSource
 from .shapes import STROKE_WIDTH, paint
 from .splits import FOLDERS, refuse_shared_plates, share_out, split_of_folder

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from ...runtime.errors import UserError
-from .. import shapes
 from ..format import parse_json, read_text
+from . import shapes
 
 # Shape type -> fewest points that make one. The last two are X-AnyLabeling's, which keeps LabelMe's files otherwise.
 _FEWEST_POINTS = {

@@ -4,7 +4,6 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ...runtime.errors import UserError
 from ..format import PAPER_CLASSES, ClassInfo
@@ -85,26 +84,6 @@ class LabelRules:
         }
 
 
-def unique_ids(paths: Sequence[str]) -> list[str]:
-    """Safe, unique sample ids for relative paths ("a/b/c.png"), in their order.
-
-    The files' stems where all differ (in any mixture of cases, for file systems that ignore them), else the whole
-    paths with "_" for "/"; a number is added to what is still equal.
-    """
-    names = [safe_name(Path(path).stem) for path in paths]
-    if len({name.casefold() for name in names}) < len(names):
-        names = [safe_name(path.rsplit(".", 1)[0]) for path in paths]
-    taken: set[str] = set()
-    ids = []
-    for name in names:
-        candidate, number = name, 2
-        while candidate.casefold() in taken:
-            candidate, number = f"{name}_{number}", number + 1
-        taken.add(candidate.casefold())
-        ids.append(candidate)
-    return ids
-
-
 def group_of(path: str, pattern: str | None, sample_id: str) -> str:
     """The physical part of an image: what `pattern` finds in its relative path (its first group, if it has one).
 
@@ -120,8 +99,3 @@ def group_of(path: str, pattern: str | None, sample_id: str) -> str:
     if not found:
         raise UserError(f"--group-by {pattern!r} finds nothing in {path}")
     return found
-
-
-def safe_name(text: str) -> str:
-    """The text as part of a file name: ASCII letters, digits, ".", "_", "-", no leading dot, at most 150 characters."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".")[:150] or "unnamed"

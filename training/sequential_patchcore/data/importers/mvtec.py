@@ -1,12 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MVTec-AD-like trees in and out.
-
-```
-train/good/*.png   test/good/*.png   test/TYPE/*.png   ground_truth/TYPE/STEM_mask.png
-```
-A validation split lies in `validation/good`, `validation/TYPE` and `validation_ground_truth/TYPE`: apart from
-`ground_truth/`, since readers of the layout expect one mask there for each defective image of `test/`.
-"""
+"""Import of MVTec-AD-like trees; their layout stands in `mvtec_layout`."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,18 +10,16 @@ import cv2
 import numpy as np
 
 from ...runtime.errors import UserError
-from ...runtime.files import make_folder
+from ...runtime.file_names import unique_ids
 from ...runtime.progress import say, track
-from .. import plate_region, png
-from ..dataset import Dataset, Sample
-from ..exporters.whole_folder import whole_folder
+from .. import png
+from ..mvtec_layout import FOLDERS
 from ..photographs import IMAGE_SUFFIXES, decode_image, files_below
 from ..writer import DatasetWriter
-from .labels import LabelRules, group_of, safe_name, unique_ids
+from . import plate_region
+from .labels import LabelRules, group_of
 from .plate_region import RegionSource
 from .splits import refuse_shared_plates
-
-_FOLDERS = {"train": ("train", ""), "val": ("validation", "validation_ground_truth"), "test": ("test", "ground_truth")}
 
 
 @dataclass(frozen=True)
@@ -97,40 +88,9 @@ def import_mvtec(
     return out
 
 
-def export_mvtec(dataset: Dataset, out: str | Path, *, progress: bool = True) -> Path:
-    """Write a data set as an MVTec-AD-like tree, whole or not at all.
-
-    An image without visible defects is `good`, with one class of defects it goes to that class's folder, with
-    several to `combined`. Masks hold the defects only (255); impurities are nominal. Training images with defects are
-    left out, since the layout has no place for them. Instances that touch, classes in `combined`, impurities and
-    regions do not survive the way.
-
-    Raises:
-        UserError: `out` is not empty or cannot be written; a broken sample.
-    """
-    left_out = 0
-    samples = dataset.samples
-    with whole_folder(out) as folder:
-        for sample in track(samples, "export", len(samples)) if progress else samples:
-            type_name = _type_of(dataset, sample)
-            images, masks = _FOLDERS[sample.split]
-            if type_name != "good" and not masks:
-                left_out += 1
-            else:
-                copy = make_folder(folder / images / type_name) / f"{sample.id}.png"
-                copy.write_bytes(png.read_bytes(dataset.image_path(sample)))
-                if type_name != "good":
-                    mask = np.isin(dataset.mask(sample), dataset.defect_ids).astype(np.uint8) * 255
-                    file = make_folder(folder / masks / type_name) / f"{sample.id}_mask.png"
-                    file.write_bytes(png.encode_image(mask))
-    if left_out:
-        say(f"{left_out} training images with defects were left out: an MVTec tree has no place for them")
-    return Path(out)
-
-
 def _plan(src: Path, rules: LabelRules) -> list[_Item]:
     items = []
-    for split, (images, masks) in _FOLDERS.items():
+    for split, (images, masks) in FOLDERS.items():
         for image in files_below(src / images, IMAGE_SUFFIXES):
             name = image.relative_to(src).as_posix()
             parts = name.split("/")
@@ -199,11 +159,3 @@ def _import_item(
         dict.fromkeys(range(1, count), class_id), item.split, group,
         source_of_region.of(image, item.name, region_file, None), parameters=parameters,
     )
-
-
-def _type_of(dataset: Dataset, sample: Sample) -> str:
-    defects = {info.name for info in dataset.classes if info.kind == "defect"}
-    visible = {instance.class_name for instance in sample.instances if instance.pixels} & defects
-    if len(visible) > 1:
-        return "combined"
-    return safe_name(next(iter(visible), "good"))

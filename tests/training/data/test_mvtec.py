@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 from sequential_patchcore.data.check import check_dataset
 from sequential_patchcore.data.dataset import ClassInfo, open_dataset
-from sequential_patchcore.data.importers.mvtec import export_mvtec, import_mvtec
+from sequential_patchcore.data.exporters.mvtec import export_mvtec
+from sequential_patchcore.data.importers.mvtec import import_mvtec
 from sequential_patchcore.data.writer import DatasetWriter
 from sequential_patchcore.runtime.errors import UserError
 

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pytest
 from sequential_patchcore.evaluation.evaluator import EvaluatedModel, evaluate
+from sequential_patchcore.metrics.binarize import PLAIN, Rule, binary_map
 from sequential_patchcore.metrics.counts import COVERAGE_PERCENT
-from sequential_patchcore.metrics.regions import PLAIN, Rule, binary_map
 from sequential_patchcore.scoring.nearest_nominal import Nominal
 
 Class = namedtuple("Class", "id name kind")

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 import torch
 from sequential_patchcore.data.writer import DatasetWriter
+from sequential_patchcore.extractors.footprint import activation_bytes_per_pixel, weight_bytes
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.runtime.memory import (
-    activation_bytes_per_pixel,
     gib,
     parse_size,
     peak_resident,
     plan,
-    weight_bytes,
 )
 
 COMMON = {"largest": (2050, 2448), "scaled": (2050, 2448), "dimension": 152, "stride": 8, "activation_bytes": 400.0}

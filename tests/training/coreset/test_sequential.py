@@ -6,8 +6,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from sequential_patchcore.coreset.guarantee import certified_factor
 from sequential_patchcore.coreset.kernels import squared_distance, takes_higher
-from sequential_patchcore.coreset.sequential import Coreset, SequentialCoreset, certified_factor
+from sequential_patchcore.coreset.sequential import Coreset, SequentialCoreset
 from sequential_patchcore.coreset.shortlist import Shortlist
 
 CHUNKS = (1, 7, 64, 5000)

@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from sequential_patchcore.metrics.regions import PLAIN, Rule, binary_map
+from sequential_patchcore.metrics.binarize import PLAIN, Rule, binary_map
 from sequential_patchcore.metrics.threshold_levels import rung_codes
 from sequential_patchcore.metrics.threshold_sweep import rungs
 

@@ -14,9 +14,10 @@ from PIL import Image
 from sequential_patchcore.data.check import check_dataset
 from sequential_patchcore.data.dataset import open_dataset
 from sequential_patchcore.data.importers.labelme import import_labelme
-from sequential_patchcore.data.importers.labels import LabelRules, group_of, unique_ids
+from sequential_patchcore.data.importers.labels import LabelRules, group_of
 from sequential_patchcore.data.photographs import decode_image, turn_upright
 from sequential_patchcore.runtime.errors import UserError
+from sequential_patchcore.runtime.file_names import unique_ids
 
 HEIGHT, WIDTH = 24, 36
 

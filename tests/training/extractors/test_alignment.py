@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from sequential_patchcore.extractors import ExtractorSettings, build_extractor, identity, to_tensor
+from sequential_patchcore.extractors.base import ExtractorSettings, identity, to_tensor
+from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.scoring.restore import restore_extractor
 from sequential_patchcore.scoring.scorer import Scorer

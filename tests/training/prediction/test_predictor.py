@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from sequential_patchcore.metrics.regions import Rule
+from sequential_patchcore.metrics.binarize import Rule
 from sequential_patchcore.model.file import Model, Threshold
 from sequential_patchcore.prediction.predictor import PredictSettings, find_images, pixel_size_around, predict
 from sequential_patchcore.prediction.watcher import watch

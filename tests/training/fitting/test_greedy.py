@@ -90,4 +90,5 @@ def test_the_estimate_grows_with_the_patches():
 
 def test_what_cannot_hold_all_patches_is_refused_with_both_figures():
     with pytest.raises(UserError, match=r"all 10000000 patches, 5\.\d\d GiB.* sequential coreset needs 1\.\d\d GiB"):
-        plan((2050, 2448), (2050, 2448), 152, 8, 150.0, 2048, None, 4 * 2**30, all_patches=10_000_000)
+        plan((2050, 2448), (2050, 2448), 152, 8, 150.0, 2048, None, 4 * 2**30,
+             all_patches=(10_000_000, bytes_needed(10_000_000, 152)))

@@ -5,7 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
-from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
+from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
+from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.fitting.sequential import TrainSettings, train
 from sequential_patchcore.metrics.tally import Labelled
 from sequential_patchcore.metrics.threshold_sweep import Ladder

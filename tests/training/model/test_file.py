@@ -17,7 +17,7 @@ from sequential_patchcore.runtime.choices import BOUNDS
 from sequential_patchcore.runtime.errors import UserError
 
 K, D = 7, 5
-DOCUMENT = Path(__file__).parents[2] / "docs" / "model_file.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "model_file.md"
 
 
 def separation(vectors: np.ndarray) -> float:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 from sequential_patchcore.cli import parser as cli
-from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
+from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
+from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.model.file import load_model
 from sequential_patchcore.report.coreset_sheet import alike
 from sequential_patchcore.scoring.provenance import Provenance, piece

@@ -6,14 +6,13 @@ from collections import namedtuple
 import numpy as np
 import pytest
 from scipy import ndimage
+from sequential_patchcore.metrics.binarize import Rule, binary_map
 from sequential_patchcore.metrics.counts import count_image
 from sequential_patchcore.metrics.regions import (
     SWEPT_HYSTERESIS,
     SWEPT_SIZES,
     FalseRegionTally,
     FilterSweep,
-    Rule,
-    binary_map,
     region_table,
 )
 from sequential_patchcore.runtime.errors import UserError

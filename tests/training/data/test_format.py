@@ -362,7 +362,7 @@ def test_the_writer_refuses_arrays_that_contradict_each_other(tmp_path, change, 
 
 
 def test_the_reader_in_the_format_page_works(folder, monkeypatch):
-    page = (Path(__file__).parents[2] / "docs" / "dataset_format.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "dataset_format.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     monkeypatch.chdir(folder.parent)
     read: dict = {}

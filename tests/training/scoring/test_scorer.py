@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from sequential_patchcore.extractors import ExtractorSettings, build_extractor, scaled_size
+from sequential_patchcore.extractors.base import ExtractorSettings, scaled_size
+from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.extractors.grid import Grid
 from sequential_patchcore.scoring.scorer import Scorer, anomaly_map
 
@@ -96,7 +97,8 @@ def test_a_spot_on_a_plain_image_is_found_where_it_is(scale):
     found = scorer.anomaly_map(spotted)
     assert found.shape == plain.shape[:2]
     y, x = np.unravel_index(found.argmax(), found.shape)
+    scored = scorer.patches(spotted)
     assert abs(y - 63.5) <= 8 and abs(x - 87.5) <= 8
     np.testing.assert_array_equal(
-        anomaly_map(scorer.grid(spotted), Grid.of(scorer.extractor, (96, 128), scorer.grid(spotted).shape), 2.0), found
+        anomaly_map(scored.distances, Grid.of(scorer.extractor, (96, 128), scored.distances.shape), 2.0), found
     )

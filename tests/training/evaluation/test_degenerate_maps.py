@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from scipy import ndimage
-from sequential_patchcore.extractors import ExtractorSettings, build_extractor
+from sequential_patchcore.extractors.base import ExtractorSettings
+from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.metrics.ranking import AUPRO_LIMIT, ScoreHistogram
 from sequential_patchcore.metrics.threshold import max_f1
 from sequential_patchcore.runtime.errors import UserError

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from sequential_patchcore.extractors import scaled_size
+from sequential_patchcore.extractors.base import scaled_size
 from sequential_patchcore.extractors.grid import Grid
 from sequential_patchcore.model.patch_ids import pack_tags, tags_of, unpack_tags
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from sequential_patchcore.extractors import ExtractorSettings
+from sequential_patchcore.extractors.base import ExtractorSettings
 from sequential_patchcore.extractors.filters import (
     BLACK,
     CENTRE,

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 from sequential_patchcore.cli import parser as cli
-from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
+from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
+from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.fitting import checkpoint
 from sequential_patchcore.fitting import sequential as training
 from sequential_patchcore.fitting.augmentation import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
