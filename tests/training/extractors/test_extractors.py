@@ -8,16 +8,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from sequential_patchcore.extractors import (
-    ExtractorSettings,
-    build_extractor,
-    identity,
-    scaled_size,
-    timm_backbone,  # repaired where torchvision is
-    to_tensor,
-)
+from sequential_patchcore.extractors import timm_backbone  # repaired where torchvision is
 from sequential_patchcore.extractors.alignment import measure_offsets, resample
-from sequential_patchcore.extractors.base import average_pool
+from sequential_patchcore.extractors.base import ExtractorSettings, average_pool, identity, scaled_size, to_tensor
+from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.extractors.projection import projection_matrix
 from sequential_patchcore.extractors.timm_models import timm  # repaired where torchvision is
 from sequential_patchcore.runtime.errors import UserError
