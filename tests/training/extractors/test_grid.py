@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sequential_patchcore.extractors.base import scaled_size
 from sequential_patchcore.extractors.grid import Grid
-from sequential_patchcore.model.patch_ids import pack_tags, tags_of, unpack_tags
+from sequential_patchcore.model.patch_ids import pack_patch_ids, patch_ids_of, unpack_patch_ids
 
 GRIDS = [
     # size, stride, offset, scale
@@ -69,27 +69,27 @@ def test_a_cell_is_touched_if_one_of_its_pixels_lies_in_the_region(grid, share):
 
 
 @pytest.mark.parametrize("source", [0, 1, 12345, 2**31 - 1])
-def test_tags_name_source_row_and_column(source):
-    tags = pack_tags(source, (5, 7))
-    assert tags.dtype == np.int64 and len(np.unique(tags)) == 35
-    sources, position = unpack_tags(tags)
+def test_patch_ids_name_source_row_and_column(source):
+    patch_ids = pack_patch_ids(source, (5, 7))
+    assert patch_ids.dtype == np.int64 and len(np.unique(patch_ids)) == 35
+    sources, position = unpack_patch_ids(patch_ids)
     assert (sources == source).all() and sources.dtype == np.uint32
     np.testing.assert_array_equal(position, [(y, x) for y in range(5) for x in range(7)])
-    np.testing.assert_array_equal(tags_of(sources, position), tags)
+    np.testing.assert_array_equal(patch_ids_of(sources, position), patch_ids)
 
 
-def test_tags_hold_the_largest_grid_and_no_larger_one():
+def test_patch_ids_hold_the_largest_grid_and_no_larger_one():
     for cells in ((1, 1 << 16), (1 << 16, 1)):
-        tags = pack_tags(3, cells)
-        sources, position = unpack_tags(tags)
+        patch_ids = pack_patch_ids(3, cells)
+        sources, position = unpack_patch_ids(patch_ids)
         assert tuple(position[-1]) == (cells[0] - 1, cells[1] - 1) and (sources == 3).all()
     with pytest.raises(ValueError, match="65536"):
-        pack_tags(0, (1, (1 << 16) + 1))
+        pack_patch_ids(0, (1, (1 << 16) + 1))
 
 
 def test_sources_can_be_moved_up_without_touching_positions():
-    sources, position = unpack_tags(pack_tags(4, (3, 3)))
-    moved, same = unpack_tags(tags_of(sources, position, first_source=10))
+    sources, position = unpack_patch_ids(pack_patch_ids(4, (3, 3)))
+    moved, same = unpack_patch_ids(patch_ids_of(sources, position, first_source=10))
     assert (moved == 14).all()
     np.testing.assert_array_equal(same, position)
 

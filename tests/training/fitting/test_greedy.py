@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from sequential_patchcore.cli import parser as cli
+from sequential_patchcore.coreset.engine import Coreset, CoresetEngine
 from sequential_patchcore.coreset.greedy import bytes_needed, greedy_coreset
-from sequential_patchcore.coreset.sequential import Coreset, SequentialCoreset
 from sequential_patchcore.extractors.base import to_tensor
 from sequential_patchcore.model.file import load_model
 from sequential_patchcore.runtime.errors import UserError
@@ -76,7 +76,7 @@ def test_the_covering_radius_is_of_the_images_as_they_are(plates, tmp_path, caps
         facts = json.loads(capsys.readouterr().out)
         assert facts["certified_over"] == "the patches of the training images and the coreset's own vectors"
         together = torch.cat([patches, vectors]).float()
-        best = SequentialCoreset(20, vectors.shape[1], initial=Coreset(
+        best = CoresetEngine(20, vectors.shape[1], initial=Coreset(
             together[greedy_coreset(together, 20)].numpy(), np.arange(20)))  # fmt: skip
         assert model.covering_radius <= facts["certified_factor"] * best.farthest(together) * (1 + 1e-9)
         found.append(model.covering_radius)

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sequential_patchcore.coreset.sequential import Coreset, SequentialCoreset
+from sequential_patchcore.coreset.engine import Coreset, CoresetEngine
 from sequential_patchcore.fitting.melding import Melder, check_same_extractor, meld
 from sequential_patchcore.model.file import Model
-from sequential_patchcore.model.patch_ids import pack_tags, unpack_tags
+from sequential_patchcore.model.patch_ids import pack_patch_ids, unpack_patch_ids
 from sequential_patchcore.runtime.errors import UserError
 
 EXTRACTOR = {"backbone": "filters", "image_scale": 1.0, "offset": 1.5, "weights": "none needed"}
@@ -22,12 +22,12 @@ def patches_of(seed, shift=0.0):
 
 
 def trained(name, patches, size=30, extractor=EXTRACTOR):
-    coreset = SequentialCoreset(size, DIMENSION)
+    coreset = CoresetEngine(size, DIMENSION)
     for number, image in enumerate(patches):
-        coreset.update(torch.from_numpy(image), pack_tags(number, (SIDE, SIDE)))
+        coreset.update(torch.from_numpy(image), pack_patch_ids(number, (SIDE, SIDE)))
     radius = coreset.farthest(torch.from_numpy(patches.reshape(-1, DIMENSION)))
     result = coreset.result()
-    source, position = unpack_tags(result.tags)
+    source, position = unpack_patch_ids(result.patch_ids)
     return Model(
         features=result.features, source=source, position=position,
         sources=tuple((name, f"image{number}") for number in range(len(patches))), extractor=extractor, settings={},
@@ -127,7 +127,7 @@ def test_many_models_meld_the_same_at_once_and_as_they_come_in(tmp_path):
         np.testing.assert_array_equal(at_once.features, slow_meld(models, size))
         assert piecewise.epochs == at_once.epochs and piecewise.sources == at_once.sources
         stream = torch.from_numpy(np.concatenate([model.features for model in models]))
-        result = SequentialCoreset(size, DIMENSION, initial=Coreset(at_once.features, np.arange(size)))
+        result = CoresetEngine(size, DIMENSION, initial=Coreset(at_once.features, np.arange(size)))
         assert at_once.epochs[-1]["covering_radius"] == result.farthest(stream)
 
 

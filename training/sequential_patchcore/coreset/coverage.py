@@ -9,26 +9,26 @@ from .kernels import farthest_rows
 from .screen import Screen
 
 
-def farthest2(patches: torch.Tensor, screen: Screen, features: np.ndarray, largest2: float = 0.0) -> float:
-    """The largest squared distance of a chunk of patches to its nearest vector, or `largest2` if that is larger.
+def farthest_sq(patches: torch.Tensor, screen: Screen, features: np.ndarray, largest_sq: float = 0.0) -> float:
+    """The largest squared distance of a chunk of patches to its nearest vector, or `largest_sq` if that is larger.
 
     Args:
         patches: (B, D) float32 on the screen's device, B at most the screen's chunk.
         screen: of `features`.
         features: (K, D) float32.
     """
-    centred, norms2 = screen.centred(patches)
+    centred, norms_sq = screen.centred(patches)
     products = screen.products(centred)
-    slack = screen.slack(norms2)
-    upper = products.amin(1).double() + norms2 + slack
-    rows = torch.nonzero(upper > largest2).flatten()
+    slack = screen.slack(norms_sq)
+    upper = products.amin(1).double() + norms_sq + slack
+    rows = torch.nonzero(upper > largest_sq).flatten()
     if len(rows):
         rows = rows[torch.argsort(upper[rows], descending=True)]
-        largest2 = farthest_rows(
+        largest_sq = farthest_rows(
             patches[rows].cpu().numpy(), products[rows].cpu().numpy(), slack[rows].cpu().numpy(),
-            upper[rows].cpu().numpy(), features, largest2,
+            upper[rows].cpu().numpy(), features, largest_sq,
         )
-    return float(largest2)
+    return float(largest_sq)
 
 
 class Watch:
@@ -41,12 +41,12 @@ class Watch:
     Args:
         features: (K, D) float32, the coreset as it stood.
         current: (K, D) float32, as it stands now; another array only where a run goes on from a checkpoint.
-        largest2: the largest squared distance found so far.
+        largest_sq: the largest squared distance found so far.
     """
 
-    def __init__(self, features: np.ndarray, chunk_size: int, current: np.ndarray, largest2: float = 0.0) -> None:
+    def __init__(self, features: np.ndarray, chunk_size: int, current: np.ndarray, largest_sq: float = 0.0) -> None:
         self.features = features
-        self.largest2 = largest2
+        self.largest_sq = largest_sq
         self._chunk_size = chunk_size
         self._changed = (features != current).any(1)
         self._screen: Screen | None = None
@@ -58,7 +58,7 @@ class Watch:
 
     @property
     def radius(self) -> float:
-        return float(np.sqrt(self.largest2))
+        return float(np.sqrt(self.largest_sq))
 
     def changed(self, rows: np.ndarray) -> None:
         """These rows of the coreset were replaced."""
@@ -77,8 +77,8 @@ class Watch:
         columns = torch.from_numpy(np.flatnonzero(self._changed)).to(products.device)
         if len(columns):
             least = products.index_fill_(1, columns, torch.inf).amin(1)
-        rows = torch.nonzero(least.double() + offset > self.largest2).flatten()
+        rows = torch.nonzero(least.double() + offset > self.largest_sq).flatten()
         if len(rows):
             if self._screen is None or self._screen.device != patches.device:
                 self._screen = Screen(self.features, patches.device, self._chunk_size)
-            self.largest2 = farthest2(patches[rows], self._screen, self.features, self.largest2)
+            self.largest_sq = farthest_sq(patches[rows], self._screen, self.features, self.largest_sq)

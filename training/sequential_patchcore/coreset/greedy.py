@@ -14,7 +14,7 @@ _ROWS = 65_536  # at a time, where a temporary of the patches' own size would do
 
 
 def bytes_needed(patches: int, dimension: int) -> int:
-    """What the baseline holds for N patches of length D: the vectors, norms, distances, products and tags."""
+    """What the baseline holds for N patches of length D: the vectors, norms, distances, products and patch ids."""
     return patches * (4 * dimension + 3 * 4 + 8)
 
 
@@ -30,18 +30,18 @@ def greedy_coreset(patches: torch.Tensor, size: int, step: Callable[[], object] 
         (K,) int64.
     """
     centre = patches.mean(0)  # about it the matrix form of the distance loses fewer digits
-    norms2 = torch.cat([(rows - centre).square().sum(1) for rows in patches.split(_ROWS)])
-    nearest2 = torch.full_like(norms2, torch.inf)
-    products = torch.empty_like(norms2)
+    norms_sq = torch.cat([(rows - centre).square().sum(1) for rows in patches.split(_ROWS)])
+    nearest_sq = torch.full_like(norms_sq, torch.inf)
+    products = torch.empty_like(norms_sq)
     chosen = torch.empty(size, dtype=torch.int64)
     row = 0
     for k in range(size):
         chosen[k] = row
         newest = patches[row] - centre
-        torch.addmv(norms2, patches, newest, alpha=-2, out=products)  # |x - c|² - 2 x·(p - c)
-        products += 2 * centre.dot(newest) + norms2[row]
-        torch.minimum(nearest2, products, out=nearest2)
-        nearest2[chosen[: k + 1]] = -torch.inf  # none is taken twice, whatever the rounding
-        row = int(nearest2.argmax())
+        torch.addmv(norms_sq, patches, newest, alpha=-2, out=products)  # |x - c|² - 2 x·(p - c)
+        products += 2 * centre.dot(newest) + norms_sq[row]
+        torch.minimum(nearest_sq, products, out=nearest_sq)
+        nearest_sq[chosen[: k + 1]] = -torch.inf  # none is taken twice, whatever the rounding
+        row = int(nearest_sq.argmax())
         step()
     return chosen

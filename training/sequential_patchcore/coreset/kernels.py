@@ -2,7 +2,7 @@
 """The sequential part of the coreset rule, compiled: exact distances, the closest pair, the walk through a chunk.
 
 The closest pair of vectors that change one at a time is kept with few distances computed anew. Each pair belongs to its
-lower index: `bound2[i]` (K,) float64 is about the pairs (i, j) with j > i, `partner[i]` (K,) int64 is the j of the
+lower index: `bounds_sq[i]` (K,) float64 is about the pairs (i, j) with j > i, `partner[i]` (K,) int64 is the j of the
 nearest, the first of equally near ones. The pair that comes first in row-major order is then (i, partner[i]) for the
 first i of the least entry. When partner[i] leaves, what remains is no nearer: the entry stays as a lower bound, marked
 by partner[i] = -1, and is computed anew only if it ever is the least. The lower index of a pair, which the paper's rule
@@ -131,63 +131,63 @@ def _nearest_of(vector, approximate, relative, slack, features, first):
 
 
 @njit(cache=True)
-def farthest_rows(patches, products, slack, upper, features, largest2):
+def farthest_rows(patches, products, slack, upper, features, largest_sq):
     """The largest exact squared distance of a patch to its nearest vector; `upper` (B,) are bounds, falling.
 
     `products` (B, K) + the patch's squared norm would be the approximate distances; the norm decides nothing here.
     """
     for row in range(patches.shape[0]):
-        if upper[row] <= largest2:
+        if upper[row] <= largest_sq:
             break
         limit = np.float64(_least_of(products[row])) + 2 * slack[row]
         best = np.inf
         for c in range(features.shape[0]):
             if products[row, c] <= limit:
                 best = min(best, squared_distance(patches[row], features[c]))
-        if best > largest2:
-            largest2 = best
-    return largest2
+        if best > largest_sq:
+            largest_sq = best
+    return largest_sq
 
 
 @njit(cache=True)
-def own_pairs(features, first, approximate, slack, bound2, partner):
+def own_pairs(features, first, approximate, slack, bounds_sq, partner):
     """Fill the entries from `first` on; `approximate` (B, K) err by at most `slack` (B,) in each row."""
     for row in range(approximate.shape[0]):
         i = first + row
-        bound2[i], partner[i] = _nearest_of(features[i], approximate[row], 0.0, slack[row], features, i + 1)
+        bounds_sq[i], partner[i] = _nearest_of(features[i], approximate[row], 0.0, slack[row], features, i + 1)
 
 
 @njit(cache=True)
-def _closest(features, bound2, partner, scratch):
+def _closest(features, bounds_sq, partner, scratch):
     """The lower index of the closest pair; its entry is exact afterwards. `scratch` (K,) float32."""
     while True:
-        least = _least_of(bound2)
+        least = _least_of(bounds_sq)
         i = 0
-        while bound2[i] != least:
+        while bounds_sq[i] != least:
             i += 1
         if partner[i] >= 0:
             return i
         for c in range(i + 1, features.shape[0]):
             scratch[c] = _float32_distance(features[i], features[c])
         dimension = features.shape[1]
-        bound2[i], partner[i] = _nearest_of(
+        bounds_sq[i], partner[i] = _nearest_of(
             features[i], scratch, _relative_error(dimension), _underflow(dimension), features, i + 1
         )
 
 
 @njit(cache=True)
-def _replace(features, i, vector, approximate, relative, slack, bound2, partner):
+def _replace(features, i, vector, approximate, relative, slack, bounds_sq, partner):
     """Put `vector` in the place of vector i; `approximate` (K,) are its distances to all vectors, that to i ignored."""
     features[i] = vector
-    bound2[i], partner[i] = _nearest_of(vector, approximate, relative, slack, features, i + 1)
+    bounds_sq[i], partner[i] = _nearest_of(vector, approximate, relative, slack, features, i + 1)
     for k in range(i):
         if partner[k] == i:
             partner[k] = -1
-        if np.float64(approximate[k]) * (1 - relative) - slack <= bound2[k]:
+        if np.float64(approximate[k]) * (1 - relative) - slack <= bounds_sq[k]:
             d = squared_distance(vector, features[k])
-            if d < bound2[k]:
-                bound2[k], partner[k] = d, i
-            elif d == bound2[k] and i < partner[k]:  # where only a bound is known, another may be as near, and first
+            if d < bounds_sq[k]:
+                bounds_sq[k], partner[k] = d, i
+            elif d == bounds_sq[k] and i < partner[k]:  # where only a bound is known, another may be as near, and first
                 partner[k] = i
 
 
@@ -200,46 +200,46 @@ def _mix(value):
 
 
 @njit(cache=True)
-def takes_higher(seed, tag, i, j):
-    """A coin for the eviction: a hash of the seed, the newcomer's tag and the pair (i, j), i < j.
+def takes_higher(seed, patch_id, i, j):
+    """A coin for the eviction: a hash of the seed, the newcomer's patch id and the pair (i, j), i < j.
 
     No state is carried from one toss to the next, so neither chunks nor a resumption can disturb it.
     """
     step = np.uint64(0x9E3779B97F4A7C15)
     value = _mix(np.uint64(seed) + step)
-    value = _mix((value ^ np.uint64(tag)) + step)
+    value = _mix((value ^ np.uint64(patch_id)) + step)
     value = _mix((value ^ ((np.uint64(i) << np.uint64(32)) | np.uint64(j))) + step)
     return (value >> np.uint64(63)) == np.uint64(1)
 
 
 @njit(cache=True)
-def _one_is_near(patch, approximate, relative, slack, features, limit2):
-    """Whether the exact squared distance of one of the vectors to the patch is at most `limit2`."""
-    limit = (limit2 + slack) / (1 - relative) * (1 + 1e-12)  # beyond it the lower bound exceeds limit2
+def _one_is_near(patch, approximate, relative, slack, features, limit_sq):
+    """Whether the exact squared distance of one of the vectors to the patch is at most `limit_sq`."""
+    limit = (limit_sq + slack) / (1 - relative) * (1 + 1e-12)  # beyond it the lower bound exceeds limit_sq
     if _any_within(approximate, limit):
         for c in range(approximate.size):
-            if approximate[c] <= limit and squared_distance(patch, features[c]) <= limit2:
+            if approximate[c] <= limit and squared_distance(patch, features[c]) <= limit_sq:
                 return True
     return False
 
 
 @njit(cache=True)
-def _finds_one_near(patch, features, relative, slack, limit2):
-    """Whether a vector is certainly within `limit2`, by approximate distances; stops at the first."""
+def _finds_one_near(patch, features, relative, slack, limit_sq):
+    """Whether a vector is certainly within `limit_sq`, by approximate distances; stops at the first."""
     for c in range(features.shape[0]):
-        if np.float64(_float32_distance(patch, features[c])) * (1 + relative) + slack <= limit2:
+        if np.float64(_float32_distance(patch, features[c])) * (1 + relative) + slack <= limit_sq:
             return True
     return False
 
 
 @njit(cache=True)
-def walk(patches, tags, witness, products, norms2, slack, least, features, feature_tags, bound2, partner, seed):
+def walk(patches, patch_ids, witness, products, norms_sq, slack, least, features, vector_ids, bounds_sq, partner, seed):
     """Apply the rule to the patches of a chunk, in order.
 
     `witness` (B,) int64 is a coreset vector that settles the patch as long as it stays, or -1 where the patch is open.
-    Of the U open ones `products` (U, K) + `norms2` (U,) are approximate squared distances to the coreset as it was
+    Of the U open ones `products` (U, K) + `norms_sq` (U,) are approximate squared distances to the coreset as it was
     before the chunk, off by at most `slack` (U,); those of vectors that came since are evaluated anew from `features`.
-    `least` (U,) are the row minima of `products`. `bound2` (K,) and `partner` (K,) are as above, with an exact least
+    `least` (U,) are the row minima of `products`. `bounds_sq` (K,) and `partner` (K,) are as above, with an exact least
     entry afterwards. `seed` >= 0 tosses a coin between the two of the closest pair, -1 takes the lower index.
 
     Returns:
@@ -253,41 +253,41 @@ def walk(patches, tags, witness, products, norms2, slack, least, features, featu
     gone = np.zeros(size, np.float32)  # infinite in the columns of `products` whose vector has been replaced
     distances = np.empty(size, np.float32)
     scratch = np.empty(size, np.float32)
-    lower = _closest(features, bound2, partner, scratch)
-    separation2 = bound2[lower]
+    lower = _closest(features, bounds_sq, partner, scratch)
+    separation_sq = bounds_sq[lower]
     u = -1  # of the open ones
     for k in range(patches.shape[0]):
         patch = patches[k]
         if witness[k] < 0:
             u += 1
             error = slack[u]
-            norm2 = norms2[u]
-            limit = separation2 - error - norm2
+            norm_sq = norms_sq[u]
+            limit = separation_sq - error - norm_sq
             if np.float64(least[u]) <= limit and (changes == 0 or _any_sum_within(products[u], gone, limit)):
                 continue
             for c in range(size):
-                distances[c] = max(products[u, c] + norm2, np.float32(0))  # no truth is negative
+                distances[c] = max(products[u, c] + norm_sq, np.float32(0))  # no truth is negative
             for n in range(changes):
                 distances[changed[n]] = _float32_distance(patch, features[changed[n]])
         else:
-            if replaced[witness[k]] == 0 or _finds_one_near(patch, features, relative, tiny, separation2):
+            if replaced[witness[k]] == 0 or _finds_one_near(patch, features, relative, tiny, separation_sq):
                 continue
             error = tiny
             for c in range(size):
                 distances[c] = _float32_distance(patch, features[c])
-        if _one_is_near(patch, distances, relative, error, features, separation2):
+        if _one_is_near(patch, distances, relative, error, features, separation_sq):
             continue
 
         evicted = lower
-        if seed >= 0 and takes_higher(seed, tags[k], lower, partner[lower]):
+        if seed >= 0 and takes_higher(seed, patch_ids[k], lower, partner[lower]):
             evicted = partner[lower]
         if replaced[evicted] == 0:
             changed[changes] = evicted
             changes += 1
             gone[evicted] = np.inf
         replaced[evicted] += 1
-        _replace(features, evicted, patch, distances, relative, error, bound2, partner)
-        feature_tags[evicted] = tags[k]
-        lower = _closest(features, bound2, partner, scratch)
-        separation2 = bound2[lower]
+        _replace(features, evicted, patch, distances, relative, error, bounds_sq, partner)
+        vector_ids[evicted] = patch_ids[k]
+        lower = _closest(features, bounds_sq, partner, scratch)
+        separation_sq = bounds_sq[lower]
     return replaced

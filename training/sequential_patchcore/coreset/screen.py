@@ -16,8 +16,8 @@ class Screen:
         # |a|² + |b|² - 2ab loses digits when the vectors share a large mean; any fixed centre serves.
         self.centre = torch.from_numpy(features.mean(0, dtype=np.float64).astype(np.float32)).to(device)
         self.vectors = torch.from_numpy(features).to(device) - self.centre
-        self.norms2 = self.vectors.square().sum(1)
-        self.radius = float(self.norms2.max().sqrt())
+        self.norms_sq = self.vectors.square().sum(1)
+        self.radius = float(self.norms_sq.max().sqrt())
         self._out = torch.empty(chunk_size, len(features), device=device)
         self._centred = torch.empty(chunk_size, features.shape[1], device=device)
 
@@ -32,15 +32,15 @@ class Screen:
         The norm is left out since the row minimum does not need it: one pass less over B x K numbers. The result is
         good until the next call.
         """
-        return torch.addmm(self.norms2, centred, self.vectors.T, alpha=-2, out=self._out[: len(centred)])
+        return torch.addmm(self.norms_sq, centred, self.vectors.T, alpha=-2, out=self._out[: len(centred)])
 
     def products_with(self, centred: torch.Tensor, columns: np.ndarray) -> torch.Tensor:
         """The same for some of the coreset's vectors: (B, len(columns))."""
         where = torch.from_numpy(columns).to(self.device)
-        return torch.addmm(self.norms2[where], centred, self.vectors[where].T, alpha=-2)
+        return torch.addmm(self.norms_sq[where], centred, self.vectors[where].T, alpha=-2)
 
-    def slack(self, norms2: torch.Tensor) -> torch.Tensor:
-        """(B,) float64: `products + norms2` errs in each row by at most this.
+    def slack(self, norms_sq: torch.Tensor) -> torch.Tensor:
+        """(B,) float64: `products + norms_sq` errs in each row by at most this.
 
         In any order of summation a float32 dot product of length D errs by at most gamma_D |a||b| with
         gamma_n = n u / (1 - n u) (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1); the two squared
@@ -49,13 +49,13 @@ class Screen:
         """
         terms = self.vectors.shape[1] + 12
         gamma = terms * UNIT_ROUNDOFF / (1 - terms * UNIT_ROUNDOFF)
-        return gamma * (norms2.double().sqrt() + self.radius).square() + 4 * terms * UNDERFLOW
+        return gamma * (norms_sq.double().sqrt() + self.radius).square() + 4 * terms * UNDERFLOW
 
     def refresh(self, features: np.ndarray, rows: np.ndarray) -> None:
         """Take over changed rows of the coreset."""
         where = torch.from_numpy(rows).to(self.device)
         vectors = torch.from_numpy(features[rows]).to(self.device) - self.centre
         self.vectors[where] = vectors
-        norms2 = vectors.square().sum(1)
-        self.norms2[where] = norms2
-        self.radius = max(self.radius, float(norms2.max().sqrt()))
+        norms_sq = vectors.square().sum(1)
+        self.norms_sq[where] = norms_sq
+        self.radius = max(self.radius, float(norms_sq.max().sqrt()))

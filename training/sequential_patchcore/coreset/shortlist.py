@@ -35,13 +35,13 @@ class Shortlist:
         self._columns = np.empty(0, np.int64)  # the list
         self._ends: list[int] = []  # of its stages
 
-    def settle(self, screen: Screen, centred: torch.Tensor, offset: torch.Tensor, limit2: float) -> np.ndarray:
-        """Find for each patch a listed vector that is certainly within `limit2`.
+    def settle(self, screen: Screen, centred: torch.Tensor, offset: torch.Tensor, limit_sq: float) -> np.ndarray:
+        """Find for each patch a listed vector that is certainly within `limit_sq`.
 
         Args:
             centred: (B, D) from the screen.
             offset: (B,) float64, each patch's squared norm plus the bound on the error of its products.
-            limit2: a squared distance.
+            limit_sq: a squared distance.
 
         Returns:
             (B,) int64: the number of that vector in the coreset, -1 where none was found.
@@ -54,7 +54,7 @@ class Shortlist:
         for end in self._ends:
             columns = self._columns[first:end]
             products = screen.products_with(centred, columns)
-            left = _witnesses(products.numpy(), offset.numpy(), limit2, columns, rows, witness)
+            left = _witnesses(products.numpy(), offset.numpy(), limit_sq, columns, rows, witness)
             if len(left) == 0:
                 break
             rows, kept = rows[left], torch.from_numpy(left)
@@ -83,12 +83,12 @@ class Shortlist:
         self._filled = min(len(self._sample), self._filled + len(taken))
         return self._chunks in _LEARN_AT or self._chunks % _LEARN_EVERY == 0
 
-    def learn(self, screen: Screen, limit2: float, excluded: np.ndarray | None = None) -> None:
-        """Make the list anew for `limit2`, without the `excluded` (K,) vectors."""
-        centred, norms2 = screen.centred(torch.from_numpy(self._sample[: self._filled]))
+    def learn(self, screen: Screen, limit_sq: float, excluded: np.ndarray | None = None) -> None:
+        """Make the list anew for `limit_sq`, without the `excluded` (K,) vectors."""
+        centred, norms_sq = screen.centred(torch.from_numpy(self._sample[: self._filled]))
         products = screen.products(centred)
-        products += (norms2 + screen.slack(norms2)).float()[:, None]  # rounded: a guess is good enough here
-        near = (products <= limit2).numpy()
+        products += (norms_sq + screen.slack(norms_sq)).float()[:, None]  # rounded: a guess is good enough here
+        near = (products <= limit_sq).numpy()
         if excluded is not None:
             near[:, excluded] = False
         self._columns, covered = _set_cover(near, self._size // _STAGES[-1])
@@ -112,14 +112,14 @@ def _stages_worth_it(covered: np.ndarray, rows: int, size: int) -> list[int]:
 
 
 @njit(cache=True)
-def _witnesses(products, offset, limit2, columns, rows, witness):
+def _witnesses(products, offset, limit_sq, columns, rows, witness):
     """Write the first sufficient column of each row of `products` into witness[rows]; the rows that have none."""
     left = np.empty(products.shape[0], np.int64)
     count = 0
     for row in range(products.shape[0]):
         found = -1
         for c in range(products.shape[1]):
-            if np.float64(products[row, c]) + offset[row] <= limit2:
+            if np.float64(products[row, c]) + offset[row] <= limit_sq:
                 found = columns[c]
                 break
         if found < 0:

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ..coreset.sequential import Coreset
+from ..coreset.engine import Coreset
 from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
 
@@ -25,7 +25,7 @@ class Checkpoint:
         converged: the last whole epoch replaced nothing.
         log: one mapping per whole epoch.
         watched: the coreset at the beginning of the epoch under way, whose covering radius the epoch measures.
-        watched2: the largest squared distance found so far.
+        watched_sq: the largest squared distance found so far.
     """
 
     coreset: Coreset | None = None
@@ -35,7 +35,7 @@ class Checkpoint:
     converged: bool = False
     log: list[dict] = field(default_factory=list)
     watched: np.ndarray | None = None
-    watched2: float = 0.0
+    watched_sq: float = 0.0
 
     def finish_epoch(self, separation: float, radius: float | None) -> None:
         """Close the epoch.
@@ -50,7 +50,7 @@ class Checkpoint:
         self.converged = self.replacements == 0 and radius is not None
         if self.converged:
             self.log[-1]["covering_radius"] = radius
-        self.watched, self.watched2 = None, 0.0
+        self.watched, self.watched_sq = None, 0.0
         self.epoch, self.images, self.replacements = self.epoch + 1, 0, 0
 
 
@@ -63,12 +63,13 @@ def save_checkpoint(state: Checkpoint, model: str | Path, request: str) -> None:
     """Write the state beside the model-to-be, atomically."""
     with atomic_path(checkpoint_path(model)) as beside, h5py.File(beside, "w") as file:
         if state.coreset is not None:
-            file["features"], file["tags"] = state.coreset.features, state.coreset.tags
+            file["features"], file["tags"] = state.coreset.features, state.coreset.patch_ids
         if state.watched is not None:
             file["watched"] = state.watched
         file.attrs["request"] = request
         file.attrs["state"] = json.dumps(
-            {name: getattr(state, name) for name in ("epoch", "images", "replacements", "converged", "log", "watched2")}
+            {name: getattr(state, name) for name in ("epoch", "images", "replacements", "converged", "log")}
+            | {"watched2": state.watched_sq}  # the name in the file is older than the attribute's
         )
 
 
@@ -92,6 +93,7 @@ def load_checkpoint(model: str | Path, request: str) -> Checkpoint | None:
             if "features" in file:
                 coreset = Coreset(file["features"][()].astype(np.float32), file["tags"][()].astype(np.int64))
             watched = file["watched"][()].astype(np.float32) if "watched" in file else None
-            return Checkpoint(coreset=coreset, watched=watched, **json.loads(file.attrs["state"]))
+            told = json.loads(file.attrs["state"])
+            return Checkpoint(coreset=coreset, watched=watched, watched_sq=told.pop("watched2"), **told)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}); give --restart to drop it and begin anew") from error

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..coreset.engine import Coreset, CoresetEngine
 from ..coreset.greedy import greedy_coreset
-from ..coreset.sequential import Coreset, SequentialCoreset
 from ..data.dataset import Dataset
 from ..extractors.base import Extractor, scaled_size
 from ..model.file import Model, save_model
@@ -49,7 +49,7 @@ def train_greedy(
     sources = sources_of(datasets, split, settings.shard, 0)
     count = count_patches(datasets, split, settings.shard, extractor)
     vectors = torch.empty(count, extractor.dimension)
-    tags = np.empty(count, np.int64)
+    patch_ids = np.empty(count, np.int64)
     held = 0
     extractor = extractor.to(torch.device(device))
     with deferred_interrupt() as interrupt:
@@ -57,14 +57,14 @@ def train_greedy(
             for picture in pictures(sources, settings, 0, workers):
                 patches, numbers = patches_of(picture, extractor, device)
                 vectors[held : held + len(patches)] = patches.cpu()
-                tags[held : held + len(patches)] = numbers
+                patch_ids[held : held + len(patches)] = numbers
                 held += len(patches)
                 progress.step()
                 if interrupt.asked:
                     raise KeyboardInterrupt
         if held < settings.coreset_size:
             raise UserError(f"only {held} patches for --coreset-size {settings.coreset_size}: give more images")
-        vectors, tags = vectors[:held], tags[:held]
+        vectors, patch_ids = vectors[:held], patch_ids[:held]
         if not bool(vectors.isfinite().all()):
             raise UserError("a patch vector holds a value that is not finite; check the weights and the images")
         with Progress("greedy coreset", settings.coreset_size, "vector") as progress:
@@ -75,8 +75,8 @@ def train_greedy(
                     raise KeyboardInterrupt
 
             rows = greedy_coreset(vectors, settings.coreset_size, step)
-    chosen = Coreset(vectors[rows].numpy(), tags[rows.numpy()])
-    coreset = SequentialCoreset(settings.coreset_size, extractor.dimension, initial=chosen)
+    chosen = Coreset(vectors[rows].numpy(), patch_ids[rows.numpy()])
+    coreset = CoresetEngine(settings.coreset_size, extractor.dimension, initial=chosen)
     radius = coreset.farthest(vectors)
     state = Checkpoint(epoch=1, converged=radius <= coreset.separation)
     state.log.append({"replacements": 0, "separation": coreset.separation, "covering_radius": radius})

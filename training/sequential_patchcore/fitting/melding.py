@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ..coreset.engine import CoresetEngine
 from ..coreset.guarantee import certified_factor
-from ..coreset.sequential import SequentialCoreset
 from ..model.file import Model
-from ..model.patch_ids import tags_of, unpack_tags
+from ..model.patch_ids import patch_ids_of, unpack_patch_ids
 from ..runtime.errors import UserError
 from ..runtime.progress import say
 
@@ -44,10 +44,10 @@ class Melder:
         self._size = size
         self._models: list[Model] = []
         self._names: list[str] = []
-        self._tags: list[np.ndarray] = []
+        self._patch_ids: list[np.ndarray] = []
         self._sources: list[tuple[str, str]] = []
         self._replaced = 0
-        self._coreset: SequentialCoreset | None = None
+        self._coreset: CoresetEngine | None = None
 
     def add(self, model: Model, name: str) -> None:
         """
@@ -60,12 +60,12 @@ class Melder:
         check_same_extractor([*self._models[:1], model], [*self._names[:1], name])
         if self._coreset is None:
             self._size = self._size or len(model.features)
-            self._coreset = SequentialCoreset(self._size, model.features.shape[1])
-        self._tags.append(tags_of(model.source, model.position, len(self._sources)))
+            self._coreset = CoresetEngine(self._size, model.features.shape[1])
+        self._patch_ids.append(patch_ids_of(model.source, model.position, len(self._sources)))
         self._sources += model.sources
         self._models.append(model)
         self._names.append(name)
-        self._replaced += self._coreset.update(torch.from_numpy(model.features), self._tags[-1])
+        self._replaced += self._coreset.update(torch.from_numpy(model.features), self._patch_ids[-1])
 
     def finish(self, request: str = "") -> Model:
         """Show all vectors again until a pass replaces nothing.
@@ -82,7 +82,7 @@ class Melder:
                 f"--coreset-size {self._size} is more than the {available} vectors that the models have together"
             )
         stream = torch.from_numpy(np.concatenate([model.features for model in models]))
-        numbers = np.concatenate(self._tags)
+        numbers = np.concatenate(self._patch_ids)
         passes = [{"replacements": self._replaced, "separation": coreset.separation}]
         while passes[-1]["replacements"]:
             coreset.watch()
@@ -101,7 +101,7 @@ class Melder:
             + (f", within {factor:.3g} times the best possible" if factor is not None else "")
         )
         result = coreset.result()
-        source, position = unpack_tags(result.tags)
+        source, position = unpack_patch_ids(result.patch_ids)
         used, source = np.unique(source, return_inverse=True)
         return Model(
             features=result.features, source=source.astype(np.uint32), position=position,

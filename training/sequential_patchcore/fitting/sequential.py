@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 
+from ..coreset.engine import Coreset, CoresetEngine
 from ..coreset.guarantee import certified_factor
-from ..coreset.sequential import Coreset, SequentialCoreset
 from ..data.dataset import Dataset
 from ..extractors.base import Extractor, identity
 from ..model.file import Model, save_model
-from ..model.patch_ids import tags_of, unpack_tags
+from ..model.patch_ids import patch_ids_of, unpack_patch_ids
 from ..runtime.errors import UserError
 from ..runtime.files import make_folder, remove_leftovers
 from ..runtime.interrupt import deferred_interrupt
@@ -55,11 +55,11 @@ def train(
     known = initial.sources if initial is not None else ()
     sources = sources_of(datasets, split, settings.shard, len(known))
     state = _begin(out, request, extractor, settings, initial, restart)
-    coreset = SequentialCoreset(
+    coreset = CoresetEngine(
         settings.coreset_size, extractor.dimension, chunk_size, state.coreset, settings.eviction, settings.seed
     )
     if state.watched is not None:
-        coreset.watch(state.watched, state.watched2)
+        coreset.watch(state.watched, state.watched_sq)
     extractor = extractor.to(torch.device(device))
 
     with deferred_interrupt() as interrupt:
@@ -107,14 +107,14 @@ def train(
     return model
 
 
-def _save(state: Checkpoint, coreset: SequentialCoreset, out: Path, request: str) -> None:
+def _save(state: Checkpoint, coreset: CoresetEngine, out: Path, request: str) -> None:
     state.coreset, watch = coreset.result(), coreset.watched
     if watch is not None:
-        state.watched, state.watched2 = watch.features, watch.largest2
+        state.watched, state.watched_sq = watch.features, watch.largest_sq
     save_checkpoint(state, out, request)
 
 
-def _so_far(state: Checkpoint, coreset: SequentialCoreset) -> str:
+def _so_far(state: Checkpoint, coreset: CoresetEngine) -> str:
     """The figures beside the bar."""
     text = f"{state.replacements} replaced, separation {coreset.separation:.4g}"
     if coreset.watched is None:
@@ -165,11 +165,11 @@ def _begin(
         raise UserError(
             f"the model has {len(initial.features)} vectors, more than --coreset-size {settings.coreset_size}"
         )
-    return Checkpoint(coreset=Coreset(initial.features, tags_of(initial.source, initial.position)))
+    return Checkpoint(coreset=Coreset(initial.features, patch_ids_of(initial.source, initial.position)))
 
 
 def measure_coverage(
-    sources: Sequence[Source], extractor: Extractor, coreset: SequentialCoreset, device: torch.device | str,
+    sources: Sequence[Source], extractor: Extractor, coreset: CoresetEngine, device: torch.device | str,
     interrupt: object, workers: int,
 ) -> float:
     """Largest distance of a patch of the training images, not augmented, to its nearest vector."""
@@ -185,12 +185,12 @@ def measure_coverage(
 
 
 def model_of(
-    coreset: SequentialCoreset, sources: Sequence[Source], known: tuple[tuple[str, str], ...], extractor: Extractor,
+    coreset: CoresetEngine, sources: Sequence[Source], known: tuple[tuple[str, str], ...], extractor: Extractor,
     settings: dict, state: Checkpoint, radius: float, datasets: Sequence[Dataset], initial: Model | None,
     request: str,
 ) -> Model:
     result = coreset.result()
-    source, position = unpack_tags(result.tags)
+    source, position = unpack_patch_ids(result.patch_ids)
     factor = certified_factor(radius, coreset.separation)
     beside = " for these images' patches and the coreset's own vectors" if settings["images_changed"] or initial else ""
     say(

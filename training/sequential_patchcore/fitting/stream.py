@@ -13,7 +13,7 @@ import torch
 from ..data.dataset import Dataset, Sample
 from ..extractors.base import Extractor, to_tensor
 from ..extractors.grid import Grid
-from ..model.patch_ids import pack_tags
+from ..model.patch_ids import pack_patch_ids
 from ..runtime.errors import UserError
 from ..runtime.progress import say
 from .augmentation import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
@@ -117,14 +117,14 @@ def _picture(source: Source, settings: TrainSettings, epoch: int | None) -> Pict
 def patches_of(
     picture: Picture, extractor: Extractor, device: torch.device | str
 ) -> tuple[torch.Tensor, np.ndarray]:
-    """(N, D) vectors and (N,) tags of the patches inside the region."""
+    """(N, D) vectors and (N,) patch ids of the patches inside the region."""
     size = picture.image.shape[:2]
     patches = extractor(to_tensor(picture.image, extractor.settings.image_scale, torch.device(device)))[0]
     cells = (patches.shape[0], patches.shape[1])
     grid = Grid.of(extractor, size, cells)
     inside = grid.touched_by(picture.region).reshape(-1)
     flat = patches.reshape(-1, patches.shape[-1])
-    tags = pack_tags(picture.source.number, cells, grid.places(*picture.flips))
+    patch_ids = pack_patch_ids(picture.source.number, cells, grid.places(*picture.flips))
     if inside.all():
-        return flat, tags
-    return flat[torch.from_numpy(inside).to(flat.device)], tags[inside]
+        return flat, patch_ids
+    return flat[torch.from_numpy(inside).to(flat.device)], patch_ids[inside]

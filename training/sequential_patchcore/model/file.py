@@ -345,14 +345,14 @@ def _threshold(attributes: Mapping) -> Threshold | None:
 
 def _contradictions(model: Model, fingerprint: object) -> list[str]:
     """What only a computation shows: the recorded fingerprint and separation against the vectors themselves."""
-    from ..coreset.sequential import Coreset, SequentialCoreset
+    from ..coreset.engine import Coreset, CoresetEngine
 
     problems = []
     if not isinstance(fingerprint, str) or fingerprint != model.fingerprint:
         problems.append(f"fingerprint is recorded as {fingerprint}, vectors and extractor give {model.fingerprint}")
     if len(model.features) > 1:
-        tags = np.zeros(len(model.features), np.int64)
-        coreset = SequentialCoreset(len(model.features), model.features.shape[1], initial=Coreset(model.features, tags))
+        size, dimension = model.features.shape
+        coreset = CoresetEngine(size, dimension, initial=Coreset(model.features, np.zeros(size, np.int64)))
         if not np.isclose(coreset.separation, model.separation, rtol=1e-9, atol=0):
             problems.append(
                 f"separation is recorded as {model.separation:.9g}, the vectors give {coreset.separation:.9g}"

@@ -4,7 +4,7 @@
 import numpy as np
 
 
-def pack_tags(
+def pack_patch_ids(
     source: int, cells: tuple[int, int], places: tuple[np.ndarray, np.ndarray] | None = None
 ) -> np.ndarray:
     """(h * w,) int64, one number per patch of an image: source in the upper bits, then 16 bits each of y and x.
@@ -23,13 +23,13 @@ def pack_tags(
     return ((np.int64(source) << 32) | (y << 16) | x).reshape(-1)
 
 
-def unpack_tags(tags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) tags to (N,) uint32 sources and (N, 2) uint16 positions (y, x)."""
-    position = np.stack([(tags >> 16) & 0xFFFF, tags & 0xFFFF], 1)
-    return (tags >> 32).astype(np.uint32), position.astype(np.uint16)
+def unpack_patch_ids(patch_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) patch ids to (N,) uint32 sources and (N, 2) uint16 positions (y, x)."""
+    position = np.stack([(patch_ids >> 16) & 0xFFFF, patch_ids & 0xFFFF], 1)
+    return (patch_ids >> 32).astype(np.uint32), position.astype(np.uint16)
 
 
-def tags_of(source: np.ndarray, position: np.ndarray, first_source: int = 0) -> np.ndarray:
-    """The inverse of `unpack_tags`, with `first_source` added to each source."""
+def patch_ids_of(source: np.ndarray, position: np.ndarray, first_source: int = 0) -> np.ndarray:
+    """The inverse of `unpack_patch_ids`, with `first_source` added to each source."""
     source = source.astype(np.int64) + first_source
     return (source << 32) | (position[:, 0].astype(np.int64) << 16) | position[:, 1].astype(np.int64)

@@ -51,7 +51,7 @@ class Scorer:
         vectors = torch.from_numpy(self.features).to(self.device)
         self._centre = vectors.mean(0)  # about it the matrix form of the distance loses fewer digits
         self._vectors = vectors - self._centre
-        self._norms2 = self._vectors.square().sum(1)
+        self._norms_sq = self._vectors.square().sum(1)
         self._products = torch.empty(chunk_size, len(vectors), device=self.device)
 
     def patch_distances(self, patches: torch.Tensor) -> torch.Tensor:
@@ -60,7 +60,7 @@ class Scorer:
         for first in range(0, len(patches), len(self._products)):
             chunk = patches[first : first + len(self._products)] - self._centre
             products = self._products[: len(chunk)]
-            torch.addmm(self._norms2, chunk, self._vectors.T, alpha=-2, out=products)
+            torch.addmm(self._norms_sq, chunk, self._vectors.T, alpha=-2, out=products)
             out[first : first + len(chunk)] = products.amin(1) + chunk.square().sum(1)
         return out.clamp_min_(0).sqrt_()
 

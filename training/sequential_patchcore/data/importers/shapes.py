@@ -60,8 +60,8 @@ def draw_strokes(segments: np.ndarray, width: float, size: tuple[int, int]) -> n
         x = np.arange(left, right)[None, :] + 0.5 - start[0]
         y = np.arange(top, bottom)[:, None] + 0.5 - start[1]
         dx, dy = end - start
-        length2 = dx * dx + dy * dy
-        along = np.clip((x * dx + y * dy) / length2, 0, 1) if length2 > 0 else 0.0
+        length_sq = dx * dx + dy * dy
+        along = np.clip((x * dx + y * dy) / length_sq, 0, 1) if length_sq > 0 else 0.0
         inside[top:bottom, left:right] |= (x - along * dx) ** 2 + (y - along * dy) ** 2 <= reach * reach
     return inside
 

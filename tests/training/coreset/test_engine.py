@@ -6,9 +6,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from sequential_patchcore.coreset.engine import Coreset, CoresetEngine
 from sequential_patchcore.coreset.guarantee import certified_factor
 from sequential_patchcore.coreset.kernels import squared_distance, takes_higher
-from sequential_patchcore.coreset.sequential import Coreset, SequentialCoreset
 from sequential_patchcore.coreset.shortlist import Shortlist
 
 CHUNKS = (1, 7, 64, 5000)
@@ -29,10 +29,10 @@ def exact_squares(vector, others):
     return total
 
 
-def coin(seed, tag, i, j):
+def coin(seed, patch_id, i, j):
     """The toss of "seeded-random", in whole numbers: SplitMix64's finaliser over seed, newcomer and pair."""
     value = 0
-    for word in (seed, tag, (i << 32) | j):
+    for word in (seed, patch_id, (i << 32) | j):
         value = ((value ^ word) + 0x9E3779B97F4A7C15) % 2**64
         value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
         value = (value ^ (value >> 27)) * 0x94D049BB133111EB % 2**64
@@ -44,15 +44,15 @@ class SlowCoreset:
     """The rule, read aloud: a full matrix of distances, searched for every patch."""
 
     def __init__(self, size, seed=None):
-        self.size, self.features, self.tags, self.matrix = size, [], [], None
+        self.size, self.features, self.patch_ids, self.matrix = size, [], [], None
         self.seed = seed
 
     def epoch(self, patches):
         replaced = 0
-        for tag, patch in enumerate(patches):
+        for patch_id, patch in enumerate(patches):
             if len(self.features) < self.size:
                 self.features.append(patch.copy())
-                self.tags.append(tag)
+                self.patch_ids.append(patch_id)
                 continue
             if self.matrix is None:
                 self.features = np.stack(self.features)
@@ -62,10 +62,10 @@ class SlowCoreset:
             i, j = np.unravel_index(np.argmin(self.matrix), self.matrix.shape)  # the first in row-major order
             if distances.min() > self.matrix[i, j]:
                 out = min(i, j)
-                if self.seed is not None and coin(self.seed, tag, int(min(i, j)), int(max(i, j))):
+                if self.seed is not None and coin(self.seed, patch_id, int(min(i, j)), int(max(i, j))):
                     out = max(i, j)
                 distances[out] = np.inf
-                self.features[out], self.tags[out] = patch, tag
+                self.features[out], self.patch_ids[out] = patch, patch_id
                 self.matrix[out, :] = self.matrix[:, out] = distances
                 replaced += 1
         return replaced
@@ -94,8 +94,8 @@ KINDS = (
 )
 
 
-def show(coreset, patches, first_tag=0):
-    return coreset.update(torch.from_numpy(patches), np.arange(first_tag, first_tag + len(patches)))
+def show(coreset, patches, first_patch_id=0):
+    return coreset.update(torch.from_numpy(patches), np.arange(first_patch_id, first_patch_id + len(patches)))
 
 
 def until_converged(coreset, patches, limit=300):
@@ -109,7 +109,7 @@ def until_converged(coreset, patches, limit=300):
 
 def assert_same(one, other):
     np.testing.assert_array_equal(one.features, other.features)
-    np.testing.assert_array_equal(one.tags, other.tags)
+    np.testing.assert_array_equal(one.patch_ids, other.patch_ids)
 
 
 def distances(patches, features):
@@ -122,13 +122,13 @@ def distances(patches, features):
 def test_equals_the_slow_loop_for_every_chunk_size(kind, size, dimension):
     patches = stream(kind, dimension, seed=size)
     slow = SlowCoreset(size)
-    fast = [SequentialCoreset(size, dimension, chunk) for chunk in CHUNKS]
+    fast = [CoresetEngine(size, dimension, chunk) for chunk in CHUNKS]
     for _ in range(3):
         replaced = slow.epoch(patches)
         for coreset in fast:
             assert show(coreset, patches) == replaced
             np.testing.assert_array_equal(coreset.result().features, np.stack(slow.features))
-            np.testing.assert_array_equal(coreset.result().tags, slow.tags)
+            np.testing.assert_array_equal(coreset.result().patch_ids, slow.patch_ids)
             if slow.matrix is not None:
                 assert coreset.separation == np.sqrt(slow.matrix.min())
 
@@ -146,19 +146,19 @@ def test_equals_the_slow_loop_where_a_shortlist_is_tried_first(kind, chunk, monk
 
     monkeypatch.setattr(Shortlist, "settle", counted)
     patches = stream(kind, 12, seed=chunk, count=1500)
-    slow, fast = SlowCoreset(100), SequentialCoreset(100, 12, chunk)
+    slow, fast = SlowCoreset(100), CoresetEngine(100, 12, chunk)
     for epoch in range(3):
         if epoch:
             fast.watch()
         before = fast.result()
         assert show(fast, patches) == slow.epoch(patches)
         np.testing.assert_array_equal(fast.result().features, slow.features)
-        np.testing.assert_array_equal(fast.result().tags, slow.tags)
+        np.testing.assert_array_equal(fast.result().patch_ids, slow.patch_ids)
         assert fast.separation == np.sqrt(slow.matrix.min())
         if epoch:
-            expected = SequentialCoreset(100, 12, chunk, before).farthest(torch.from_numpy(patches))
+            expected = CoresetEngine(100, 12, chunk, before).farthest(torch.from_numpy(patches))
             assert fast.watched.radius == expected
-    expected = SequentialCoreset(100, 12, chunk, fast.result()).farthest(torch.from_numpy(patches))
+    expected = CoresetEngine(100, 12, chunk, fast.result()).farthest(torch.from_numpy(patches))
     known = 0.0
     for piece in np.array_split(patches, 7):
         known = fast.farthest(torch.from_numpy(piece), known)
@@ -171,11 +171,11 @@ def test_equals_the_slow_loop_where_a_shortlist_is_tried_first(kind, chunk, monk
 def test_equals_the_slow_loop_where_a_shortlist_meets_ties(seed):
     rng = np.random.default_rng(seed)
     patches = rng.integers(0, 3, (1500, 6)).astype(np.float32)
-    slow, fast = SlowCoreset(70, seed), SequentialCoreset(70, 6, 100, eviction="seeded-random", seed=seed)
+    slow, fast = SlowCoreset(70, seed), CoresetEngine(70, 6, 100, eviction="seeded-random", seed=seed)
     for _ in range(4):
         assert show(fast, patches) == slow.epoch(patches)
         np.testing.assert_array_equal(fast.result().features, slow.features)
-        np.testing.assert_array_equal(fast.result().tags, slow.tags)
+        np.testing.assert_array_equal(fast.result().patch_ids, slow.patch_ids)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -183,17 +183,17 @@ def test_equals_the_slow_loop_where_a_shortlist_meets_ties(seed):
 def test_seeded_random_eviction_equals_the_slow_loop(kind, seed):
     patches = stream(kind, 5, seed=seed % 97)
     slow = SlowCoreset(13, seed)
-    fast = [SequentialCoreset(13, 5, chunk, eviction="seeded-random", seed=seed) for chunk in CHUNKS]
+    fast = [CoresetEngine(13, 5, chunk, eviction="seeded-random", seed=seed) for chunk in CHUNKS]
     for _ in range(3):
         replaced = slow.epoch(patches)
         for coreset in fast:
             assert show(coreset, patches) == replaced
             np.testing.assert_array_equal(coreset.result().features, np.stack(slow.features))
-            np.testing.assert_array_equal(coreset.result().tags, slow.tags)
+            np.testing.assert_array_equal(coreset.result().patch_ids, slow.patch_ids)
 
 
 def test_the_coin_is_fair_and_needs_its_seed():
-    tosses = np.array([[takes_higher(seed, tag, 3, 9) for tag in range(2000)] for seed in (1, 2)])
+    tosses = np.array([[takes_higher(seed, patch_id, 3, 9) for patch_id in range(2000)] for seed in (1, 2)])
     assert (np.abs(tosses.mean(1) - 0.5) < 5 * 0.5 / 2000**0.5).all()
     assert 0.4 < (tosses[0] == tosses[1]).mean() < 0.6
 
@@ -201,7 +201,7 @@ def test_the_coin_is_fair_and_needs_its_seed():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_watch_measures_the_coreset_as_it_was(kind):
     patches = stream(kind, 6, seed=3)
-    coreset = SequentialCoreset(11, 6, 32)
+    coreset = CoresetEngine(11, 6, 32)
     with pytest.raises(ValueError, match="full"):
         coreset.watch()
     show(coreset, patches)
@@ -210,10 +210,10 @@ def test_a_watch_measures_the_coreset_as_it_was(kind):
         coreset.watch()
         show(coreset, patches[:130])
         watch = coreset.watched  # in the middle, as from a checkpoint
-        coreset = SequentialCoreset(11, 6, 32, coreset.result())
-        coreset.watch(watch.features, watch.largest2)
+        coreset = CoresetEngine(11, 6, 32, coreset.result())
+        coreset.watch(watch.features, watch.largest_sq)
         show(coreset, patches[130:], 130)
-        old = SequentialCoreset(11, 6, 32, before)
+        old = CoresetEngine(11, 6, 32, before)
         assert coreset.watched.radius == old.farthest(torch.from_numpy(patches))
 
 
@@ -222,11 +222,11 @@ def test_equals_the_slow_loop_where_nearly_everything_ties(seed):
     rng = np.random.default_rng(seed)
     size, dimension = int(rng.integers(2, 12)), int(rng.integers(1, 12))
     patches = rng.integers(0, rng.integers(2, 5), (400, dimension)).astype(np.float32)
-    slow, fast = SlowCoreset(size), SequentialCoreset(size, dimension, int(rng.integers(1, 500)))
+    slow, fast = SlowCoreset(size), CoresetEngine(size, dimension, int(rng.integers(1, 500)))
     for _ in range(4):
         assert show(fast, patches) == slow.epoch(patches)
     np.testing.assert_array_equal(fast.result().features, slow.features)
-    np.testing.assert_array_equal(fast.result().tags, slow.tags)
+    np.testing.assert_array_equal(fast.result().patch_ids, slow.patch_ids)
 
 
 def crowded(kind, count, dimension, seed):
@@ -254,7 +254,7 @@ def test_equals_the_slow_loop_where_the_closest_pair_keeps_changing(kind, seed, 
     patches = crowded(kind, 600, dimension, seed=size)
     slow = SlowCoreset(size, seed)
     eviction = {} if seed is None else {"eviction": "seeded-random", "seed": seed}
-    fast = [SequentialCoreset(size, dimension, chunk, **eviction) for chunk in (1, 7, 2048)]
+    fast = [CoresetEngine(size, dimension, chunk, **eviction) for chunk in (1, 7, 2048)]
     in_all = 0
     for _ in range(3):
         replaced = slow.epoch(patches)
@@ -262,7 +262,7 @@ def test_equals_the_slow_loop_where_the_closest_pair_keeps_changing(kind, seed, 
         for coreset in fast:
             assert show(coreset, patches) == replaced
             np.testing.assert_array_equal(coreset.result().features, slow.features)
-            np.testing.assert_array_equal(coreset.result().tags, slow.tags)
+            np.testing.assert_array_equal(coreset.result().patch_ids, slow.patch_ids)
             assert coreset.separation == np.sqrt(slow.matrix.min())
     assert in_all > 5  # else the stream would show nothing
 
@@ -272,7 +272,7 @@ def test_equals_the_slow_loop_where_the_closest_pair_keeps_changing(kind, seed, 
 def test_what_is_known_of_the_pairs_is_true_and_need_not_be_saved(kind, seed):
     patches = crowded(kind, 600, 9, seed=5)
     eviction = {} if seed is None else {"eviction": "seeded-random", "seed": seed}
-    undisturbed, resumed = (SequentialCoreset(24, 9, 50, **eviction) for _ in range(2))
+    undisturbed, resumed = (CoresetEngine(24, 9, 50, **eviction) for _ in range(2))
     bounds = 0
     for first in range(0, 600, 40):
         show(undisturbed, patches[first : first + 40], first)
@@ -283,14 +283,14 @@ def test_what_is_known_of_the_pairs_is_true_and_need_not_be_saved(kind, seed):
         features = resumed.result().features
         for i in range(23):
             truth = exact_squares(features[i], features[i + 1 :])
-            bound, partner = resumed._bound2[i], resumed._partner[i]
+            bound, partner = resumed._bounds_sq[i], resumed._partner[i]
             if partner >= 0:
                 assert (bound, partner) == (truth.min(), i + 1 + truth.argmin())
             else:
                 bounds += 1
                 assert bound <= truth.min()
         if first % 120 == 0:
-            resumed = SequentialCoreset(24, 9, 7, resumed.result(), **eviction)
+            resumed = CoresetEngine(24, 9, 7, resumed.result(), **eviction)
             assert (resumed._partner[:-1] >= 0).all()
             assert resumed.separation == undisturbed.separation
     assert bounds > 0 or kind == "outward"
@@ -307,7 +307,7 @@ def test_exact_distance_is_symmetric_and_right(dimension):
 @pytest.mark.parametrize("kind", KINDS)
 def test_pieces_of_any_length_equal_one_call(kind):
     patches = stream(kind, 20)
-    whole, pieces = SequentialCoreset(30, 20), SequentialCoreset(30, 20)
+    whole, pieces = CoresetEngine(30, 20), CoresetEngine(30, 20)
     replaced = show(whole, patches)
     ends = [0, 1, 1, 11, 30, 31, 200, len(patches)]  # an empty piece, and one that ends with the fill
     assert sum(show(pieces, patches[a:b], a) for a, b in itertools.pairwise(ends)) == replaced
@@ -318,27 +318,27 @@ def test_pieces_of_any_length_equal_one_call(kind):
 @pytest.mark.parametrize("kind", ["random", "integer grid", "large offset"])
 def test_saved_and_continued_equals_uninterrupted(kind, stop):
     patches = stream(kind, 20)
-    whole, first = SequentialCoreset(30, 20), SequentialCoreset(30, 20)
+    whole, first = CoresetEngine(30, 20), CoresetEngine(30, 20)
     show(whole, patches)
     show(first, patches[:stop])
-    second = SequentialCoreset(30, 20, chunk_size=13, initial=first.result())
+    second = CoresetEngine(30, 20, chunk_size=13, initial=first.result())
     show(second, patches[stop:], stop)
     assert_same(whole.result(), second.result())
     assert whole.separation == second.separation
 
 
 def test_an_empty_stream_and_an_empty_start_leave_the_coreset_empty():
-    coreset = SequentialCoreset(4, 3, initial=Coreset(np.zeros((0, 3), np.float32), np.zeros(0, np.int64)))
+    coreset = CoresetEngine(4, 3, initial=Coreset(np.zeros((0, 3), np.float32), np.zeros(0, np.int64)))
     assert show(coreset, np.zeros((0, 3), np.float32)) == 0
     assert coreset.filled == 0 and not coreset.full and coreset.separation == np.inf
     show(coreset, stream("random", 3, count=3))
-    assert coreset.filled == 3 and len(coreset.result().tags) == 3
+    assert coreset.filled == 3 and len(coreset.result().patch_ids) == 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_separation_never_falls_and_the_size_never_exceeds_k(kind):
     patches = stream(kind, 3)
-    coreset = SequentialCoreset(40, 3)
+    coreset = CoresetEngine(40, 3)
     before = 0.0
     for first in range(0, len(patches), 25):
         show(coreset, patches[first : first + 25], first)
@@ -350,17 +350,17 @@ def test_separation_never_falls_and_the_size_never_exceeds_k(kind):
 
 def test_vectors_and_tags_stay_together():
     patches = stream("clustered", 20)
-    coreset = SequentialCoreset(40, 20)
+    coreset = CoresetEngine(40, 20)
     show(coreset, patches)
     result = coreset.result()
-    np.testing.assert_array_equal(result.features, patches[result.tags])
+    np.testing.assert_array_equal(result.features, patches[result.patch_ids])
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("chunk", [7, 5000])
 def test_farthest_equals_brute_force(kind, chunk):
     patches = stream(kind, 20)
-    coreset = SequentialCoreset(25, 20, chunk)
+    coreset = CoresetEngine(25, 20, chunk)
     show(coreset, patches[:200])
     before = coreset.result()
     expected = distances(patches, before.features).min(1).max()
@@ -369,7 +369,7 @@ def test_farthest_equals_brute_force(kind, chunk):
 
 
 def test_farthest_is_measured_while_the_fill_is_not_over():
-    coreset = SequentialCoreset(5, 1)
+    coreset = CoresetEngine(5, 1)
     with pytest.raises(ValueError, match="empty"):
         coreset.farthest(torch.zeros(1, 1))
     show(coreset, np.float32([[0], [1]]))
@@ -390,7 +390,7 @@ def greedy_radius(patches, size):
 @pytest.mark.parametrize(("size", "dimension"), [(5, 2), (40, 20)])
 def test_converged_coreset_is_within_twice_the_best(kind, size, dimension):
     patches = stream(kind, dimension)
-    coreset = SequentialCoreset(size, dimension)
+    coreset = CoresetEngine(size, dimension)
     until_converged(coreset, patches)
     radius = coreset.farthest(torch.from_numpy(patches))
     assert radius <= coreset.separation
@@ -407,7 +407,7 @@ def test_certificate_holds_against_the_best_coreset_of_all(seed):
         choices = itertools.combinations(range(len(patches)), size)
         # Centres anywhere can be up to twice as good as centres among the patches.
         best = min(pairs[:, list(choice)].min(1).max() for choice in choices) / 2
-        coreset = SequentialCoreset(size, 2)
+        coreset = CoresetEngine(size, 2)
         for _ in range(6):
             show(coreset, patches)
             radius = coreset.farthest(torch.from_numpy(patches))
@@ -426,7 +426,7 @@ def test_certified_factor_of_degenerate_coresets():
 
 def test_a_sliding_line_is_badly_covered_by_one_pass_and_well_by_more():
     patches = (np.arange(4096, dtype=np.float32) / 4096)[:, None]
-    coreset = SequentialCoreset(80, 1)
+    coreset = CoresetEngine(80, 1)
     show(coreset, patches)
     first = coreset.farthest(torch.from_numpy(patches))
     until_converged(coreset, patches)
@@ -438,7 +438,7 @@ def test_a_sliding_line_is_badly_covered_by_one_pass_and_well_by_more():
 
 def test_no_patch_is_farther_than_the_separation_after_an_epoch_that_replaced_nothing():
     patches = stream("sorted", 20)
-    coreset = SequentialCoreset(40, 20)
+    coreset = CoresetEngine(40, 20)
     until_converged(coreset, patches)
     nearest = distances(patches, coreset.result().features).min(1)
     assert nearest.max() <= coreset.separation
@@ -448,26 +448,26 @@ def test_no_patch_is_farther_than_the_separation_after_an_epoch_that_replaced_no
 
 
 def test_a_result_is_a_copy():
-    coreset = SequentialCoreset(10, 3)
+    coreset = CoresetEngine(10, 3)
     show(coreset, stream("random", 3))
     kept = coreset.result()
     kept.features[:] = 0
-    kept.tags[:] = 0
-    assert coreset.result().features.any() and coreset.result().tags.any()
+    kept.patch_ids[:] = 0
+    assert coreset.result().features.any() and coreset.result().patch_ids.any()
 
 
 @pytest.mark.parametrize(("size", "dimension", "chunk"), [(1, 3, 8), (4, 0, 8), (4, 3, 0)])
 def test_senseless_sizes_are_refused(size, dimension, chunk):
     with pytest.raises(ValueError, match="need size >= 2"):
-        SequentialCoreset(size, dimension, chunk)
+        CoresetEngine(size, dimension, chunk)
 
 
 def test_a_start_that_does_not_fit_is_refused():
     features = np.zeros((5, 3), np.float32)
     with pytest.raises(ValueError, match="more than size 4"):
-        SequentialCoreset(4, 3, initial=Coreset(features, np.arange(5)))
+        CoresetEngine(4, 3, initial=Coreset(features, np.arange(5)))
     with pytest.raises(ValueError, match="dimension"):
-        SequentialCoreset(8, 3, initial=Coreset(features[:, :1], np.arange(5)))
+        CoresetEngine(8, 3, initial=Coreset(features[:, :1], np.arange(5)))
 
 
 @pytest.mark.parametrize(
@@ -477,13 +477,13 @@ def test_a_start_that_does_not_fit_is_refused():
 )
 def test_patches_of_another_shape_or_dtype_are_refused(patches):
     with pytest.raises(ValueError, match="expected float32"):
-        SequentialCoreset(4, 3).update(patches, np.arange(len(patches)))
+        CoresetEngine(4, 3).update(patches, np.arange(len(patches)))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e16])
 @pytest.mark.parametrize("shown", [0, 50])
 def test_values_that_are_not_finite_are_refused_before_anything_changes(value, shown):
-    coreset = SequentialCoreset(10, 3)
+    coreset = CoresetEngine(10, 3)
     show(coreset, stream("random", 3)[:shown])
     before = coreset.result()
     bad = stream("random", 3, seed=1)
@@ -496,15 +496,15 @@ def test_values_that_are_not_finite_are_refused_before_anything_changes(value, s
 
 
 def test_one_tag_per_patch():
-    with pytest.raises(ValueError, match="expected 4 tags"):
-        SequentialCoreset(4, 3).update(torch.zeros(4, 3), np.arange(3))
+    with pytest.raises(ValueError, match="expected 4 patch_ids"):
+        CoresetEngine(4, 3).update(torch.zeros(4, 3), np.arange(3))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 @pytest.mark.parametrize("kind", KINDS)
 def test_patches_on_a_gpu_give_the_same_coreset(kind):
     patches = stream(kind, 152)
-    host, device = SequentialCoreset(60, 152), SequentialCoreset(60, 152)
+    host, device = CoresetEngine(60, 152), CoresetEngine(60, 152)
     for _ in range(3):
         on_device = torch.from_numpy(patches).cuda()
         assert device.update(on_device, np.arange(len(patches))) == show(host, patches)

@@ -42,7 +42,7 @@ import numpy as np
 import torch
 
 from ..runtime.choices import EVICTIONS, LARGEST_VALUE, LOWER_INDEX, SEEDED_RANDOM
-from .coverage import Watch, farthest2
+from .coverage import Watch, farthest_sq
 from .kernels import own_pairs, walk
 from .screen import Screen
 from .shortlist import Shortlist
@@ -54,14 +54,14 @@ class Coreset:
 
     Attributes:
         features: (K, D) float32.
-        tags: (K,) int64, the caller's number of the patch that each vector came from.
+        patch_ids: (K,) int64, the caller's number of the patch that each vector came from.
     """
 
     features: np.ndarray
-    tags: np.ndarray
+    patch_ids: np.ndarray
 
 
-class SequentialCoreset:
+class CoresetEngine:
     """A coreset under construction.
 
     Args:
@@ -84,8 +84,8 @@ class SequentialCoreset:
         self._coin = seed if eviction == SEEDED_RANDOM else -1
         self.size, self.dimension, self.chunk_size = size, dimension, chunk_size
         self._features = np.zeros((size, dimension), np.float32)
-        self._tags = np.full(size, -1, np.int64)
-        self._bound2 = np.full(size, np.inf)  # of the pairs that each vector owns, see walk
+        self._patch_ids = np.full(size, -1, np.int64)
+        self._bounds_sq = np.full(size, np.inf)  # of the pairs that each vector owns, see walk
         self._partner = np.full(size, -1, np.int64)
         self._filled = 0
         self._screen: Screen | None = None
@@ -96,7 +96,7 @@ class SequentialCoreset:
                 raise ValueError(f"the initial coreset has {len(initial.features)} vectors, more than size {size}")
             if initial.features.shape[1:] != (dimension,):
                 raise ValueError(f"the initial coreset is {initial.features.shape}, expected dimension {dimension}")
-            self._fill(np.ascontiguousarray(initial.features, np.float32), np.asarray(initial.tags, np.int64))
+            self._fill(np.ascontiguousarray(initial.features, np.float32), np.asarray(initial.patch_ids, np.int64))
 
     @property
     def filled(self) -> int:
@@ -110,18 +110,18 @@ class SequentialCoreset:
     @property
     def separation(self) -> float:
         """d_m, the smallest distance between two vectors; inf until the fill is over, which it has no part in."""
-        return float(np.sqrt(self._bound2.min()))
+        return float(np.sqrt(self._bounds_sq.min()))
 
     def result(self) -> Coreset:
         """A copy of the coreset as it stands."""
-        return Coreset(self._features[: self._filled].copy(), self._tags[: self._filled].copy())
+        return Coreset(self._features[: self._filled].copy(), self._patch_ids[: self._filled].copy())
 
-    def update(self, patches: torch.Tensor, tags: np.ndarray) -> int:
+    def update(self, patches: torch.Tensor, patch_ids: np.ndarray) -> int:
         """Show the next patches of the stream.
 
         Args:
             patches: (N, D) float32 on any device, finite, in stream order.
-            tags: (N,) int64, one per patch, kept beside the vectors that stay.
+            patch_ids: (N,) int64, one per patch, kept beside the vectors that stay.
 
         Returns:
             The number of replacements (entries during the fill are not replacements).
@@ -130,17 +130,17 @@ class SequentialCoreset:
             ValueError: wrong shape or dtype, or a value that is not finite.
         """
         patches = _checked(patches, self.dimension)
-        tags = np.ascontiguousarray(tags, np.int64)
-        if tags.shape != (len(patches),):
-            raise ValueError(f"expected {len(patches)} tags, got shape {tags.shape}")
+        patch_ids = np.ascontiguousarray(patch_ids, np.int64)
+        if patch_ids.shape != (len(patches),):
+            raise ValueError(f"expected {len(patches)} patch_ids, got shape {patch_ids.shape}")
         start = 0
         if not self.full:
             start = min(self.size - self._filled, len(patches))
-            self._fill(patches[:start].cpu().numpy(), tags[:start])
+            self._fill(patches[:start].cpu().numpy(), patch_ids[:start])
         replaced = 0
         for first in range(start, len(patches), self.chunk_size):
             chunk = slice(first, first + self.chunk_size)
-            replaced += self._replace(patches[chunk], tags[chunk])
+            replaced += self._replace(patches[chunk], patch_ids[chunk])
         return replaced
 
     def farthest(self, patches: torch.Tensor, known: float = 0.0) -> float:
@@ -152,29 +152,29 @@ class SequentialCoreset:
         patches = _checked(patches, self.dimension)
         if self._filled == 0:
             raise ValueError("the coreset is empty")
-        largest2 = known * known * (1 - 1e-15)  # not above what the root was taken of
+        largest_sq = known * known * (1 - 1e-15)  # not above what the root was taken of
         for first in range(0, len(patches), self.chunk_size):
             chunk = patches[first : first + self.chunk_size]
             screen = self._screen_on(chunk.device)
-            centred, norms2 = screen.centred(chunk)
-            witness = self._shortlist.settle(screen, centred, norms2 + screen.slack(norms2), largest2)
+            centred, norms_sq = screen.centred(chunk)
+            witness = self._shortlist.settle(screen, centred, norms_sq + screen.slack(norms_sq), largest_sq)
             rows = np.flatnonzero(witness < 0)
             if len(rows) < len(chunk):
                 chunk = chunk[torch.from_numpy(rows)]
-            largest2 = farthest2(chunk, screen, self._features[: self._filled], largest2)
-        return max(known, float(np.sqrt(largest2)))
+            largest_sq = farthest_sq(chunk, screen, self._features[: self._filled], largest_sq)
+        return max(known, float(np.sqrt(largest_sq)))
 
     @property
     def watched(self) -> Watch | None:
         """The measurement under way, see `watch`."""
         return self._watch
 
-    def watch(self, features: np.ndarray | None = None, largest2: float = 0.0) -> None:
+    def watch(self, features: np.ndarray | None = None, largest_sq: float = 0.0) -> None:
         """Measure the covering radius of the coreset as it stands now, over the patches that are shown from here on.
 
         Args:
             features: (K, D), the coreset as it stood when a measurement began that goes on here.
-            largest2: what that measurement had found.
+            largest_sq: what that measurement had found.
 
         Raises:
             ValueError: the coreset is not full.
@@ -184,17 +184,17 @@ class SequentialCoreset:
         features = self._features.copy() if features is None else np.ascontiguousarray(features, np.float32)
         if features.shape != self._features.shape:
             raise ValueError(f"expected the watched coreset {self._features.shape}, got {features.shape}")
-        self._watch = Watch(features, self.chunk_size, self._features, largest2)
+        self._watch = Watch(features, self.chunk_size, self._features, largest_sq)
         self._shortlist.drop(np.flatnonzero(self._watch.is_changed))
 
     def unwatch(self) -> None:
         """End the measurement."""
         self._watch = None
 
-    def _fill(self, vectors: np.ndarray, tags: np.ndarray) -> None:
+    def _fill(self, vectors: np.ndarray, patch_ids: np.ndarray) -> None:
         end = self._filled + len(vectors)
         self._features[self._filled : end] = vectors
-        self._tags[self._filled : end] = tags
+        self._patch_ids[self._filled : end] = patch_ids
         self._filled = end
         self._screen = None
         if self.full:
@@ -207,35 +207,35 @@ class SequentialCoreset:
         screen = self._screen_on(rows.device)
         for first in range(0, len(rows), self.chunk_size):
             chunk = rows[first : first + self.chunk_size]
-            centred, norms2 = screen.centred(chunk)
-            distances = screen.products(centred).add_(norms2[:, None]).clamp_min_(0).numpy()
-            own_pairs(features, first, distances, screen.slack(norms2).numpy(), self._bound2, self._partner)
+            centred, norms_sq = screen.centred(chunk)
+            distances = screen.products(centred).add_(norms_sq[:, None]).clamp_min_(0).numpy()
+            own_pairs(features, first, distances, screen.slack(norms_sq).numpy(), self._bounds_sq, self._partner)
 
-    def _replace(self, patches: torch.Tensor, tags: np.ndarray) -> int:
+    def _replace(self, patches: torch.Tensor, patch_ids: np.ndarray) -> int:
         screen = self._screen_on(patches.device)
-        separation2 = self._bound2.min()
+        separation_sq = self._bounds_sq.min()
         if self._shortlist.note(patches):
-            self._shortlist.learn(screen, separation2, self._watch and self._watch.is_changed)
-        limit2 = separation2 if self._watch is None else min(separation2, self._watch.largest2)
-        centred, norms2 = screen.centred(patches)
-        slack = screen.slack(norms2)
-        witness = self._shortlist.settle(screen, centred, norms2 + slack, limit2)
+            self._shortlist.learn(screen, separation_sq, self._watch and self._watch.is_changed)
+        limit_sq = separation_sq if self._watch is None else min(separation_sq, self._watch.largest_sq)
+        centred, norms_sq = screen.centred(patches)
+        slack = screen.slack(norms_sq)
+        witness = self._shortlist.settle(screen, centred, norms_sq + slack, limit_sq)
         rows = np.flatnonzero(witness < 0)
         if len(rows) == 0:
             return 0
         shown = patches
         if len(rows) < len(patches):
             where = torch.from_numpy(rows)
-            shown, centred, norms2, slack = patches[where], centred[where], norms2[where], slack[where]
+            shown, centred, norms_sq, slack = patches[where], centred[where], norms_sq[where], slack[where]
         products = screen.products(centred)
-        least, offset = products.amin(1), norms2 + slack
+        least, offset = products.amin(1), norms_sq + slack
         changed = np.empty(0, np.int64)
         replaced = 0
-        if bool((least.double() + offset > separation2).any()):
+        if bool((least.double() + offset > separation_sq).any()):
             times = walk(
-                patches.cpu().numpy(), tags, witness, products.cpu().numpy(), norms2.cpu().numpy(),
-                slack.cpu().numpy(), least.cpu().numpy(), self._features, self._tags, self._bound2, self._partner,
-                self._coin,
+                patches.cpu().numpy(), patch_ids, witness, products.cpu().numpy(), norms_sq.cpu().numpy(),
+                slack.cpu().numpy(), least.cpu().numpy(), self._features, self._patch_ids, self._bounds_sq,
+                self._partner, self._coin,
             )
             changed, replaced = np.flatnonzero(times), int(times.sum())
         if self._watch is not None:  # after the walk, since it overwrites products
