@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
+from sequential_patchcore.extractors.base import ExtractorSettings
 from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.fitting.sequential import TrainSettings, train
 from sequential_patchcore.metrics.tally import Labelled
@@ -35,20 +35,21 @@ def test_scores_are_those_of_the_plain_scorer_to_the_bit(trained):
 def test_a_patch_of_the_coreset_is_explained_by_itself(trained):
     """Score the very training image that a vector came from: at its place the vector itself is nearest."""
     data, extractor, model = trained
-    scorer = ExplainingScorer(Scorer(extractor, model.features), model)
+    plain = Scorer(extractor, model.features)
+    scorer = ExplainingScorer(plain, model)
     vector = 17
     name = model.sources[model.source[vector]][1]
     image = next(data.image(sample) for sample in data.samples if sample.id == name)
     scorer.anomaly_map(image)
-    grid = extractor(to_tensor(image, 1.0, "cpu"))[0].shape[:2]
-    assert (model.position[vector] < grid).all()
-    rows, columns = scorer._grid.nearest_cells()
+    grid = plain.patches(image).grid
+    assert (model.position[vector] < grid.cells).all()
+    rows, columns = grid.nearest_cells()
     y, x = model.position[vector].astype(int)
     pixel = int(np.flatnonzero(rows == y)[0]), int(np.flatnonzero(columns == x)[0])
     (found,) = scorer.explain([pixel])
     assert found.distance == pytest.approx(0, abs=1e-4)
     assert (found.dataset, found.sample) == (data.name, name)
-    assert found.position == pytest.approx(scorer._grid.pixel(int(y), int(x)))
+    assert found.position == pytest.approx(grid.pixel(int(y), int(x)))
     assert np.array_equal(found.picture, crop(image, *found.position))
 
 
