@@ -72,7 +72,7 @@ ALLOWED = {
     "metrics": set(),
     "model": {"coreset"},
     "fitting": {"coreset", "data", "extractors", "model"},
-    "scoring": {"data", "extractors", "metrics", "model"},
+    "scoring": {"coreset", "data", "extractors", "metrics", "model"},
     "report": {"metrics", "model", "scoring"},
     "evaluation": {"data", "metrics", "report", "scoring"},
     "prediction": {"data", "metrics", "model", "report", "scoring"},

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import torch
 
+from ..coreset.search import CHUNK_SIZE, NearestSearch
 from ..extractors.base import Extractor, to_tensor
 from ..extractors.grid import Grid
 from ..runtime.errors import UserError
@@ -41,34 +42,21 @@ class Scorer:
     """
 
     def __init__(
-        self, extractor: Extractor, features: np.ndarray, blur_sigma: float = BLUR_SIGMA, chunk_size: int = 2048,
+        self, extractor: Extractor, features: np.ndarray, blur_sigma: float = BLUR_SIGMA, chunk_size: int = CHUNK_SIZE,
         device: torch.device | str = "cpu",
     ) -> None:
         self.device = torch.device(device)
         self.extractor = extractor.to(self.device)
         self.blur_sigma = blur_sigma
-        self.features = np.ascontiguousarray(features, np.float32)
-        vectors = torch.from_numpy(self.features).to(self.device)
-        self._centre = vectors.mean(0)  # about it the matrix form of the distance loses fewer digits
-        self._vectors = vectors - self._centre
-        self._norms_sq = self._vectors.square().sum(1)
-        self._products = torch.empty(chunk_size, len(vectors), device=self.device)
+        self.search = NearestSearch(features, self.device, chunk_size)
 
     def patch_distances(self, patches: torch.Tensor) -> torch.Tensor:
         """(N, D) float32 to (N,) float32, the Euclidean distance of each to its nearest coreset vector."""
-        out = torch.empty(len(patches), device=self.device)
-        for first in range(0, len(patches), len(self._products)):
-            chunk = patches[first : first + len(self._products)] - self._centre
-            products = self._products[: len(chunk)]
-            torch.addmm(self._norms_sq, chunk, self._vectors.T, alpha=-2, out=products)
-            out[first : first + len(chunk)] = products.amin(1) + chunk.square().sum(1)
-        return out.clamp_min_(0).sqrt_()
+        return self.search.distances(patches)
 
     def nearest_vector(self, patch: torch.Tensor) -> tuple[int, float]:
         """The row of the coreset vector that is nearest to a patch (D,), and their distance, in float64."""
-        distances_sq = np.square(self.features.astype(np.float64) - patch.cpu().numpy()).sum(1)
-        nearest = int(distances_sq.argmin())
-        return nearest, float(np.sqrt(distances_sq[nearest]))
+        return self.search.nearest_exactly(patch)
 
     def patches(self, image: np.ndarray) -> PatchScores:
         """(H, W, 3) float32 RGB in [0, 1] to its patches, with the distance of each to its nearest vector.
