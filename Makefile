@@ -64,7 +64,7 @@ test-rendering: .venv-blender/.done
 	$(RENDERING) -m pytest tests/test_walls.py tests/core tests/blender tests/parity $(ARGS)
 
 test-training: .venv/.done .venv-blender/.done
-	$(TRAINING) -m pytest tests/training tests/e2e $(ARGS)
+	$(TRAINING) -m pytest tests/training tests/tools tests/e2e $(ARGS)
 
 # Every Blender that can be had: 4.2, 4.5, 5.0 and 5.2 as the bpy module, and a `blender` executable on the PATH.
 test-matrix: .venv-blender/.done $(foreach version,4.2 5.0 5.2,.venv-matrix/$(version)/.done)

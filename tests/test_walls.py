@@ -63,16 +63,57 @@ def test_the_addon_and_the_training_package_do_not_know_each_other() -> None:
     assert not [each for each in from_training if top(each[1]) in {"blender_addon", "bpy"}]
 
 
-@pytest.mark.parametrize("module", ["coreset.py", "metrics.py", "threshold.py", "ranking.py"])
-def test_the_core_of_the_training_package_knows_no_files(module: str) -> None:
-    foreign = {"pathlib", "os", "io", "h5py", "PIL", "cv2", "tqdm", "shutil", "tempfile"}
-    assert not [each for each in all_imports(TRAINING, "sequential_patchcore", module) if top(each[1]) in foreign]
+# Which package of the training package may import which others; `runtime` is open to all, `cli` may import all.
+ALLOWED = {
+    "runtime": set(),
+    "coreset": set(),
+    "extractors": set(),
+    "data": set(),
+    "metrics": set(),
+    "model": {"coreset"},
+    "fitting": {"coreset", "data", "extractors", "model"},
+    "scoring": {"coreset", "data", "extractors", "metrics", "model"},
+    "report": {"metrics", "model", "scoring"},
+    "evaluation": {"data", "metrics", "report", "scoring"},
+    "prediction": {"data", "metrics", "model", "report", "scoring"},
+}
+
+
+def package_of(module: str) -> str:
+    """The package of the training package that a dotted name lies in; "" for its own names, such as the version."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def test_packages_import_only_those_below_them() -> None:
+    found = set()
+    for file, module, name in all_imports(TRAINING, "sequential_patchcore"):
+        if top(module) != "sequential_patchcore":
+            continue
+        here = file.split("/")[0]
+        there = package_of(f"{module}.{name}")
+        if here in ALLOWED and there in ALLOWED.keys() | {"cli"} and there not in ALLOWED[here] | {here, "runtime"}:
+            found.add((file, there))
+    assert not found
+
+
+def test_every_module_of_the_training_package_lies_in_a_package_that_the_list_knows() -> None:
+    loose = {file.name for file in TRAINING.glob("*.py")} - {"__init__.py", "__main__.py", "api.py"}
+    assert not loose
+    assert {folder.name for folder in TRAINING.iterdir() if (folder / "__init__.py").exists()} == {*ALLOWED, "cli"}
+
+
+@pytest.mark.parametrize("package", ["coreset", "metrics"])
+def test_mathematics_knows_no_files(package: str) -> None:
+    foreign = {"pathlib", "os", "io", "h5py", "PIL", "tqdm", "shutil", "tempfile"}
+    assert not [each for each in all_imports(TRAINING, "sequential_patchcore", package) if top(each[1]) in foreign]
 
 
 def test_nobody_imports_the_command_line_or_the_panel() -> None:
     in_training = [
         each for each in all_imports(TRAINING, "sequential_patchcore")
-        if "cli" in (each[1].rsplit(".", 1)[-1], each[2]) and each[0] not in ("cli.py", "__main__.py")
+        if each[1].startswith("sequential_patchcore") and package_of(f"{each[1]}.{each[2]}") == "cli"
+        and not each[0].startswith("cli/") and each[0] != "__main__.py"
     ]
     assert not in_training
     in_addon = [

@@ -12,14 +12,15 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from sequential_patchcore.coreset import SequentialCoreset
+from sequential_patchcore.coreset.engine import CoresetEngine
 from sequential_patchcore.data.dataset import open_dataset
-from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
-from sequential_patchcore.names import FILTERS
-from sequential_patchcore.patches import pack_tags
-from sequential_patchcore.progress import track
-from sequential_patchcore.ranking import ScoreHistogram
-from sequential_patchcore.scoring import Scorer
+from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
+from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.metrics.ranking import ScoreHistogram
+from sequential_patchcore.model.patch_ids import pack_patch_ids
+from sequential_patchcore.runtime.choices import FILTERS
+from sequential_patchcore.runtime.progress import track
+from sequential_patchcore.scoring.scorer import Scorer
 
 _SHIFTS = (-8, -4, 0, 4, 8, 12, 16)
 
@@ -42,13 +43,13 @@ def main() -> None:
         if name == "assumed":
             extractor.offset = (extractor.stride - 1) / 2
             extractor._first_in_coarse = -0.25
-        coreset = SequentialCoreset(2048, extractor.dimension)
+        coreset = CoresetEngine(2048, extractor.dimension)
         samples = dataset.split("train")[::2]
         for _ in range(chosen.epochs):
             for number, sample in enumerate(track(samples, f"{name}: training", len(samples))):
                 patches = extractor(to_tensor(dataset.image(sample), chosen.scale, "cpu"))[0]
-                tags = pack_tags(number, tuple(patches.shape[:2]))
-                coreset.update(patches.reshape(-1, extractor.dimension), tags)
+                patch_ids = pack_patch_ids(number, tuple(patches.shape[:2]))
+                coreset.update(patches.reshape(-1, extractor.dimension), patch_ids)
         scorer = Scorer(extractor, coreset.result().features)
         histograms = {down: ScoreHistogram() for down in (_SHIFTS if chosen.shifts and name == "measured" else (0,))}
         test = dataset.split("test")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from sequential_patchcore.evaluate import EvaluatedModel, evaluate
-from sequential_patchcore.regions import Rule
+from sequential_patchcore.evaluation.evaluator import EvaluatedModel, evaluate
+from sequential_patchcore.metrics.binarize import Rule
 
 Class = namedtuple("Class", "id name kind")
 Sample = namedtuple("Sample", "id split seed group instances")
@@ -103,11 +103,11 @@ def main() -> None:
 
 def leave_out_all_but_the_page() -> None:
     """The page is the same but for its figures; 200 images of 5 megapixels then take three minutes instead of seven."""
-    module = sys.modules["sequential_patchcore.evaluate"]
+    module = sys.modules["sequential_patchcore.evaluation.evaluator"]
     module._write_full_size = lambda *_: None
     module.figures.write = lambda *_: {}
     module.contact_sheet.write = lambda *_: None
-    sys.modules["sequential_patchcore.tally"].SWEPT_HYSTERESIS = (1.0,)
+    sys.modules["sequential_patchcore.metrics.tally"].SWEPT_HYSTERESIS = (1.0,)
 
 
 def opened(page: Path) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 from . import png
 from .format import (
     HEADER_FILE,
@@ -24,7 +24,7 @@ from .format import (
     parse_sample,
     read_text,
 )
-from .sources import as_float_rgb
+from .photographs import as_float_rgb
 
 __all__ = ["ClassInfo", "Dataset", "Instance", "Sample", "open_dataset"]
 

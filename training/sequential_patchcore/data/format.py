@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 
 FORMAT_VERSION = 1
 HEADER_FILE = "dataset.json"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import UserError
-from ..files import atomic_path, make_folder, write_text
+from ..runtime.errors import UserError
+from ..runtime.files import atomic_path, make_folder, write_text
 from . import png
 from .dataset import read_records, record_files
 from .format import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 from . import torchvision_repair  # noqa: F401  (before timm)
 
 import timm  # isort: skip

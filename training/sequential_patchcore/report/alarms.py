@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..ladder import Ladder
-from ..nearest_nominal import Nominal, crop
-from ..tally import Labelled
+from ..metrics.tally import Labelled
+from ..metrics.threshold_sweep import Ladder
+from ..scoring.nearest_nominal import Nominal, crop
 from . import overlays
 
 _QUALITY = 72

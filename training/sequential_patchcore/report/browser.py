@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from markupsafe import Markup
 
-from ..ladder import Ladder
-from ..metrics import COVERAGE_PERCENT
+from ..metrics.counts import COVERAGE_PERCENT
+from ..metrics.threshold_sweep import Ladder
 from . import overlays, palette
 from .alarms import Alarm
 from .cards import Card

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 
-from ..metrics import ImageCounts
+from ..metrics.counts import ImageCounts
 from .alarms import Alarm
 
 # Worst first: the order of the filter buttons too.

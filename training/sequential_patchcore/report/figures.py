@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..files import atomic_path
+from ..runtime.files import atomic_path
 from . import palette
 
 _STYLE = {

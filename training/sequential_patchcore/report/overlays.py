@@ -15,8 +15,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..errors import UserError
-from ..metrics import ClassLike
+from ..metrics.counts import ClassLike
+from ..runtime.errors import UserError
 from . import palette
 
 _TINT = 0.75  # of the colour laid over the photograph; the rest shows the surface

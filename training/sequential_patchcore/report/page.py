@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import __version__
-from ..ladder import Ladder
+from ..metrics.threshold_sweep import Ladder
 from . import browser, overlays, palette
 from .cards import OUTCOMES, QUALITY, Card, worst_first
 

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands about data: info, import, export."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+from ..runtime.errors import UserError
+
+
+def info(arguments: Namespace) -> None:
+    path = Path(arguments.path)
+    if path.is_dir():
+        _dataset_info(arguments, path)
+    else:
+        _model_info(arguments, path)
+
+
+def _dataset_info(arguments: Namespace, path: Path) -> None:
+    from ..data.check import check_dataset
+    from ..data.dataset import open_dataset
+    from ..data.summary import as_text, summarise
+
+    if arguments.check:
+        _report_problems(arguments, path, check_dataset(path, progress=True))
+        return
+    dataset = open_dataset(path)
+    if arguments.contact_sheet:
+        from ..data.contact_sheet import write_contact_sheet
+
+        shown = write_contact_sheet(dataset, arguments.contact_sheet)
+        print(f"{arguments.contact_sheet}: {shown} of {len(dataset.samples)} images")
+        return
+    summary = summarise(dataset)
+    print(json.dumps(summary) if arguments.json else as_text(summary))
+
+
+def _model_info(arguments: Namespace, path: Path) -> None:
+    from ..model.file import check_model, load_model
+
+    if arguments.check:
+        _report_problems(arguments, path, check_model(path))
+        return
+    model = load_model(path)
+    if arguments.coreset_sheet:
+        from ..report.coreset_sheet import write_sheet
+
+        missing = write_sheet(model, arguments.coreset_sheet, arguments.data)
+        lost = f"; the images of {missing} are not found, --data DIR says where they are now" if missing else ""
+        print(f"{arguments.coreset_sheet}: {len(model.features)} pieces of image{lost}")
+    if arguments.plot:
+        from ..report.epochs_plot import write_epochs_plot
+
+        write_epochs_plot(model, arguments.plot)
+        print(f"{arguments.plot}: {len(model.epochs)} epoch(s)")
+    if arguments.coreset_sheet or arguments.plot:
+        return
+    threshold = model.threshold
+    facts = {
+        "file": str(path), "fingerprint": model.fingerprint, "created_by": model.created_by,
+        "vectors": len(model.features), "dimension": model.features.shape[1], "extractor": model.extractor,
+        "separation": model.separation, "covering_radius": model.covering_radius,
+        "certified_factor": model.certified_factor, "certified_over": _certified_over(model),
+        "converged": model.converged, "epochs": list(model.epochs), "parents": list(model.parents),
+        "data": list(model.data), "images": len(model.sources),
+        "threshold": None if threshold is None else threshold.value,
+        "threshold_method": None if threshold is None else threshold.method,
+        "calibrated_on": None if threshold is None else threshold.calibrated_on, "settings": model.settings,
+    }
+    print(json.dumps(facts) if arguments.json else _as_lines(facts))
+
+
+def _certified_over(model: object) -> str:
+    """What the best possible radius is one of, see `coreset.certified_factor`."""
+    if model.parents or model.settings.get("images_changed", True):
+        return "the patches of the training images and the coreset's own vectors"
+    return "the patches of the training images"
+
+
+def _as_lines(facts: dict) -> str:
+    shown = []
+    for name, value in facts.items():
+        label = name.replace("_", " ")
+        if isinstance(value, list):
+            shown.append(f"{label}:" + ("" if value else " none"))
+            shown += [f"  {json.dumps(each) if isinstance(each, dict) else each}" for each in value]
+        elif isinstance(value, dict):
+            shown.append(f"{label}: " + ", ".join(f"{key} {one}" for key, one in value.items()))
+        else:
+            shown.append(f"{label}: {'none' if value is None else value}")
+    return "\n".join(shown)
+
+
+def _report_problems(arguments: Namespace, path: Path, problems: list[str]) -> None:
+    if arguments.json:
+        print(json.dumps({"path": str(path), "problems": problems}))
+    else:
+        for problem in problems:
+            print(problem)
+    if problems:
+        raise UserError(f"{path}: {len(problems)} problem(s) found")
+    if not arguments.json:
+        print(f"{path}: no problems found")
+
+
+def import_(arguments: Namespace) -> None:
+    from ..data.dataset import open_dataset
+    from ..data.importers.labelme import import_labelme
+    from ..data.importers.mvtec import import_mvtec
+
+    common = {
+        "defects": arguments.defects, "impurities": arguments.impurities, "aliases": _aliases(arguments.map),
+        "ignore": arguments.ignore or (), "group_by": arguments.group_by, "name": arguments.name,
+        "pixel_size_um": arguments.pixel_size_um, "overwrite": arguments.overwrite,
+        "regions": arguments.regions, "margin": _margin(arguments),
+    }
+    if arguments.kind == "labelme":
+        out = import_labelme(
+            arguments.src, arguments.out, splits=arguments.splits, split_shares=arguments.split_shares,
+            like=arguments.like, default_split=arguments.default_split, line_width=arguments.line_width, **common,
+        )
+    else:
+        for option in ("splits", "split_shares", "like"):
+            if getattr(arguments, option) is not None:
+                raise UserError(f"--{option.replace('_', '-')} is for `import labelme`; an MVTec tree has its splits "
+                                "as folders")
+        out = import_mvtec(arguments.src, arguments.out, val_fraction=arguments.val_fraction, **common)
+    dataset = open_dataset(out)
+    counts: dict[str, int] = {}
+    for sample in dataset.samples:
+        counts[sample.split] = counts.get(sample.split, 0) + 1
+    instances = sum(len(sample.instances) for sample in dataset.samples)
+    print(f"{out}: {len(dataset.samples)} images ({', '.join(f'{n} {s}' for s, n in counts.items())}), "
+          f"{instances} instances of {', '.join(each.name for each in dataset.classes) or 'no class'}")
+
+
+def export(arguments: Namespace) -> None:
+    from ..data.dataset import open_dataset
+    from ..data.exporters.coco import export_coco
+    from ..data.exporters.mvtec import export_mvtec
+
+    write = {"mvtec": export_mvtec, "coco": export_coco}[arguments.kind]
+    write(open_dataset(arguments.dataset), arguments.out)
+    print(f"{arguments.out}: {arguments.dataset} in {arguments.kind} layout")
+
+
+def _margin(arguments: Namespace) -> float:
+    """In pixels."""
+    if arguments.margin is None:
+        return 0.0
+    value, unit = arguments.margin
+    if unit == "px":
+        return value
+    pixel_size_um = arguments.pixel_size_um
+    if pixel_size_um is None and arguments.kind == "labelme" and arguments.like is not None:
+        from ..data.dataset import open_dataset
+
+        pixel_size_um = open_dataset(arguments.like).pixel_size_um
+    if pixel_size_um is None:
+        raise UserError(f"--margin {value:g}mm needs --pixel-size-um, the edge of a pixel; or give it in px")
+    return value * 1000 / pixel_size_um
+
+
+def _aliases(pairs: list[str] | None) -> dict[str, str]:
+    aliases = {}
+    for pair in pairs or ():
+        old, equals, new = pair.partition("=")
+        if not (old and equals and new):
+            raise UserError(f"--map {pair!r}: expected LABEL=CLASS, such as --map 'water stain=water_stain'")
+        aliases[old] = new
+    return aliases
