@@ -61,7 +61,7 @@ demo: .venv/.done $(RENDER_ENVIRONMENT)
 test: test-rendering test-training
 
 test-rendering: .venv-blender/.done
-	$(RENDERING) -m pytest tests/test_walls.py tests/core tests/blender tests/parity $(ARGS)
+	$(RENDERING) -m pytest tests/test_walls.py tests/test_architecture.py tests/core tests/blender tests/parity $(ARGS)
 
 test-training: .venv/.done .venv-blender/.done
 	$(TRAINING) -m pytest tests/training tests/tools tests/e2e $(ARGS)

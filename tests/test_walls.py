@@ -2,6 +2,7 @@
 """The walls of docs/architecture.md, drawn from the import statements themselves."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -198,6 +199,18 @@ def addon_imports() -> dict[str, set[str]]:
 
 def test_the_packages_of_the_addon_import_what_the_list_allows_and_nothing_else() -> None:
     assert addon_imports() == ADDON_IMPORTS
+
+
+def test_the_page_says_the_same_of_the_packages_of_the_addon() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (section,) = re.findall(r"^## blender_addon/$(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    stated = {}
+    for package, text in re.findall(r"^### `([^`]+)/`$(.*?)^\| module", section, re.MULTILINE | re.DOTALL):
+        (sentence,) = re.findall(r"Imports (.*?)\.\s", text, re.DOTALL)
+        stated["" if package == "." else package.replace("/", ".")] = {
+            name.strip("`").removesuffix("/").replace("/", ".") for name in re.findall(r"`[^`]+/`", sentence)
+        }
+    assert stated == ADDON_IMPORTS
 
 
 def test_the_packages_of_the_addon_form_no_circle() -> None:
