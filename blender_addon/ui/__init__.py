@@ -17,9 +17,9 @@ _registered: list[type] = []
 def register() -> None:
     """Register all or nothing: where one class is refused, those before it are taken back and the error goes on."""
     try:
-        for each in CLASSES:
-            bpy.utils.register_class(each)
-            _registered.append(each)
+        for blender_class in CLASSES:
+            bpy.utils.register_class(blender_class)
+            _registered.append(blender_class)
         properties.attach()
     except Exception:
         _unregister_classes()
