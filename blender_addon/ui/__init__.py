@@ -5,7 +5,7 @@ import atexit
 
 import bpy
 
-from . import live, operators, panels, preset_menu, presets, properties, render_operators
+from . import live, operators, panels, preset_menu, presets, properties, render_operators, render_status
 from .stain import stain_on_material
 
 CLASSES = (
@@ -26,13 +26,13 @@ def register() -> None:
         raise
     live.act("stain", operators.show_stain)
     live.act("scene", operators.show_scene)
-    atexit.register(render_operators.stop_all)  # a render must not outlive the window that shows it
+    atexit.register(render_status.stop_all)  # a render must not outlive the window that shows it
 
 
 def unregister() -> None:
     """Take everything back, node groups and shader texts that nothing uses included. Stains in use stay."""
-    atexit.unregister(render_operators.stop_all)
-    render_operators.stop_all()
+    atexit.unregister(render_status.stop_all)
+    render_status.stop_all()
     live.act("stain", None)
     live.act("scene", None)
     presets.forget()

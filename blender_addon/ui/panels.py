@@ -7,7 +7,7 @@ from ..core.inspection.camera import Camera
 from ..core.inspection.plate import Plate, Surface
 from ..core.inspection.ring_light import RingLight
 from ..core.inspection.sensor import Sensor
-from . import inspection_scene, operators, panel_recipe, render_operators
+from . import inspection_scene, operators, panel_recipe, render_operators, render_status
 from .panel_parts import draw_progress, draw_section, draw_stain_parameters, property_row, stain_specs, warn
 from .preset_menu import draw_presets
 from .properties import CENTRE, GRID, RENDER_NAMES, is_used, settings_of
@@ -32,14 +32,14 @@ class ProgressPanel(_Panel, bpy.types.Panel):
 
     @classmethod
     def poll(cls, context):
-        return bool(render_operators.running() or render_operators.last_words())
+        return bool(render_status.running() or render_status.last_words())
 
     def draw(self, context):
-        render = render_operators.running()
+        render = render_status.running()
         if render is not None:
             draw_progress(self.layout, render, render_operators.StopRender.bl_idname)
             return
-        warn(self.layout, context, render_operators.last_words(), icon="INFO")
+        warn(self.layout, context, render_status.last_words(), icon="INFO")
         row = self.layout.row(align=True)
         row.operator(render_operators.OpenFolder.bl_idname, icon="FILEBROWSER")
         row.operator(render_operators.Dismiss.bl_idname, text="", icon="X")

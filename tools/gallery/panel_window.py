@@ -231,7 +231,7 @@ def pair_and_dataset():
 
 
 def running():
-    return sys.modules[f"{MODULE}.ui.render_operators"].running()
+    return sys.modules[f"{MODULE}.ui.render_status"].running()
 
 
 def esc():
