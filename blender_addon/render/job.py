@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.classes import CLASSES
-from ..core.dataset import FORMAT_VERSION, DatasetFolder
 from ..core.errors import UserError
-from ..core.sample import draw_sample, sample_id
-from ..core.settings import Recipe
+from ..core.features.classes import CLASSES
+from ..core.files.dataset import FORMAT_VERSION, DatasetFolder
+from ..core.recipe.sample import draw_sample, sample_id
+from ..core.recipe.settings import Recipe
 from .progress import Progress
 
 GENERATOR = {"name": "surface_impurities", "version": "0.1.0"}

@@ -7,13 +7,13 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..core import png, tiff
-from ..core.classes import PALETTE
-from ..core.human_labels import labelme_file
-from ..core.labels import compose_labels, number_features
-from ..core.region import inspected_region
-from ..core.sample import Sample
-from ..core.sensor import expose
+from ..core.features.classes import PALETTE
+from ..core.files import png, tiff
+from ..core.inspection.sensor import expose
+from ..core.labels.human_labels import labelme_file
+from ..core.labels.masks import compose_labels, number_features
+from ..core.labels.region import inspected_region
+from ..core.recipe.sample import Sample
 from ..scene.inspection import build_inspection
 from . import passes, session
 

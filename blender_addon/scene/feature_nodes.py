@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import bpy
 import numpy as np
 
-from ..core.classes import CLASS_OF
-from ..core.feature_texture import FeatureTexture, bake
+from ..core.features.classes import CLASS_OF
 from ..core.features.feature import Feature
+from ..core.features.texture import FeatureTexture, bake
 from . import compat
 from .compat import SocketSpec
 from .image import float_image

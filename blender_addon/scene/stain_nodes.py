@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The water stain as a shader node group, built in code: ``core/stain.py`` and ``shaders/water_stain.osl`` in nodes."""
+"""The water stain as a shader node group: `core/stain/field.py` and `shaders/water_stain.osl` once more, in nodes."""
 
 import bpy
 
 from ..core.errors import UserError
-from ..core.grid import FAR, NEIGHBOURS_8, NEIGHBOURS_27
-from ..core.stain import DEPOSIT_SHIFT, NONE_NEAR, RIM_HALF
-from ..core.stain_parameters import StainParameters
+from ..core.noise.grid import FAR, NEIGHBOURS_8, NEIGHBOURS_27
+from ..core.stain.field import DEPOSIT_SHIFT, NONE_NEAR, RIM_HALF
+from ..core.stain.parameters import StainParameters
 from . import compat, stain_osl, stain_sockets
 from .compat import SocketSpec
 from .nodes import Formula, Value
@@ -63,7 +63,7 @@ def _ensure_group(name, stamp, inputs, outputs, fill, *arguments):
 
 
 def _fill_group(tree, neighbours: int) -> None:
-    """The model in the order of ``core/stain.py``.
+    """The model in the order of ``core/stain/field.py``.
 
     What is off costs nothing: Cycles folds a product with a constant 0, and drops the nodes that fed it.
     """

@@ -6,7 +6,7 @@ scene's units.
 """
 
 from ..core.errors import UserError
-from ..core.stain_parameters import FIELDS, GRID_ONLY, SHADER_NAMES, UNIT_SCALE, Field, StainParameters
+from ..core.stain.parameters import FIELDS, GRID_ONLY, SHADER_NAMES, UNIT_SCALE, Field, StainParameters
 from . import compat
 from .compat import SocketSpec
 

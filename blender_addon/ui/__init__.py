@@ -5,7 +5,8 @@ import atexit
 
 import bpy
 
-from . import live, operators, panels, preset_menu, presets, properties, render_operators, stain_on_material
+from . import live, operators, panels, preset_menu, presets, properties, render_operators
+from .stain import stain_on_material
 
 CLASSES = (
     *properties.CLASSES, *operators.CLASSES, *preset_menu.CLASSES, *render_operators.CLASSES, *panels.CLASSES,

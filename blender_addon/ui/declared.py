@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, FloatVectorProperty, IntProperty
 
-from ..core.stain_parameters import Field, is_whole
+from ..core.stain.parameters import Field, is_whole
 
 _UNITS = {"per_mm": "1/mm", "mm": "mm", "um": "µm", "nm": "nm", "px": "px", "deg": "°", "ms": "ms", "w": "W", "e": "e⁻",
           "percent": "%"}  # fmt: skip

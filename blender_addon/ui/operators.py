@@ -5,12 +5,13 @@ import bpy
 
 from ..core.errors import UserError
 from ..core.seeding import digest
-from ..core.stain_parameters import FIELDS, PORTABLE_SEED_LIMIT
+from ..core.stain.parameters import FIELDS, PORTABLE_SEED_LIMIT
 from ..scene import compat
 from ..scene.stain_osl import osl_available
-from . import inspection_scene, live, mask_preview, panel_recipe, properties, stain_on_material, stainable
+from . import inspection_scene, live, panel_recipe, properties
 from .button import Button
 from .declared import plain
+from .stain import mask_preview, stain_on_material, stainable
 
 _STAINS_ACROSS = 5.0
 """How many cells "Fit to Object" lays along the second longest side of an object."""

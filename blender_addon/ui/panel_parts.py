@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterable
 
 from ..core.parameter import parameters_of
-from ..core.stain_parameters import FIELDS, Field
+from ..core.stain.parameters import FIELDS, Field
 from .declared import fitting, is_share
 
 _NEEDS = {"rim_width": ("rim_gain", "ring_count"), "ring_gain": ("ring_count",),

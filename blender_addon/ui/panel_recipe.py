@@ -6,9 +6,9 @@ from typing import Any
 
 from ..core.errors import UserError
 from ..core.parameter import Range, parameters_of
-from ..core.sample import Sample, draw_sample
-from ..core.settings import SPLITS, Recipe, StainSection
-from ..core.stain_parameters import FIELDS, StainParameters
+from ..core.recipe.sample import Sample, draw_sample
+from ..core.recipe.settings import SPLITS, Recipe, StainSection
+from ..core.stain.parameters import FIELDS, StainParameters
 from .declared import plain
 from .properties import GRID, RENDER_NAMES, SECTIONS, in_panel_words, is_used, stain_parameters
 

@@ -3,14 +3,15 @@
 
 import bpy
 
-from ..core.camera import Camera
-from ..core.plate import Plate, Surface
-from ..core.ring_light import RingLight
-from ..core.sensor import Sensor
-from . import inspection_scene, mask_preview, operators, panel_recipe, render_operators
+from ..core.inspection.camera import Camera
+from ..core.inspection.plate import Plate, Surface
+from ..core.inspection.ring_light import RingLight
+from ..core.inspection.sensor import Sensor
+from . import inspection_scene, operators, panel_recipe, render_operators
 from .panel_parts import draw_progress, draw_section, draw_stain_fields, field, stain_fields, warn
 from .preset_menu import draw_presets
 from .properties import CENTRE, GRID, RENDER_NAMES, is_used, settings_of
+from .stain import mask_preview
 
 
 class _Panel:

@@ -11,9 +11,9 @@ import bpy
 
 from ..core.errors import UserError
 from ..core.parameter import Choice, Range
-from ..core.recipe_file import write_recipe
-from ..core.settings import Recipe, load
-from ..core.stain_parameters import FIELDS
+from ..core.recipe.recipe_file import write_recipe
+from ..core.recipe.settings import Recipe, load
+from ..core.stain.parameters import FIELDS
 from . import live
 from .declared import plain
 from .properties import CENTRE, GRID

@@ -4,14 +4,14 @@
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
-from ..core.camera import Camera
 from ..core.errors import UserError
+from ..core.inspection.camera import Camera
+from ..core.inspection.plate import Plate, Surface
+from ..core.inspection.ring_light import RingLight
+from ..core.inspection.sensor import Sensor
 from ..core.parameter import parameters_of
-from ..core.plate import Plate, Surface
-from ..core.ring_light import RingLight
-from ..core.sensor import Sensor
-from ..core.settings import RenderSettings
-from ..core.stain_parameters import FIELDS, GRID_ONLY, StainParameters
+from ..core.recipe.settings import RenderSettings
+from ..core.stain.parameters import FIELDS, GRID_ONLY, StainParameters
 from . import live
 from .declared import label, parameter_property, plain, stain_property
 from .scenes_folder import default_of

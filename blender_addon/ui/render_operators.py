@@ -12,11 +12,12 @@ from pathlib import Path
 import bpy
 
 from ..core.errors import UserError
-from ..core.recipe_file import write_recipe
-from . import inspection_scene, panel_recipe, properties, stain_on_material
+from ..core.recipe.recipe_file import write_recipe
+from . import inspection_scene, panel_recipe, properties
 from .background import BackgroundRender
 from .button import Button
 from .operators import why_not_stain
+from .stain import stain_on_material
 
 _INTERVAL_S = 0.25
 _KINDS = ("image", "mask", "instances")

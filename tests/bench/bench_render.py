@@ -33,9 +33,9 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 import bpy  # noqa: E402
 import procedural_surface  # noqa: E402
 
-from blender_addon.core.sample import Sample, draw_sample  # noqa: E402
-from blender_addon.core.sensor import expose  # noqa: E402
-from blender_addon.core.settings import load  # noqa: E402
+from blender_addon.core.inspection.sensor import expose  # noqa: E402
+from blender_addon.core.recipe.sample import Sample, draw_sample  # noqa: E402
+from blender_addon.core.recipe.settings import load  # noqa: E402
 from blender_addon.render import one_sample, passes, session  # noqa: E402
 from blender_addon.scene import inspection, material  # noqa: E402
 

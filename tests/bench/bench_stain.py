@@ -18,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from blender_addon.core.sample import draw_sample  # noqa: E402
-from blender_addon.core.settings import load  # noqa: E402
+from blender_addon.core.recipe.sample import draw_sample  # noqa: E402
+from blender_addon.core.recipe.settings import load  # noqa: E402
 from blender_addon.render import passes, session  # noqa: E402
 from blender_addon.scene.inspection import build_inspection  # noqa: E402
 from blender_addon.scene.stain_osl import osl_available  # noqa: E402

@@ -10,14 +10,14 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs the bpy module")
 
-from blender_addon.core import denoise  # noqa: E402
-from blender_addon.core.labels import compose_labels, number_features  # noqa: E402
-from blender_addon.core.region import inspected_region  # noqa: E402
-from blender_addon.core.sample import draw_sample  # noqa: E402
-from blender_addon.core.sensor import expose  # noqa: E402
-from blender_addon.core.settings import load  # noqa: E402
-from blender_addon.core.stain import stain_field  # noqa: E402
-from blender_addon.core.view import pixel_pitch_mm  # noqa: E402
+from blender_addon.core.inspection import denoise  # noqa: E402
+from blender_addon.core.inspection.sensor import expose  # noqa: E402
+from blender_addon.core.labels.masks import compose_labels, number_features  # noqa: E402
+from blender_addon.core.labels.region import inspected_region  # noqa: E402
+from blender_addon.core.recipe.sample import draw_sample  # noqa: E402
+from blender_addon.core.recipe.settings import load  # noqa: E402
+from blender_addon.core.recipe.view import pixel_pitch_mm  # noqa: E402
+from blender_addon.core.stain.field import stain_field  # noqa: E402
 from blender_addon.render import passes, session  # noqa: E402
 from blender_addon.render.one_sample import render_sample  # noqa: E402
 from blender_addon.scene.feature_nodes import build_feature_group  # noqa: E402

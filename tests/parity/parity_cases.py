@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from blender_addon.core.stain_parameters import FIELDS, GRID_ONLY, PORTABLE_SEED_LIMIT, StainParameters, is_whole
+from blender_addon.core.stain.parameters import FIELDS, GRID_ONLY, PORTABLE_SEED_LIMIT, StainParameters, is_whole
 
 FLAT, TILTED = (0.0, 0.0), (0.31, -0.17)
 

@@ -12,7 +12,7 @@ if importlib.util.find_spec("bpy") is None:
 import bpy
 
 from blender_addon.core.errors import UserError
-from blender_addon.core.stain_parameters import PORTABLE_SEED_LIMIT, StainParameters
+from blender_addon.core.stain.parameters import PORTABLE_SEED_LIMIT, StainParameters
 from blender_addon.scene import stain_osl, stain_sockets
 from blender_addon.scene.stain_nodes import STAMP, add_stain_node, build_stain_group
 
