@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 # Name -> the module that defines it.
 _PUBLIC = {
     "Scorer": "scoring.scorer",
+    "SequentialCoreset": "coreset.sequential",
     "UserError": "runtime.errors",
     "load_model": "model.file",
     "open_dataset": "data.dataset",
@@ -20,6 +21,7 @@ _PUBLIC = {
 __all__ = [*sorted(_PUBLIC), "__version__"]
 
 if TYPE_CHECKING:
+    from .coreset.sequential import SequentialCoreset as SequentialCoreset
     from .data.dataset import open_dataset as open_dataset
     from .model.file import load_model as load_model
     from .runtime.errors import UserError as UserError
