@@ -13,13 +13,19 @@ __version__ = "0.1.0"
 # Name -> the module that defines it.
 _PUBLIC = {
     "Scorer": "scoring.scorer",
+    "SequentialCoreset": "coreset.sequential",
     "UserError": "runtime.errors",
+    "greedy_coreset": "coreset.greedy",
     "load_model": "model.file",
+    "meld": "coreset.melding",
     "open_dataset": "data.dataset",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]
 
 if TYPE_CHECKING:
+    from .coreset.greedy import greedy_coreset as greedy_coreset
+    from .coreset.melding import meld as meld
+    from .coreset.sequential import SequentialCoreset as SequentialCoreset
     from .data.dataset import open_dataset as open_dataset
     from .model.file import load_model as load_model
     from .runtime.errors import UserError as UserError
