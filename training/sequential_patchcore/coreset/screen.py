@@ -4,8 +4,7 @@
 import numpy as np
 import torch
 
-UNIT_ROUNDOFF = 2.0**-24  # of float32
-UNDERFLOW = 2.0**-125  # more than a float32 operation loses where its result is too small for a full-length fraction
+from .kernels import UNDERFLOW, UNIT_ROUNDOFF
 
 
 def bytes_needed(size: int, dimension: int, chunk_size: int) -> int:
