@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Melding: several coresets become one, by the rule of training over their vectors. It takes seconds and no images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,13 @@ from ..runtime.progress import say
 _NOT_COMPARED = ("weights", "offset")  # the note for people; and what each machine measures for itself
 
 
+def differences(first: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """In what two identities of extractors differ, for a message; empty where their vectors can be compared."""
+    compared = sorted((first.keys() | other.keys()) - set(_NOT_COMPARED))
+    differing = [key for key in compared if first.get(key) != other.get(key)]
+    return "; ".join(f"{key}: {first.get(key)} and {other.get(key)}" for key in differing)
+
+
 def check_same_extractor(models: Sequence[Model], names: Sequence[str]) -> None:
     """Vectors of different extractors have no distance between them.
 
@@ -22,14 +30,8 @@ def check_same_extractor(models: Sequence[Model], names: Sequence[str]) -> None:
         UserError: names the two models and everything in which they differ.
     """
     for model, name in zip(models[1:], names[1:], strict=True):
-        first, other = models[0].extractor, model.extractor
-        differing = [
-            key for key in sorted(first.keys() | other.keys())
-            if key not in _NOT_COMPARED and first.get(key) != other.get(key)
-        ]
-        if differing:
-            details = "; ".join(f"{key}: {first.get(key)} and {other.get(key)}" for key in differing)
-            raise UserError(f"{names[0]} and {name} have different feature extractors ({details}); train both alike")
+        if found := differences(models[0].extractor, model.extractor):
+            raise UserError(f"{names[0]} and {name} have different feature extractors ({found}); train both alike")
 
 
 class Melder:
@@ -77,7 +79,7 @@ class Melder:
         available = melder.available
         if available < self._size:
             raise UserError(
-                f"--coreset-size {self._size} is more than the {available} vectors that the models have together"
+                f"`coreset_size` {self._size} is more than the {available} vectors that the models have together"
             )
         melded = melder.finish()
         over_vectors, passes = melded.covering_radius, melded.passes
