@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Scorer": "scoring.scorer",
     "UserError": "runtime.errors",
+    "evaluate": "evaluation.evaluator",
     "load_model": "model.file",
     "open_dataset": "data.dataset",
 }
@@ -21,6 +22,7 @@ __all__ = [*sorted(_PUBLIC), "__version__"]
 
 if TYPE_CHECKING:
     from .data.dataset import open_dataset as open_dataset
+    from .evaluation.evaluator import evaluate as evaluate
     from .model.file import load_model as load_model
     from .runtime.errors import UserError as UserError
     from .scoring.scorer import Scorer as Scorer
