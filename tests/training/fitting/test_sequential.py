@@ -315,7 +315,8 @@ def test_the_first_signal_waits_for_the_image_the_second_does_not():
 def start(*arguments: str) -> subprocess.Popen:
     """The command in a process of its own, slowed down so that a signal finds it at work, one checkpoint an image."""
     slowed = (
-        "import sys, time; from sequential_patchcore import cli, train; "
+        "import sys, time; from sequential_patchcore.cli import parser as cli; "
+        "from sequential_patchcore.fitting import sequential as train; "
         "train._CHECKPOINT_SECONDS = 0; whole = train.patches_of; "
         "train.patches_of = lambda *a: (time.sleep(0.15), whole(*a))[1]; sys.exit(cli.main(sys.argv[1:]))"
     )

@@ -43,9 +43,22 @@ import torch
 
 from ..runtime.choices import EVICTIONS, LARGEST_VALUE, LOWER_INDEX, SEEDED_RANDOM
 from .coverage import Watch, farthest_sq
+from .coverage import bytes_needed as watch_bytes
 from .kernels import own_pairs, walk
 from .screen import Screen
+from .screen import bytes_needed as screen_bytes
 from .shortlist import Shortlist
+from .shortlist import bytes_needed as shortlist_bytes
+
+
+def bytes_needed(size: int, dimension: int, chunk_size: int) -> int:
+    """What an engine holds at the most, with K vectors of length D and B patches a chunk, while it is watched.
+
+    Its vectors, the screen of them, the watch, the shortlist; and of a chunk the patches that the shortlist has left.
+    What is K or B numbers long counts for nothing beside them.
+    """
+    parts = (screen_bytes, watch_bytes, shortlist_bytes)
+    return 4 * (size + chunk_size) * dimension + sum(part(size, dimension, chunk_size) for part in parts)
 
 
 @dataclass(frozen=True)
