@@ -99,7 +99,10 @@ class Predictor:
         explainer: Explains | None = None,
     ) -> None:
         if settings.threshold is None and model.threshold is None:
-            raise UserError("the model has no threshold; run `sequential-patchcore calibrate --model M.h5 --data DIR`")
+            raise UserError(
+                "the model has no threshold: set one on a validation split with `sequential-patchcore calibrate` or "
+                "`Scorer.calibrate`, or by hand: `threshold`"
+            )
         self.threshold = model.threshold.value if settings.threshold is None else settings.threshold
         self._scorer, self._settings, self._check_size, self._explainer = scorer, settings, check_size, explainer
         self._same = [model.fingerprint, getattr(scorer, "blur_sigma", None), self.threshold, settings.rule.min_region,

@@ -44,7 +44,7 @@ def calibrate(
         UserError: the split is empty, is the test split, or has no clean image for a rate.
     """
     if split == "test":
-        raise UserError("a threshold set on the test split would make its results worthless; use --split val")
+        raise UserError("a threshold set on the test split would make its results worthless; use `split` val")
     samples = dataset.split(split)
     with tempfile.TemporaryDirectory(prefix="sequential-patchcore-") as folder:
         files, clean = [], []
