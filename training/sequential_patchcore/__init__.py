@@ -18,6 +18,7 @@ _PUBLIC = {
     "TrainSettings": "fitting.settings",
     "UserError": "runtime.errors",
     "greedy_coreset": "coreset.greedy",
+    "evaluate": "evaluation.evaluator",
     "load_model": "model.file",
     "meld": "coreset.melding",
     "open_dataset": "data.dataset",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .coreset.melding import meld as meld
     from .coreset.sequential import SequentialCoreset as SequentialCoreset
     from .data.dataset import open_dataset as open_dataset
+    from .evaluation.evaluator import evaluate as evaluate
     from .fitting.settings import RunOptions as RunOptions
     from .fitting.settings import TrainSettings as TrainSettings
     from .fitting.training import train as train
