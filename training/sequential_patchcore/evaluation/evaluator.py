@@ -12,13 +12,14 @@ from ..metrics.counts import COVERAGE_PERCENT
 from ..metrics.tally import Labelled, Scored, Tally
 from ..report import alarms, cards, figures, overlays, page, tables, worst_images
 from ..runtime.errors import UserError
-from ..runtime.file_names import file_names
+from ..runtime.file_names import unique_names
 from ..runtime.files import atomic_path, make_folder, write_text
 from ..runtime.progress import Progress, say
 from .folder import RECORD, is_whole, publish, read_record, staging_folder
 from .record import EvaluatedModel, metrics_record
 
 _OVERLAY_QUALITY = 92
+_LONGEST_NAME = 100  # bytes of an image's and of a model's name, which stand together in the name of an overlay
 
 
 def evaluate(
@@ -53,8 +54,8 @@ def evaluate(
     shown: list[cards.Card] = []
     with staging_folder(out) as staging:
         make_folder(staging / "overlays")
-        names = file_names([sample.id for sample in samples])
-        model_names = file_names([model.name for model in models])
+        names = unique_names([sample.id for sample in samples], longest=_LONGEST_NAME)
+        model_names = unique_names([model.name for model in models], longest=_LONGEST_NAME)
         side = _picture_side(dataset, samples, len(models) * (1 if rule.plain else 2))
         most = cards.alarms_each(len(samples), len(models))
         with Progress("evaluate", len(samples)) as progress:
