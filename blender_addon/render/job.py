@@ -106,6 +106,7 @@ def describe(recipe: Recipe) -> dict[str, Any]:
         "name": recipe.name,
         "description": recipe.description,
         "generator": GENERATOR,
+        "rendered": True,
         "recipe": recipe.as_dict(),
         "master_seed": recipe.seed,
         "classes": [{"id": number, "name": name, "kind": kind} for number, name, kind, *_ in SURFACE_CLASSES],

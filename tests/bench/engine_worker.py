@@ -147,7 +147,8 @@ def inference(job: dict) -> dict:
     from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
     from sequential_patchcore.extractors.builder import build_extractor
     from sequential_patchcore.extractors.grid import Grid
-    from sequential_patchcore.scoring.scorer import Scorer, anomaly_map
+    from sequential_patchcore.scoring.anomaly_map import anomaly_map
+    from sequential_patchcore.scoring.scorer import Scorer
 
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
@@ -164,7 +165,7 @@ def inference(job: dict) -> dict:
     cells = tuple(patches.shape[:2])
     flat = patches.reshape(-1, patches.shape[-1])
     bank = flat[torch.from_numpy(rng.permutation(len(flat))[: job["size"]])]
-    scorer = Scorer(extractor, bank.numpy())
+    scorer = Scorer.of_vectors(extractor, bank.numpy())
     found["distances"] = best(lambda: scorer.patch_distances(flat))
     distances = scorer.patch_distances(flat).reshape(cells).numpy()
     grid = Grid.of(extractor, image.shape[:2], cells)

@@ -34,7 +34,7 @@ def away(backbone: str, size: tuple[int, int], scale: float, spots: int = 6) -> 
         return np.repeat(grey.clip(0, 1)[..., None], 3, 2).astype(np.float32)
 
     nominal = extractor(to_tensor(picture(texture), scale, "cpu"))[0].reshape(-1, extractor.dimension)
-    scorer = Scorer(extractor, nominal.numpy())
+    scorer = Scorer.of_vectors(extractor, nominal.numpy())
     errors = []
     for number in range(spots):
         y, x = (rng.uniform(0.35, 0.65) * side for side in size)

@@ -3,6 +3,7 @@
 
 import json
 from argparse import Namespace
+from dataclasses import fields
 from pathlib import Path
 
 from ..runtime.errors import UserError
@@ -83,7 +84,7 @@ def _as_lines(facts: dict) -> str:
         label = name.replace("_", " ")
         if isinstance(value, list):
             shown.append(f"{label}:" + ("" if value else " none"))
-            shown += [f"  {json.dumps(each) if isinstance(each, dict) else each}" for each in value]
+            shown += [f"  {json.dumps(entry) if isinstance(entry, dict) else entry}" for entry in value]
         elif isinstance(value, dict):
             shown.append(f"{label}: " + ", ".join(f"{key} {one}" for key, one in value.items()))
         else:
@@ -105,33 +106,22 @@ def _report_problems(arguments: Namespace, path: Path, problems: list[str]) -> N
 
 def import_(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
-    from ..data.importers.labelme import import_labelme
-    from ..data.importers.mvtec import import_mvtec
+    from ..data.importers.importing import import_dataset
+    from ..data.importers.options import ImportOptions
 
-    common = {
-        "defects": arguments.defects, "impurities": arguments.impurities, "aliases": _aliases(arguments.map),
-        "ignore": arguments.ignore or (), "group_by": arguments.group_by, "name": arguments.name,
-        "pixel_size_um": arguments.pixel_size_um, "overwrite": arguments.overwrite,
-        "regions": arguments.regions, "margin": _margin(arguments),
-    }
-    if arguments.kind == "labelme":
-        out = import_labelme(
-            arguments.src, arguments.out, splits=arguments.splits, split_shares=arguments.split_shares,
-            like=arguments.like, default_split=arguments.default_split, line_width=arguments.line_width, **common,
-        )
-    else:
-        for option in ("splits", "split_shares", "like"):
-            if getattr(arguments, option) is not None:
-                raise UserError(f"--{option.replace('_', '-')} is for `import labelme`; an MVTec tree has its splits "
-                                "as folders")
-        out = import_mvtec(arguments.src, arguments.out, val_fraction=arguments.val_fraction, **common)
+    chosen = vars(arguments)
+    same_name = {field.name: chosen[field.name] for field in fields(ImportOptions) if field.name in chosen}
+    options = ImportOptions(**same_name | {
+        "aliases": _aliases(arguments.map), "ignore": arguments.ignore or (), "margin": _margin(arguments),
+    })
+    out = import_dataset(arguments.kind, arguments.src, arguments.out, options)
     dataset = open_dataset(out)
     counts: dict[str, int] = {}
     for sample in dataset.samples:
         counts[sample.split] = counts.get(sample.split, 0) + 1
     instances = sum(len(sample.instances) for sample in dataset.samples)
     print(f"{out}: {len(dataset.samples)} images ({', '.join(f'{n} {s}' for s, n in counts.items())}), "
-          f"{instances} instances of {', '.join(each.name for each in dataset.classes) or 'no class'}")
+          f"{instances} instances of {', '.join(info.name for info in dataset.classes) or 'no class'}")
 
 
 def export(arguments: Namespace) -> None:
@@ -152,7 +142,7 @@ def _margin(arguments: Namespace) -> float:
     if unit == "px":
         return value
     pixel_size_um = arguments.pixel_size_um
-    if pixel_size_um is None and arguments.kind == "labelme" and arguments.like is not None:
+    if pixel_size_um is None and arguments.like is not None:
         from ..data.dataset import open_dataset
 
         pixel_size_um = open_dataset(arguments.like).pixel_size_um

@@ -13,6 +13,7 @@ from ..runtime.choices import BOUNDS, CORESETS, DEFAULT_BACKBONE, EVICTIONS, FIL
 from ..runtime.errors import UserError
 from ..runtime.progress import use_json_lines
 from . import data_commands, score_commands, train_commands
+from .option_names import Command, as_options
 
 _DESCRIPTION = """\
 Anomaly detection for surface inspection: a PatchCore memory (coreset) built sequentially, in constant memory.
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return parsed.run(parsed) or 0
     except UserError as error:
-        print(f"sequential-patchcore: {' '.join(str(error).split())}", file=sys.stderr)
+        message = as_options(" ".join(str(error).split()), parsed.option_names)
+        print(f"sequential-patchcore: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("sequential-patchcore: interrupted; the same command goes on from there", file=sys.stderr)
@@ -67,13 +69,13 @@ def build_parser() -> argparse.ArgumentParser:
         "sequential-patchcore", description=_DESCRIPTION, epilog=_EXIT, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--version", action="version", version=__version__)
-    group = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    group = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Command)
 
     def command(name: str, run: Callable, text: str) -> argparse.ArgumentParser:
         sub = group.add_parser(
             name, help=text, description=text, epilog=_EXIT, formatter_class=_Defaults
         )
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, option_names=sub.option_names)
         return sub
 
     sub = command("train", train_commands.train, "build a coreset from the training images of one or more data sets")

@@ -7,6 +7,12 @@ import torch
 
 from .kernels import farthest_rows
 from .screen import Screen
+from .screen import bytes_needed as screen_bytes
+
+
+def bytes_needed(size: int, dimension: int, chunk_size: int) -> int:
+    """What a watch holds: the K vectors as they stood when it began, and a screen of them."""
+    return 4 * size * dimension + screen_bytes(size, dimension, chunk_size)
 
 
 def farthest_sq(patches: torch.Tensor, screen: Screen, features: np.ndarray, largest_sq: float = 0.0) -> float:

@@ -12,14 +12,15 @@ entry is infinite.
 "Approximate" distances are squared ones in float32, not negative, and err in each entry by at most the share `relative`
 of it plus `slack`.
 
-All compiled code is in this file: what numba has cached of a function is dropped when the function's own file changes,
-but not when a function changes that it calls.
+Compiled code, here and in any other module, calls functions and reads constants of its own file alone: numba drops what
+it has cached of a function when that file changes, but not when another one does.
 """
 
 import numpy as np
 from numba import njit
 
-from .screen import UNDERFLOW, UNIT_ROUNDOFF
+UNIT_ROUNDOFF = 2.0**-24  # of float32
+UNDERFLOW = 2.0**-125  # more than a float32 operation loses where its result is too small for a full-length fraction
 
 
 @njit(cache=True)

@@ -4,8 +4,12 @@
 import numpy as np
 import torch
 
-UNIT_ROUNDOFF = 2.0**-24  # of float32
-UNDERFLOW = 2.0**-125  # more than a float32 operation loses where its result is too small for a full-length fraction
+from .kernels import UNDERFLOW, UNIT_ROUNDOFF
+
+
+def bytes_needed(size: int, dimension: int, chunk_size: int) -> int:
+    """What a screen of K vectors holds: them centred, the products of a chunk with them, the chunk centred."""
+    return 4 * (size * dimension + chunk_size * size + chunk_size * dimension)
 
 
 class Screen:

@@ -10,6 +10,12 @@ import torch
 CHUNK_SIZE = 2048  # patches per matrix product, as in the paper; from 512 on the product runs at full speed
 
 
+def bytes_needed(size: int, dimension: int, chunk_size: int = CHUNK_SIZE) -> int:
+    """What a search among K vectors holds: them as they are and centred, and of a chunk the products and the patches
+    centred."""
+    return 4 * (2 * size * dimension + chunk_size * size + chunk_size * dimension)
+
+
 class NearestSearch:
     """Distances to the nearest of K vectors.
 

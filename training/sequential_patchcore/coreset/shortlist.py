@@ -19,6 +19,12 @@ _WORTH = 2.0  # a stage must save this many times what it costs on the sample, w
 _SMALLEST = 64  # vectors; for fewer the whole product costs next to nothing
 
 
+def bytes_needed(size: int, dimension: int, chunk_size: int) -> int:
+    """What a shortlist holds: its sample; and while it is at work a chunk's products with the listed vectors, or which
+    of all K vectors are near the sample, neither of which is more than a chunk's products with all."""
+    return 4 * (chunk_size * dimension + chunk_size * size)
+
+
 class Shortlist:
     """Which vectors to try first, learnt from the patches that go by.
 

@@ -10,3 +10,5 @@ A validation split lies in `validation/good`, `validation/TYPE` and `validation_
 
 # Split -> folder of the images, folder of the masks ("" where there are none).
 FOLDERS = {"train": ("train", ""), "val": ("validation", "validation_ground_truth"), "test": ("test", "ground_truth")}
+GOOD = "good"
+COMBINED = "combined"  # of several classes in one image

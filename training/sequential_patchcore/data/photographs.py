@@ -13,6 +13,7 @@ from PIL import Image
 
 from ..runtime.errors import UserError
 from . import png
+from .decoders import quiet_decoders
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
@@ -111,7 +112,8 @@ def _decode_with_pillow(image: Image.Image, name: str | Path) -> np.ndarray:
 def _decode_deep(data: bytes, name: str | Path) -> np.ndarray:
     """By OpenCV, which keeps 16 bits in every channel."""
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+        with quiet_decoders():
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     except cv2.error as error:
         raise UserError(f"{name}: the picture cannot be decoded ({error.err})") from error
     if pixels is None:

@@ -16,9 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ..runtime.errors import UserError
-
-# A broken file is told by our own one line, not also by the decoder's.
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+from .decoders import quiet_decoders
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}  # PNG 1.2, 4.1.1
@@ -122,7 +120,8 @@ def verify(data: bytes, path: Path) -> PngHeader:
 def decode(data: bytes, path: Path) -> np.ndarray:
     """Decode verified PNG bytes; colours in RGB order, transparency dropped."""
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        with quiet_decoders():
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise _broken(path, str(error.err)) from error
     if pixels is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What importers share: names of classes and samples, and how people's labels become them."""
+"""How people's labels become classes, and paths the names of plates."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -63,11 +63,11 @@ class LabelRules:
             defects, impurities = list(self.defects or ()), list(self.impurities or ())
             unlisted = [name for name in found if name not in defects and name not in impurities]
             if unlisted:
-                raise UserError(f"labels that are neither in --defects nor in --impurities: {', '.join(unlisted)}; "
+                raise UserError(f"labels that are neither in `defects` nor in `impurities`: {', '.join(unlisted)}; "
                                 f"labels found: {', '.join(found)}; list, map or ignore them")
         kinds = dict.fromkeys(defects, "defect") | dict.fromkeys(impurities, "impurity")
         if len(kinds) > 255:
-            raise UserError(f"found {len(kinds)} classes, a mask holds 255; join some with --map old=new")
+            raise UserError(f"found {len(kinds)} classes, a mask holds 255; join some with `aliases`")
         if kinds.keys() <= PAPER_CLASSES.keys():
             ids = PAPER_CLASSES
         else:
@@ -94,8 +94,8 @@ def group_of(path: str, pattern: str | None, sample_id: str) -> str:
     try:
         match = re.search(pattern, path)
     except re.error as error:
-        raise UserError(f"--group-by {pattern!r} is no regular expression: {error}") from error
+        raise UserError(f"`group_by` {pattern!r} is no regular expression: {error}") from error
     found = match and (match.group(1) if match.re.groups else match.group(0))
     if not found:
-        raise UserError(f"--group-by {pattern!r} finds nothing in {path}")
+        raise UserError(f"`group_by` {pattern!r} finds nothing in {path}")
     return found
