@@ -16,7 +16,7 @@ SHAPES = ((2, 1), (3, 3), (16, 20), (61, 3), (61, 152))  # K, D
 
 def exact_squares(vector, others):
     """(D,), (N, D) float32 to (N,) float64: the order of summation that the coreset's exact distance is defined by."""
-    squares = (np.float64(vector) - np.float64(others)) ** 2
+    squares = (vector.astype(np.float64) - others.astype(np.float64)) ** 2
     whole = vector.size - vector.size % 8
     sums = np.zeros((len(others), 8))
     for first in range(0, whole, 8):

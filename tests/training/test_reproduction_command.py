@@ -61,16 +61,18 @@ def test_from_a_data_set_to_the_tables(plates: Callable, tmp_path: Path) -> None
     first = reproduce(*command)
     assert first.returncode == 0, first.stderr
     page = (out / "reproduction.md").read_text(encoding="utf-8")
+    words = " ".join(page.split())  # a load of two digits moves the line breaks
     assert "| A claim that only a tie can bring down | **undecided** |" in page
     assert "Table II (sheets; preset mini; features filters, for want of weights)" in page
-    assert "twin" not in page and "From nothing to this page" in page
+    assert "twin" not in page and "From nothing to this page" in words
     metrics = json.loads(next(out.glob("work/real.score-*/results/metrics.json")).read_text())
     f1 = metrics["models"]["real"]["pixel"]["f1"]
     assert f"**{100 * f1:.1f}**" in page and "| 47.0 |" in page
 
     again = reproduce(*command)
     assert again.returncode == 0 and "2 finished job(s) kept" in again.stderr
-    assert "From nothing to this page" not in (out / "reproduction.md").read_text(encoding="utf-8")
+    words = " ".join((out / "reproduction.md").read_text(encoding="utf-8").split())
+    assert "From nothing to this page" not in words
 
 
 @pytest.mark.parametrize(
