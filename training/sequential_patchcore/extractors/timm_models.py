@@ -10,9 +10,16 @@ from pathlib import Path
 import torch
 
 from ..runtime.errors import UserError
-from . import torchvision_repair  # noqa: F401  (before timm)
 
-import timm  # isort: skip
+try:
+    import timm
+except RuntimeError as error:  # timm imports torchvision, whose compiled part fits one torch alone
+    if "torchvision::nms" not in str(error):
+        raise
+    raise UserError(
+        f"torchvision does not fit torch {torch.__version__} here ({error}), and timm's networks need it; install the "
+        "two from one source, both for CUDA or both for the CPU, or take the `backbone` 'filters', which needs none"
+    ) from error
 
 logging.getLogger("timm").setLevel(logging.ERROR)  # it reports the unused classifier of every weights file
 
@@ -110,7 +117,7 @@ def _from_hub(name: str, options: dict) -> torch.nn.Module:
     except (OSError, RuntimeError) as error:  # huggingface_hub's errors are OSErrors, a missing entry a RuntimeError
         raise UserError(
             f"no weights for {name}: the hub could not be reached and nothing is cached ({type(error).__name__}); "
-            "give a file with --weights FILE, or take --backbone filters, which needs none"
+            "give a file with --weights FILE, or take the `backbone` "filters", which needs none"
         ) from error
 
 
