@@ -117,7 +117,7 @@ def _from_hub(name: str, options: dict) -> torch.nn.Module:
     except (OSError, RuntimeError) as error:  # huggingface_hub's errors are OSErrors, a missing entry a RuntimeError
         raise UserError(
             f"no weights for {name}: the hub could not be reached and nothing is cached ({type(error).__name__}); "
-            "give a file with --weights FILE, or take the `backbone` "filters", which needs none"
+            "give a file with --weights FILE, or take --backbone filters, which needs none"
         ) from error
 
 
