@@ -278,7 +278,7 @@ def test_a_weights_file_is_loaded_and_found_again(tmp_path, small_weights, suffi
     with pytest.raises(UserError, match=rf"model\.h5 was trained with weights {extractor.weights_fingerprint}"):
         restore_extractor(model, "model.h5", "none")
     (tmp_path / f"weights{suffix}").unlink()
-    with pytest.raises(UserError, match=r"not there; give them with --weights"):
+    with pytest.raises(UserError, match=r"not there; say where they are: `weights`"):
         restore_extractor(model, "model.h5")
 
 
