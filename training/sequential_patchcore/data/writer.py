@@ -19,6 +19,7 @@ from .dataset import read_records, record_files
 from .format import (
     FORMAT_VERSION,
     HEADER_FILE,
+    LEFT_OUT_FILE,
     SAMPLES_FILE,
     SPLITS,
     ClassInfo,
@@ -235,7 +236,7 @@ class DatasetWriter:
         files = record_files(self.path)
         for folder in _FOLDERS.values():
             files += sorted((self.path / folder).glob("*.png"))
-        for file in [*files, self.path / HEADER_FILE]:
+        for file in [*files, self.path / LEFT_OUT_FILE, self.path / HEADER_FILE]:
             _remove(file)
 
     def _forget(self, sample_ids: set[str]) -> None:
