@@ -14,6 +14,7 @@ from .finished_work import request_digest, weights_override
 
 if TYPE_CHECKING:
     from ..prediction.folder import Prediction
+    from ..prediction.predictor import Predictor
 
 
 def calibrate(arguments: Namespace) -> None:
@@ -88,17 +89,11 @@ def predict(arguments: Namespace) -> int:
     from ..model.file import load_model
     from ..prediction.predictor import Predictor, PredictSettings, find_images
     from ..prediction.predictor import predict as run
-    from ..prediction.watcher import watch
     from ..scoring.scorer import Scorer
     from ..scoring.size_check import size_check
 
-    folders = [Path(path) for path in arguments.images]
-    if arguments.watch:
-        if missing := [path for path in folders if not path.is_dir()]:
-            raise UserError(f"--watch takes folders, and {missing[0]} is none")
-        images = []
-    else:
-        images = find_images(arguments.images)
+    folders = _watched_folders(arguments.images) if arguments.watch else []
+    images = [] if arguments.watch else find_images(arguments.images)
     model = load_model(arguments.model)
     settings = PredictSettings(
         arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um
@@ -111,39 +106,57 @@ def predict(arguments: Namespace) -> int:
         from ..prediction.explanation import Explainer
 
         explainer = Explainer(scorer, model, arguments.out)
-    request = request_digest("predict")
     fits = size_check(scorer, len(model.features), arguments.memory_budget)
-
-    def show(each: "Prediction") -> None:
-        if arguments.json:
-            print(json.dumps(each.record()), flush=True)
-            return
-        detail = each.error or f"{len(each.regions):3} region(s)"
-        score = "-" if each.score is None else f"{each.score:.4g}"
-        print(f"{each.verdict:10}  {score:>10}  {detail}  {each.image}", flush=True)
-
+    request = request_digest("predict")
     if arguments.watch:
-        one, latest = Predictor(scorer, model, arguments.out, settings, fits, explainer, request), {}
+        predictor = Predictor(scorer, model, arguments.out, settings, fits, explainer, request)
+        return _summed_up(_watch(predictor, folders, arguments), arguments)
+    predictions = run(scorer, model, images, arguments.out, settings, fits, explainer, request)
+    if all(found.verdict == "unreadable" for found in predictions) and not arguments.exit_code:
+        first = predictions[0]
+        raise UserError(f"not one of {len(predictions)} file(s) could be read; {first.image}: {first.error}")
+    for found in predictions:
+        _show(found, arguments.json)
+    return _summed_up(predictions, arguments)
 
-        def handle(path: Path) -> None:
-            latest[path] = one(path)
-            show(latest[path])
 
-        say(f"watching {', '.join(map(str, folders))}; Ctrl-C ends it")
-        watch(folders, handle, lambda: one.folder.write_tables(list(latest.values())), arguments.interval,
-              arguments.idle_exit)
-        predictions = list(latest.values())
-    else:
-        predictions = run(scorer, model, images, arguments.out, settings, fits, explainer, request)
-        readable = [each for each in predictions if each.verdict != "unreadable"]
-        if not readable and not arguments.exit_code:
-            first = predictions[0]
-            raise UserError(f"not one of {len(predictions)} file(s) could be read; {first.image}: {first.error}")
-        for each in predictions:
-            show(each)
-    verdicts = [each.verdict for each in predictions]
+def _watched_folders(images: list[str]) -> list[Path]:
+    folders = [Path(path) for path in images]
+    if missing := [path for path in folders if not path.is_dir()]:
+        raise UserError(f"--watch takes folders, and {missing[0]} is none")
+    return folders
+
+
+def _watch(predictor: "Predictor", folders: list[Path], arguments: Namespace) -> list["Prediction"]:
+    """The latest prediction of each file, when nothing arrives any more."""
+    from ..prediction.watcher import watch
+
+    latest: dict[Path, Prediction] = {}
+
+    def handle(path: Path) -> None:
+        latest[path] = predictor(path)
+        _show(latest[path], arguments.json)
+
+    say(f"watching {', '.join(map(str, folders))}; Ctrl-C ends it")
+    watch(folders, handle, lambda: predictor.folder.write_tables(list(latest.values())), arguments.interval,
+          arguments.idle_exit)  # fmt: skip
+    return list(latest.values())
+
+
+def _show(found: "Prediction", as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found.record()), flush=True)
+        return
+    detail = found.error or f"{len(found.regions):3} region(s)"
+    score = "-" if found.score is None else f"{found.score:.4g}"
+    print(f"{found.verdict:10}  {score:>10}  {detail}  {found.image}", flush=True)
+
+
+def _summed_up(predictions: list["Prediction"], arguments: Namespace) -> int:
+    """The last line, and the exit code."""
+    verdicts = [found.verdict for found in predictions]
     anomalous, unreadable = verdicts.count("anomalous"), verdicts.count("unreadable")
     if not arguments.json:
         print(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
-              f"{arguments.out}")
+              f"{arguments.out}")  # fmt: skip
     return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0
