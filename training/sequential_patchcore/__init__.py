@@ -12,17 +12,29 @@ __version__ = "0.1.0"
 
 # Name -> the module that defines it.
 _PUBLIC = {
+    "RunOptions": "fitting.settings",
     "Scorer": "scoring.scorer",
+    "SequentialCoreset": "coreset.sequential",
+    "TrainSettings": "fitting.settings",
     "UserError": "runtime.errors",
+    "greedy_coreset": "coreset.greedy",
     "evaluate": "evaluation.evaluator",
     "load_model": "model.file",
+    "meld": "coreset.melding",
     "open_dataset": "data.dataset",
+    "train": "fitting.training",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]
 
 if TYPE_CHECKING:
+    from .coreset.greedy import greedy_coreset as greedy_coreset
+    from .coreset.melding import meld as meld
+    from .coreset.sequential import SequentialCoreset as SequentialCoreset
     from .data.dataset import open_dataset as open_dataset
     from .evaluation.evaluator import evaluate as evaluate
+    from .fitting.settings import RunOptions as RunOptions
+    from .fitting.settings import TrainSettings as TrainSettings
+    from .fitting.training import train as train
     from .model.file import load_model as load_model
     from .runtime.errors import UserError as UserError
     from .scoring.scorer import Scorer as Scorer

@@ -10,6 +10,8 @@ from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.coreset.engine import Coreset, CoresetEngine
 from sequential_patchcore.coreset.greedy import bytes_needed, greedy_coreset
 from sequential_patchcore.extractors.base import to_tensor
+from sequential_patchcore.fitting.settings import TrainSettings
+from sequential_patchcore.fitting.training import train
 from sequential_patchcore.model.file import load_model
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.runtime.memory import plan
@@ -56,7 +58,7 @@ def test_the_command_makes_a_model_of_the_images_patches(plates, tmp_path):
 
 
 def test_the_covering_radius_is_of_the_images_as_they_are(plates, tmp_path, capsys):
-    data = plates(tmp_path / "renders", train=3, val=0, test=0, generator="surface_impurities")
+    data = plates(tmp_path / "renders", train=3, val=0, test=0, rendered=True)
     found = []
     for coreset in ("greedy", "sequential"):
         out = tmp_path / f"{coreset}.h5"
@@ -92,3 +94,18 @@ def test_what_cannot_hold_all_patches_is_refused_with_both_figures():
     with pytest.raises(UserError, match=r"all 10000000 patches, 5\.\d\d GiB.* sequential coreset needs 1\.\d\d GiB"):
         plan((2050, 2448), (2050, 2448), 152, 8, 150.0, 2048, None, 4 * 2**30,
              all_patches=(10_000_000, bytes_needed(10_000_000, 152)))
+
+
+def test_the_public_call_makes_the_same_model_as_the_command(plates, tmp_path):
+    data = plates(tmp_path / "plates", train=2, val=0, test=0)
+    out = tmp_path / "greedy.h5"
+    assert cli.main(["train", "--data", str(data.path), "--backbone", "filters", "--coreset-size", "20",
+                     "--out", str(out), "--coreset", "greedy", "--device", "cpu"]) == 0  # fmt: skip
+    extractor = restore_extractor(load_model(out), "it")
+    settings = TrainSettings(coreset_size=20, coreset="greedy")
+    model = train([data], extractor, settings)
+    assert model.fingerprint == load_model(out).fingerprint
+    with pytest.raises(UserError, match="leave out `initial`"):
+        train([data], extractor, settings, initial=model)
+    with pytest.raises(UserError, match="only 1536 patches for `coreset_size` 1600"):
+        train([data], extractor, TrainSettings(coreset_size=1600, coreset="greedy"))

@@ -17,10 +17,10 @@ import torch
 from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
 from sequential_patchcore.extractors.builder import build_extractor
-from sequential_patchcore.fitting import checkpoint
-from sequential_patchcore.fitting import sequential as training
+from sequential_patchcore.fitting import checkpoint, sequential, training
 from sequential_patchcore.fitting.augmentation import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
-from sequential_patchcore.fitting.sequential import TrainSettings, train
+from sequential_patchcore.fitting.settings import RunOptions, TrainSettings
+from sequential_patchcore.fitting.training import train
 from sequential_patchcore.model.file import load_model
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.runtime.files import remove_leftovers
@@ -39,11 +39,15 @@ def extractor():
     return build_extractor(ExtractorSettings("filters"))
 
 
-def run(data, extractor, out, *, request="a run", **settings):
+OPTIONS = RunOptions.__dataclass_fields__.keys()
+
+
+def run(data, extractor, out, *, initial=None, **given):
+    """`given` are settings and options of the run."""
     datasets = data if isinstance(data, list) else [data]
-    split = {name: settings.pop(name) for name in ("restart", "initial", "chunk_size", "workers") if name in settings}
-    chosen = {"coreset_size": SIZE, "epochs": 4} | settings
-    return train(datasets, extractor, TrainSettings(**chosen), out, request=request, **split)
+    options = RunOptions(**{"request": "a run"} | {name: given.pop(name) for name in OPTIONS & given.keys()})
+    settings = TrainSettings(**{"coreset_size": SIZE, "epochs": 4} | given)
+    return train(datasets, extractor, settings, initial=initial, out=out, options=options)
 
 
 def patches_of(extractor, image) -> np.ndarray:
@@ -118,7 +122,7 @@ def test_vectors_are_those_of_the_rule_over_all_patches(data, extractor, tmp_pat
 
 
 def test_augmented_vectors_are_those_of_the_rule_over_new_pictures_in_every_epoch(plates, extractor, tmp_path):
-    data = plates(tmp_path / "render", train=2, val=0, test=0, generator="surface_impurities")
+    data = plates(tmp_path / "render", train=2, val=0, test=0, rendered=True)
 
     def stream(epoch):
         for number, sample in enumerate(data.split("train")):
@@ -209,7 +213,7 @@ def test_finetuning_goes_on_from_the_model(data, plates, extractor, tmp_path):
     assert len(grown.features) == SIZE + 8 and grown.sources[len(first.sources) :] == (
         ("other", "train0"), ("other", "train1"),
     )  # fmt: skip
-    with pytest.raises(UserError, match=f"has {SIZE} vectors, more than --coreset-size 8"):
+    with pytest.raises(UserError, match=f"has {SIZE} vectors, more than `coreset_size` 8"):
         run(other, extractor, tmp_path / "small.h5", initial=first, coreset_size=8)
 
 
@@ -275,7 +279,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_restart_drops_it(data, extra
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training, "deferred_interrupt", lambda: stops_after(1))
         run(data, extractor, out, request="a")
-    with pytest.raises(UserError, match="other data or settings; give --restart"):
+    with pytest.raises(UserError, match="other data or settings; give `restart`"):
         run(data, extractor, out, request="b")
     assert same(run(data, extractor, out, request="b", restart=True), undisturbed)
 
@@ -297,7 +301,7 @@ def test_a_damaged_checkpoint_is_refused_with_advice(data, extractor, tmp_path, 
                 opened.attrs["state"] = '{"epoch": 1'
             else:
                 del opened["tags"]
-    with pytest.raises(UserError, match=r"damaged.*--restart"):
+    with pytest.raises(UserError, match=r"damaged.*`restart`"):
         run(data, extractor, out)
 
 
@@ -315,10 +319,10 @@ def test_the_first_signal_waits_for_the_image_the_second_does_not():
 def start(*arguments: str) -> subprocess.Popen:
     """The command in a process of its own, slowed down so that a signal finds it at work, one checkpoint an image."""
     slowed = (
-        "import sys, time; from sequential_patchcore.cli import parser as cli; "
-        "from sequential_patchcore.fitting import sequential as train; "
-        "train._CHECKPOINT_SECONDS = 0; whole = train.patches_of; "
-        "train.patches_of = lambda *a: (time.sleep(0.15), whole(*a))[1]; sys.exit(cli.main(sys.argv[1:]))"
+        "import sys, time; from sequential_patchcore.cli import parser; "
+        "from sequential_patchcore.fitting import run, sequential; "
+        "sequential._CHECKPOINT_SECONDS = 0; whole = run.patches_of; "
+        "run.patches_of = lambda *a: (time.sleep(0.15), whole(*a))[1]; sys.exit(parser.main(sys.argv[1:]))"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.Popen(
@@ -375,13 +379,66 @@ def test_what_killed_processes_left_beside_a_file_is_removed(tmp_path):
 def test_checkpoints_come_after_so_many_images_and_at_the_end_of_an_epoch(
     data, extractor, tmp_path, monkeypatch, every, expected
 ):
-    saved, save = [], training.save_checkpoint
+    saved, save = [], sequential.save_checkpoint
 
     def noted(state, *rest):
         saved.append(state.images)
         save(state, *rest)
 
-    monkeypatch.setattr(training, "save_checkpoint", noted)
-    settings = TrainSettings(coreset_size=SIZE, epochs=2)
-    train([data], extractor, settings, tmp_path / "m.h5", request="r", checkpoint_images=every)
+    monkeypatch.setattr(sequential, "save_checkpoint", noted)
+    run(data, extractor, tmp_path / "m.h5", epochs=2, checkpoint_images=every)
     assert saved == expected
+
+
+def test_without_a_place_nothing_is_written_and_the_model_is_the_same(data, extractor, tmp_path, monkeypatch):
+    written = run(data, extractor, tmp_path / "m.h5")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(sequential, "save_checkpoint", lambda *_: pytest.fail("a checkpoint was written"))
+    monkeypatch.setattr(sequential, "_CHECKPOINT_SECONDS", 0)
+    settings = TrainSettings(coreset_size=SIZE, epochs=4)
+    model = train([data], extractor, settings, options=RunOptions(checkpoint_images=1))
+    assert same(model, written) and model.fingerprint == written.fingerprint
+    assert list(Path().iterdir()) == []
+    monkeypatch.setattr(training, "deferred_interrupt", lambda: stops_after(1))
+    with pytest.raises(KeyboardInterrupt):
+        train([data], extractor, TrainSettings(coreset_size=SIZE))
+    assert list(Path().iterdir()) == []
+
+
+def test_without_a_request_a_checkpoint_is_bound_to_all_that_the_result_depends_on(
+    plates, extractor, tmp_path, monkeypatch
+):
+    data = plates(tmp_path / "data", train=5, val=0, test=2)
+    other_data = plates(tmp_path / "other", seed=9, train=2, val=0, test=0)
+    small = run(data, extractor, None, coreset_size=4)
+    undisturbed = run(data, extractor, None)
+    out = tmp_path / "m.h5"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "deferred_interrupt", lambda: stops_after(1))
+        run(data, extractor, out, request=None)
+    pooled = build_extractor(ExtractorSettings("filters", pool=3))
+    for changed in (
+        {"seed": 1}, {"coreset_size": SIZE + 1}, {"split": "test"}, {"initial": small}, {"record": {"blur_sigma": 1.0}},
+        {"extractor": pooled}, {"data": other_data}, {"data": [data, other_data]},
+    ):  # fmt: skip
+        with pytest.raises(UserError, match="other data or settings"):
+            run(**{"data": data, "extractor": extractor, "out": out, "request": None} | changed)
+    assert same(run(data, extractor, out, request=None, workers=3, chunk_size=100), undisturbed)
+
+
+def test_a_model_of_another_extractor_cannot_be_fine_tuned(data, extractor):
+    first = run(data, extractor, None, coreset_size=4)
+    with pytest.raises(UserError, match=r"another feature extractor .*pool: 2 and 3"):
+        run(data, build_extractor(ExtractorSettings("filters", pool=3)), None, initial=first)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("coreset_size", 1, "at least 2"), ("epochs", 0, "at least 1"), ("seed", -1, "at least 0"),
+     ("eviction", "oldest", "lower-index, seeded-random"), ("coreset", "gredy", "sequential, greedy"),
+     ("shard", (3, 2), "1 <= I <= N"), ("shard", (0, 2), "1 <= I <= N")],
+)  # fmt: skip
+def test_settings_that_cannot_be_are_refused_by_name(name, value, words):
+    with pytest.raises(UserError, match=f"`{name}` .*{words}"):
+        TrainSettings(**{name: value})

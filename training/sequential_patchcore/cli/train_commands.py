@@ -21,8 +21,9 @@ def train(arguments: Namespace) -> None:
         return
     from ..extractors.base import ExtractorSettings
     from ..extractors.builder import build_extractor
-    from ..fitting.sequential import TrainSettings
-    from ..fitting.sequential import train as run
+    from ..fitting.greedy import count_patches
+    from ..fitting.settings import RunOptions, TrainSettings
+    from ..fitting.training import train as run
     from ..runtime.memory import peak
 
     datasets = [open_dataset(path) for path in arguments.data]
@@ -45,22 +46,15 @@ def train(arguments: Namespace) -> None:
     _need_checkpoint(arguments)
     extractor = build_extractor(chosen, place)
     say(f"backbone {chosen.backbone}, weights {extractor.weights}: vectors of {extractor.dimension}")
-    common = {
-        "request": request, "split": arguments.split, "workers": arguments.workers,
-        "record": {"weights": place, "blur_sigma": arguments.blur_sigma},
-    }
+    patches = 0
     if settings.coreset == GREEDY:
-        from ..fitting.greedy import count_patches, train_greedy
-
         patches = count_patches(datasets, arguments.split, settings.shard, extractor)
-        _, device = _plan(arguments, datasets, extractor, settings.coreset_size, patches)
-        model = train_greedy(datasets, extractor, settings, arguments.out, device=device, **common)
-    else:
-        chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size)
-        model = run(
-            datasets, extractor, settings, arguments.out, chunk_size=chunk, device=device, restart=arguments.restart,
-            checkpoint_images=arguments.checkpoint_images, **common,
-        )
+    chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size, patches)
+    options = RunOptions(
+        arguments.split, device, chunk, arguments.workers, arguments.checkpoint_images, arguments.restart, request,
+        {"weights": place, "blur_sigma": arguments.blur_sigma},
+    )  # fmt: skip
+    model = run(datasets, extractor, settings, out=arguments.out, options=options)
     say(peak(device))
     _written(arguments.out, model)
 
@@ -102,8 +96,8 @@ _NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "mem
 
 
 def finetune(arguments: Namespace) -> None:
-    from ..fitting.sequential import TrainSettings
-    from ..fitting.sequential import train as run
+    from ..fitting.settings import RunOptions, TrainSettings
+    from ..fitting.training import train as run
     from ..model.file import load_model
     from ..runtime.memory import peak
     from ..scoring.restore import restore_extractor
@@ -124,11 +118,10 @@ def finetune(arguments: Namespace) -> None:
     _need_checkpoint(arguments)
     extractor = restore_extractor(initial, arguments.model, weights_override(arguments.weights))
     chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size)
-    model = run(
-        datasets, extractor, settings, arguments.out, request=request, chunk_size=chunk, device=device,
-        initial=initial, restart=arguments.restart, split=arguments.split, record={}, workers=arguments.workers,
-        checkpoint_images=arguments.checkpoint_images,
+    options = RunOptions(
+        arguments.split, device, chunk, arguments.workers, arguments.checkpoint_images, arguments.restart, request
     )
+    model = run(datasets, extractor, settings, initial=initial, out=arguments.out, options=options)
     say(peak(device))
     _written(arguments.out, model)
 

@@ -9,11 +9,12 @@ import numpy as np
 from ..data.dataset import Dataset, Sample
 from ..metrics.tally import Labelled, Scored, Tally
 from ..report import alarms, cards, figures, overlays, page, tables, worst_images
-from ..runtime.file_names import file_names
+from ..runtime.file_names import unique_names
 from ..runtime.files import atomic_path, make_folder, write_text
 from .evaluated_model import EvaluatedModel
 
 _OVERLAY_QUALITY = 92
+_LONGEST_NAME = 100  # bytes of an image's and of a model's name, which stand together in the name of an overlay
 
 
 class ResultPictures:
@@ -31,8 +32,8 @@ class ResultPictures:
     ) -> None:
         self._folder, self._models, self._tallies = folder, models, tallies
         make_folder(folder / "overlays")
-        self._image_names = file_names([sample.id for sample in samples])
-        self._model_names = file_names([model.name for model in models])
+        self._image_names = unique_names([sample.id for sample in samples], longest=_LONGEST_NAME)
+        self._model_names = unique_names([model.name for model in models], longest=_LONGEST_NAME)
         maps = len(models) * (1 if tallies[0].rule.plain else 2)
         height, width = dataset.image(samples[0]).shape[:2]
         self._side = cards.picture_side(len(samples), maps, min(height, width) / max(height, width))

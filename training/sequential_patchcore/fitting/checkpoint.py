@@ -86,8 +86,8 @@ def load_checkpoint(model: str | Path, request: str) -> Checkpoint | None:
         with h5py.File(path, "r") as file:
             if file.attrs["request"] != request:
                 raise UserError(
-                    f"{path} belongs to a run with other data or settings; give --restart to drop it, "
-                    "or another --out"
+                    f"{path} belongs to a run with other data or settings; give `restart` to drop it, "
+                    "or another `out`"
                 )
             coreset = None
             if "features" in file:
@@ -96,4 +96,4 @@ def load_checkpoint(model: str | Path, request: str) -> Checkpoint | None:
             told = json.loads(file.attrs["state"])
             return Checkpoint(coreset=coreset, watched=watched, watched_sq=told.pop("watched2"), **told)
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}); give --restart to drop it and begin anew") from error
+        raise UserError(f"{path} is damaged ({error}); give `restart` to drop it and begin anew") from error

@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 from ..runtime.errors import UserError
-from ..runtime.file_names import slug
+from ..runtime.file_names import unique_names
 from ..runtime.files import make_folder, write_text
 
 JOURNAL = "predictions.jsonl"
@@ -108,11 +108,9 @@ class PredictionFolder:
         """Where the overlay of an image belongs: one name an image, also but for upper case."""
         place = _place(str(path))
         if place not in self._names:
-            taken = {name.lower() for name in self._names.values()}
-            name, number = f"{slug(path.stem)}.jpg", 2
-            while name.lower() in taken:
-                name, number = f"{slug(path.stem)}-{number}.jpg", number + 1
-            self._names[place] = name
+            taken = (name.removesuffix(".jpg") for name in self._names.values())
+            (name,) = unique_names([path.stem], taken)
+            self._names[place] = f"{name}.jpg"
         return self._out / "overlays" / self._names[place]
 
     def add(self, found: Prediction, key: str) -> Prediction:
