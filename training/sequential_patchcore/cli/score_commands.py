@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..data.dataset import open_dataset
 from ..runtime.errors import UserError
-from ..runtime.progress import say
+from ..runtime.progress import say, tell
 from .finished_work import request_digest, weights_override
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def calibrate(arguments: Namespace) -> None:
     model = load_model(arguments.model)
     if arguments.threshold is not None:
         save_model(model.with_threshold(Threshold(arguments.threshold, "by_hand")), arguments.model)
-        print(f"threshold {arguments.threshold:g} stored in {arguments.model}")
+        tell(f"threshold {arguments.threshold:g} stored in {arguments.model}")
         return
     if arguments.data is None:
         raise UserError("calibrate needs --data DIR (a validation split), or --threshold VALUE by hand")
@@ -38,7 +38,7 @@ def calibrate(arguments: Namespace) -> None:
         )
     ) and was_set_under(before, model, conditions_of(model, arguments.precision))
     if same and not arguments.overwrite:
-        print(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
+        tell(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
         return
     from ..extractors.device import choose_device
     from ..scoring.scorer import Scorer
@@ -47,7 +47,7 @@ def calibrate(arguments: Namespace) -> None:
                     precision=arguments.precision, device=choose_device(arguments.device))  # fmt: skip
     threshold = scorer.calibrate(dataset, split=arguments.split, false_positive_rate=rate, per=arguments.per)
     save_model(model.with_threshold(threshold), arguments.model)
-    print(f"threshold {threshold.value:g} ({threshold.method}) stored in {arguments.model}")
+    tell(f"threshold {threshold.value:g} ({threshold.method}) stored in {arguments.model}")
 
 
 def evaluate(arguments: Namespace) -> None:
@@ -79,8 +79,12 @@ def evaluate(arguments: Namespace) -> None:
         scorers, dataset, split=arguments.split, out=arguments.out, rule=rule, coverage=arguments.detection_coverage,
         inputs=request,
     )
-    print(json.dumps(metrics["models"]) if arguments.json else summary_table(metrics))
-    print(f"report: {Path(arguments.out) / 'report.html'}")
+    report = f"report: {Path(arguments.out) / 'report.html'}"
+    if arguments.json:
+        print(json.dumps(metrics["models"]), flush=True)
+        say(report)
+    else:
+        tell(f"{summary_table(metrics)}\n{report}")
 
 
 def predict(arguments: Namespace) -> int:
@@ -149,7 +153,7 @@ def _show(found: "Prediction", as_json: bool) -> None:
         return
     detail = found.error or f"{len(found.regions):3} region(s)"
     score = "-" if found.score is None else f"{found.score:.4g}"
-    print(f"{found.verdict:10}  {score:>10}  {detail}  {found.image}", flush=True)
+    tell(f"{found.verdict:10}  {score:>10}  {detail}  {found.image}")
 
 
 def _summed_up(predictions: list["Prediction"], arguments: Namespace) -> int:
@@ -157,6 +161,6 @@ def _summed_up(predictions: list["Prediction"], arguments: Namespace) -> int:
     verdicts = [found.verdict for found in predictions]
     anomalous, unreadable = verdicts.count("anomalous"), verdicts.count("unreadable")
     if not arguments.json:
-        print(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
-              f"{arguments.out}")  # fmt: skip
+        tell(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
+             f"{arguments.out}")  # fmt: skip
     return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..data.dataset import Dataset, open_dataset
 from ..runtime.choices import GREEDY
 from ..runtime.errors import UserError
-from ..runtime.progress import say
+from ..runtime.progress import say, tell
 from .finished_work import file_digest, fingerprints, is_finished, request_digest, weights_override, weights_place
 
 
@@ -182,4 +182,4 @@ def _plan(
 
 def _written(out: str, model: object) -> None:
     state = "converged" if model.converged else "not converged"
-    print(f"{out}: {len(model.features)} vectors of {model.features.shape[1]}, {state}")
+    tell(f"{out}: {len(model.features)} vectors of {model.features.shape[1]}, {state}")
