@@ -2,6 +2,7 @@
 """The walls of docs/architecture.md, drawn from the import statements themselves."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,3 +157,65 @@ def test_no_module_imports_itself_around_a_corner(package: Path, name: str) -> N
 
     for module in modules:
         visit(module, ())
+
+
+ADDON_IMPORTS: dict[str, set[str]] = {
+    "": {"ui"},
+    "core": set(),
+    "core.noise": set(),
+    "core.inspection": {"core", "core.noise"},
+    "core.stain": {"core", "core.noise"},
+    "core.features": {"core", "core.noise"},
+    "core.recipe": {"core", "core.inspection", "core.stain", "core.features"},
+    "core.labels": {"core.features", "core.recipe"},
+    "core.files": {"core"},
+    "scene": {"core", "core.noise", "core.inspection", "core.stain", "core.features", "core.recipe"},
+    "render": {
+        "core", "core.inspection", "core.stain", "core.features", "core.recipe", "core.labels", "core.files", "scene",
+    },
+    "ui.stain": {"core", "core.stain", "scene"},
+    "ui": {"core", "core.inspection", "core.stain", "core.recipe", "scene", "render", "ui.stain"},
+}
+"""Each package of the add-on, and the packages that its modules import; "" is the add-on's own `__init__`."""
+
+
+def addon_package(module: str) -> str:
+    """The package of `ADDON_IMPORTS` that holds a module of the add-on: the one with the longest matching name."""
+    below = module.removeprefix("blender_addon").removeprefix(".")
+    holders = [package for package in ADDON_IMPORTS if package == "" or f"{below}.".startswith(f"{package}.")]
+    return max(holders, key=len)
+
+
+def addon_imports() -> dict[str, set[str]]:
+    """Package -> the other packages of the add-on that its modules import."""
+    drawn: dict[str, set[str]] = {package: set() for package in ADDON_IMPORTS}
+    for file in sorted(ADDON.rglob("*.py")):
+        source = addon_package(".".join(("blender_addon", *file.relative_to(ADDON).with_suffix("").parts)))
+        for module, name in imports(file, ADDON, "blender_addon"):
+            if top(module) == "blender_addon":
+                drawn[source].add(addon_package(f"{module}.{name}"))
+    return {package: targets - {package} for package, targets in drawn.items()}
+
+
+def test_the_packages_of_the_addon_import_what_the_list_allows_and_nothing_else() -> None:
+    assert addon_imports() == ADDON_IMPORTS
+
+
+def test_the_page_says_the_same_of_the_packages_of_the_addon() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (section,) = re.findall(r"^## blender_addon/$(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    stated = {}
+    for package, text in re.findall(r"^### `([^`]+)/`$(.*?)^\| module", section, re.MULTILINE | re.DOTALL):
+        (sentence,) = re.findall(r"Imports (.*?)\.\s", text, re.DOTALL)
+        stated["" if package == "." else package.replace("/", ".")] = {
+            name.strip("`").removesuffix("/").replace("/", ".") for name in re.findall(r"`[^`]+/`", sentence)
+        }
+    assert stated == ADDON_IMPORTS
+
+
+def test_the_packages_of_the_addon_form_no_circle() -> None:
+    left = {package: set(targets) for package, targets in ADDON_IMPORTS.items()}
+    while ground := [package for package, targets in left.items() if not targets & left.keys()]:
+        for package in ground:
+            del left[package]
+    assert not left, "these packages import each other in a circle"

@@ -8,7 +8,6 @@ process held before the patches came, with glibc told to give large blocks back
 """
 
 import json
-import runpy
 import sys
 import time
 from pathlib import Path
@@ -16,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-REPAIR = Path(__file__).parents[2] / "training" / "sequential_patchcore" / "extractors" / "torchvision_repair.py"
 BLOCK = 20_000
 CLUSTERS = 50
 
@@ -98,7 +96,6 @@ def greedy(job: dict) -> dict:
 
 
 def anomalib(job: dict) -> dict:
-    runpy.run_path(str(REPAIR))
     from anomalib.models.components import KCenterGreedy
 
     KCenterGreedy(embedding=block(0, job["dimension"])[:500], sampling_ratio=0.01).select_coreset_idxs()
@@ -126,7 +123,6 @@ def _by_steps(job: dict, base: int, select) -> dict:
 
 def neighbours(job: dict) -> dict:
     """anomalib's distance stage over one image's patches."""
-    runpy.run_path(str(REPAIR))
     from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
     class Bank(PatchcoreModel):
@@ -147,7 +143,8 @@ def inference(job: dict) -> dict:
     from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
     from sequential_patchcore.extractors.builder import build_extractor
     from sequential_patchcore.extractors.grid import Grid
-    from sequential_patchcore.scoring.scorer import Scorer, anomaly_map
+    from sequential_patchcore.scoring.anomaly_map import anomaly_map
+    from sequential_patchcore.scoring.scorer import Scorer
 
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
@@ -164,7 +161,7 @@ def inference(job: dict) -> dict:
     cells = tuple(patches.shape[:2])
     flat = patches.reshape(-1, patches.shape[-1])
     bank = flat[torch.from_numpy(rng.permutation(len(flat))[: job["size"]])]
-    scorer = Scorer(extractor, bank.numpy())
+    scorer = Scorer.of_vectors(extractor, bank.numpy())
     found["distances"] = best(lambda: scorer.patch_distances(flat))
     distances = scorer.patch_distances(flat).reshape(cells).numpy()
     grid = Grid.of(extractor, image.shape[:2], cells)

@@ -14,16 +14,24 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "RunOptions": "fitting.settings",
     "Scorer": "scoring.scorer",
+    "SequentialCoreset": "coreset.sequential",
     "TrainSettings": "fitting.settings",
     "UserError": "runtime.errors",
+    "greedy_coreset": "coreset.greedy",
+    "evaluate": "evaluation.evaluator",
     "load_model": "model.file",
+    "meld": "coreset.melding",
     "open_dataset": "data.dataset",
     "train": "fitting.training",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]
 
 if TYPE_CHECKING:
+    from .coreset.greedy import greedy_coreset as greedy_coreset
+    from .coreset.melding import meld as meld
+    from .coreset.sequential import SequentialCoreset as SequentialCoreset
     from .data.dataset import open_dataset as open_dataset
+    from .evaluation.evaluator import evaluate as evaluate
     from .fitting.settings import RunOptions as RunOptions
     from .fitting.settings import TrainSettings as TrainSettings
     from .fitting.training import train as train

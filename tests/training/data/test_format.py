@@ -5,6 +5,8 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -163,10 +165,41 @@ def test_a_clean_sample_may_leave_out_its_label_files(folder):
     ({"name": "surface_impurities", "version": "0.1"}, True), ("surface-impurities 0.1", True),
     ("sequential-patchcore import labelme", False),
 ])
-def test_renders_are_told_by_their_generator(folder, generator, expected):
+def test_renders_are_told_by_a_field_and_those_of_before_it_by_their_generator(folder, generator, expected):
     header = json.loads((folder / "dataset.json").read_text())
+    assert header["rendered"] is False
+    for said in (True, False):
+        (folder / "dataset.json").write_text(json.dumps(header | {"generator": generator, "rendered": said}))
+        assert open_dataset(folder).is_render is said
+    del header["rendered"]
     (folder / "dataset.json").write_text(json.dumps(header | {"generator": generator}))
     assert open_dataset(folder).is_render is expected
+    (folder / "dataset.json").write_text(json.dumps(header | {"rendered": "yes"}))
+    with pytest.raises(UserError, match="expected rendered as true or false, found 'yes'"):
+        open_dataset(folder)
+
+
+def test_a_data_set_of_before_the_field_rendered_is_gone_on_with(folder):
+    header = json.loads((folder / "dataset.json").read_text())
+    del header["rendered"]
+    (folder / "dataset.json").write_text(json.dumps(header))
+    write_dataset(folder)
+    assert len(open_dataset(folder).samples) == 4
+
+
+def test_importing_and_decoding_leave_opencvs_log_level_alone(folder):
+    script = f"""
+import cv2
+before = cv2.utils.logging.getLogLevel()
+import sequential_patchcore.data.importers.importing
+from sequential_patchcore.data.dataset import open_dataset
+assert cv2.utils.logging.getLogLevel() == before
+dataset = open_dataset({str(folder)!r})
+dataset.image(dataset.samples[0])
+assert cv2.utils.logging.getLogLevel() == before
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_unknown_split_names_the_splits_present(folder):

@@ -13,11 +13,12 @@ import pytest
 from PIL import Image
 from sequential_patchcore.data.check import check_dataset
 from sequential_patchcore.data.dataset import open_dataset
-from sequential_patchcore.data.importers.labelme import import_labelme
+from sequential_patchcore.data.importers.importing import import_dataset
+from sequential_patchcore.data.importers.items import sample_ids
 from sequential_patchcore.data.importers.labels import LabelRules, group_of
+from sequential_patchcore.data.importers.options import ImportOptions
 from sequential_patchcore.data.photographs import decode_image, turn_upright
 from sequential_patchcore.runtime.errors import UserError
-from sequential_patchcore.runtime.file_names import unique_ids
 
 HEIGHT, WIDTH = 24, 36
 
@@ -55,7 +56,7 @@ def src(tmp_path: Path) -> Path:
 
 
 def bring_in(src: Path, out: Path, **settings):
-    return open_dataset(import_labelme(src, out, progress=False, **settings))
+    return open_dataset(import_dataset("labelme", src, out, ImportOptions(**settings), progress=False))
 
 
 def encode(image: np.ndarray) -> str:
@@ -86,7 +87,7 @@ def test_without_lists_every_label_is_a_defect_and_the_later_one_owns(src, tmp_p
 
 
 def test_ignored_labels_vanish_and_unlisted_ones_are_an_error(src, tmp_path):
-    with pytest.raises(UserError, match=r"neither in --defects nor in --impurities: water stain; labels found: dent"):
+    with pytest.raises(UserError, match=r"neither in `defects` nor in `impurities`: water stain; labels found: dent"):
         bring_in(src, tmp_path / "d", defects=["dent"])
     dataset = bring_in(src, tmp_path / "d", defects=["dent"], ignore=["water stain"])
     assert [i.class_name for i in dataset.samples[0].instances] == ["dent"]
@@ -397,7 +398,7 @@ def test_bad_input_is_refused_in_one_line_that_names_the_file(src, tmp_path, cas
     damage(src)
     table = src / "splits.csv"
     with pytest.raises(UserError, match=message) as caught:
-        import_labelme(src, tmp_path / "d", splits=table if table.exists() else None, progress=False)
+        bring_in(src, tmp_path / "d", splits=table if table.exists() else None)
     assert "\n" not in str(caught.value)
     assert not [p for p in (tmp_path / "d").rglob("*") if ".part" in p.name]
 
@@ -409,16 +410,63 @@ def test_bad_settings_are_refused(src, tmp_path):
         ({"splits": tmp_path / "none.csv"}, "missing file"),
     ):
         with pytest.raises(UserError, match=message):
-            import_labelme(src, tmp_path / "d", progress=False, **settings)
+            bring_in(src, tmp_path / "d", **settings)
     assert not (tmp_path / "d").exists()
 
 
-def test_ids_are_safe_and_unique():
-    paths = ["a/x y.png", "b/x:y.jpg", "c/.hid.png", "X_Y.png", "a_x/y.png", "a/x_y.bmp", "ä.png"]
-    ids = unique_ids(paths)
-    assert len({i.casefold() for i in ids}) == len(paths)
-    assert all(i[0] != "." and not set(i) & set("/\\: ") for i in ids)
-    assert unique_ids(["d/one.png", "e/two.png"]) == ["one", "two"]
+def test_ids_are_stems_and_whole_paths_where_stems_repeat():
+    assert sample_ids(["d/one.png", "e/two words.png", "表面.png"]) == ["one", "two words", "表面"]
+    assert sample_ids(["p1/img.png", "p2/img.png", "p2/IMG.png", "p2/img.bmp"]) == [
+        "p1_img", "p2_img", "p2_IMG-2", "p2_img-3"]
+
+
+def test_ids_keep_the_names_that_people_gave(tmp_path):
+    src = tmp_path / "src"
+    for name in ("表面", "Plätte", "a b", "x#1%"):
+        save(src / f"{name}.png", picture())
+    label_file(src / "Plätte.json", [rectangle("a", 0, 0, 2, 2)])
+    dataset = bring_in(src, tmp_path / "d")
+    assert [s.id for s in dataset.samples] == sorted(["表面", "Plätte", "a b", "x#1%"])
+    assert check_dataset(dataset.path) == []
+    assert [len(s.instances) for s in dataset.samples if s.id == "Plätte"] == [1]
+
+
+def test_an_import_into_an_earlier_one_says_what_changed(src, tmp_path, capsys):
+    out = tmp_path / "d"
+    bring_in(src, out)
+    # As an earlier version named it: ASCII alone.
+    records = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()]
+    (src / "b.png").rename(src / "ü.png")
+    for kind in ("images", "masks", "instances"):
+        (out / kind / "b.png").rename(out / kind / "_.png")
+    records[1] |= {"id": "_", "group": "_"}
+    records[1]["parameters"]["source"]["image"] = "ü.png"
+    (out / "samples.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert open_dataset(out).samples[0].id == "_"  # stays readable
+    save(src / "new.png", picture(7))
+    capsys.readouterr()
+    assert [s.id for s in bring_in(src, out).samples] == ["a", "new", "ü"]
+    assert ("1 of the 2 samples that were there stay as they are, 0 were made anew, 1 are gone, 2 are new; "
+            "1 ids follow the files' names now, the first: '_' is 'ü'") in capsys.readouterr().err
+    bring_in(src, out)
+    assert "that were there" not in capsys.readouterr().err  # nothing changed
+    label_file(src / "a.json", [rectangle("dent", 0, 0, 1, 1), rectangle("water stain", 2, 2, 12, 12)])
+    bring_in(src, out)
+    assert "2 of the 3 samples that were there stay as they are, 1 were made anew" in capsys.readouterr().err
+
+
+def test_labels_of_renamed_samples_are_found_by_the_photograph(tmp_path):
+    """`like` a data set whose ids were made by an earlier rule."""
+    src = tmp_path / "src"
+    save(src / "Plätte 1.png", picture())
+    first = bring_in(src, tmp_path / "d", default_split="test")
+    text = (first.path / "samples.jsonl").read_text().replace('"id": "Plätte 1"', '"id": "Pl_tte_1"')
+    (first.path / "samples.jsonl").write_text(text)
+    for kind in ("images", "masks", "instances"):
+        (first.path / kind / "Plätte 1.png").rename(first.path / kind / "Pl_tte_1.png")
+    label_file(src / "Plätte 1.json", [rectangle("a", 0, 0, 2, 2)])
+    (sample,) = bring_in(src, tmp_path / "e", like=first.path, defects=["a"]).samples
+    assert (sample.id, sample.split, len(sample.instances)) == ("Pl_tte_1", "test", 1)
 
 
 def test_groups_come_from_the_path():

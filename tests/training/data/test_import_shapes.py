@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shapes to pixels: against slow per-pixel references and analytic areas."""
 
+import base64
+import io
+import json
 import math
 
 import numpy as np
 import pytest
-from sequential_patchcore.data.importers.labelme_file import Shape, rasterise
+from PIL import Image
+from sequential_patchcore.data.importers.labelme_file import read_label_file
 from sequential_patchcore.data.importers.shapes import draw_strokes, fill_circle, fill_polygon, paint, paste
 
 SIZE = (40, 50)
@@ -36,8 +40,22 @@ def slow_stroke(start, end, width: float, size: tuple[int, int]) -> np.ndarray:
     return inside
 
 
-def shape(kind: str, points, patch=None) -> Shape:
-    return Shape("a", kind, np.array(points, dtype=np.float64), None, patch)
+@pytest.fixture
+def rasterise(tmp_path):
+    """The pixels of a LabelMe shape, by its kind, points and, for a mask, bitmap."""
+
+    def run(kind: str, points, patch=None, line_width: float = 3.0) -> np.ndarray:
+        entry = {"label": "a", "shape_type": kind, "points": np.array(points).tolist()}
+        if patch is not None:
+            buffer = io.BytesIO()
+            Image.fromarray(patch.astype(np.uint8)).save(buffer, "PNG")
+            entry["mask"] = base64.b64encode(buffer.getvalue()).decode()
+        file = tmp_path / "a.json"
+        file.write_text(json.dumps({"shapes": [entry]}))
+        (shape,) = read_label_file(file).shapes
+        return shape.outline.pixels(SIZE, line_width)
+
+    return run
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -66,15 +84,15 @@ def test_a_polygon_far_outside_or_without_area_is_empty():
     assert not fill_polygon(np.array([[3, 3], [20, 20], [3, 3]], float), SIZE).any()
 
 
-def test_a_rectangle_has_its_analytic_area_in_any_order_of_corners():
+def test_a_rectangle_has_its_analytic_area_in_any_order_of_corners(rasterise):
     for points in ([[3, 4], [13, 9]], [[13, 9], [3, 4]], [[3, 9], [13, 4]], [[3, 4], [13, 4], [13, 9], [3, 9]]):
-        inside = rasterise(shape("rectangle", points), SIZE)
+        inside = rasterise("rectangle", points)
         assert inside[4:9, 3:13].all() and inside.sum() == 50
 
 
-def test_a_circle_is_the_pixels_within_its_radius():
+def test_a_circle_is_the_pixels_within_its_radius(rasterise):
     centre, edge = np.array([20.3, 18.6]), np.array([20.3 + 9.0, 18.6])
-    inside = rasterise(shape("circle", [centre, edge]), SIZE)
+    inside = rasterise("circle", [centre, edge])
     np.testing.assert_array_equal(inside, slow_stroke(centre, centre, 18.0, SIZE))
     assert inside.sum() == pytest.approx(math.pi * 81, rel=0.03)
     assert fill_circle(np.array([-3.0, 20.0]), 2.0, SIZE).sum() == 0
@@ -83,9 +101,9 @@ def test_a_circle_is_the_pixels_within_its_radius():
 @pytest.mark.parametrize(
     ("start", "end"), [((5, 5), (40, 5)), ((5, 30), (44, 3)), ((-10, 20), (12, 60)), ((7.5, 7.5), (7.5, 7.5))]
 )
-def test_lines_and_points_are_strokes_three_pixels_wide(start, end):
+def test_lines_and_points_are_strokes_three_pixels_wide(start, end, rasterise):
     kind = "point" if start == end else "line"
-    inside = rasterise(shape(kind, [start] if kind == "point" else [start, end]), SIZE)
+    inside = rasterise(kind, [start] if kind == "point" else [start, end])
     np.testing.assert_array_equal(inside, slow_stroke(start, end, 3.0, SIZE))
     assert inside.any()
 
@@ -95,26 +113,26 @@ def test_a_line_on_a_row_of_centres_is_exactly_three_rows():
     assert inside[19:22, 10:30].all() and not inside[:19].any() and not inside[22:].any()
 
 
-def test_a_linestrip_is_the_union_of_its_lines_and_points_that_of_points():
+def test_a_linestrip_is_the_union_of_its_lines_and_points_that_of_points(rasterise):
     corners = [[5, 5], [30, 10], [20, 35]]
-    parts = [rasterise(shape("line", pair), SIZE) for pair in (corners[:2], corners[1:])]
-    np.testing.assert_array_equal(rasterise(shape("linestrip", corners), SIZE), parts[0] | parts[1])
-    dots = [rasterise(shape("point", [corner]), SIZE) for corner in corners]
-    np.testing.assert_array_equal(rasterise(shape("points", corners), SIZE), np.logical_or.reduce(dots))
+    parts = [rasterise("line", pair) for pair in (corners[:2], corners[1:])]
+    np.testing.assert_array_equal(rasterise("linestrip", corners), parts[0] | parts[1])
+    dots = [rasterise("point", [corner]) for corner in corners]
+    np.testing.assert_array_equal(rasterise("points", corners), np.logical_or.reduce(dots))
 
 
-def test_a_bitmap_is_pasted_at_its_corner_and_cut():
+def test_a_bitmap_is_pasted_at_its_corner_and_cut(rasterise):
     patch = np.random.default_rng(0).random((6, 9)) < 0.5
-    np.testing.assert_array_equal(rasterise(shape("mask", [[10, 20], [18, 25]], patch), SIZE)[20:26, 10:19], patch)
+    np.testing.assert_array_equal(rasterise("mask", [[10, 20], [18, 25]], patch)[20:26, 10:19], patch)
     np.testing.assert_array_equal(paste(patch, -4, -2, SIZE)[:4, :5], patch[2:, 4:])
     np.testing.assert_array_equal(paste(patch, 45, 38, SIZE)[38:, 45:], patch[:2, :5])
     assert paste(patch, -4, -2, SIZE).sum() == patch[2:, 4:].sum() and not paste(patch, 60, 0, SIZE).any()
 
 
-def test_an_area_without_a_pixel_centre_keeps_the_pixel_under_it():
-    inside = rasterise(shape("polygon", [[7.6, 9.6], [7.9, 9.6], [7.8, 9.9]]), SIZE)
+def test_an_area_without_a_pixel_centre_keeps_the_pixel_under_it(rasterise):
+    inside = rasterise("polygon", [[7.6, 9.6], [7.9, 9.6], [7.8, 9.9]])
     assert inside.sum() == 1 and inside[9, 7]
-    assert not rasterise(shape("polygon", [[-7.6, 9.6], [-7.9, 9.6], [-7.8, 9.9]]), SIZE).any()
+    assert not rasterise("polygon", [[-7.6, 9.6], [-7.9, 9.6], [-7.8, 9.9]]).any()
 
 
 def test_the_last_painted_owns_the_pixel():

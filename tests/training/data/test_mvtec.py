@@ -13,7 +13,8 @@ from PIL import Image
 from sequential_patchcore.data.check import check_dataset
 from sequential_patchcore.data.dataset import ClassInfo, open_dataset
 from sequential_patchcore.data.exporters.mvtec import export_mvtec
-from sequential_patchcore.data.importers.mvtec import import_mvtec
+from sequential_patchcore.data.importers.importing import import_dataset
+from sequential_patchcore.data.importers.options import ImportOptions
 from sequential_patchcore.data.writer import DatasetWriter
 from sequential_patchcore.runtime.errors import UserError
 
@@ -48,7 +49,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def bring_in(tree: Path, out: Path, **settings):
-    return open_dataset(import_mvtec(tree, out, progress=False, **settings))
+    return open_dataset(import_dataset("mvtec", tree, out, ImportOptions(**settings), progress=False))
 
 
 def test_a_tree_becomes_a_data_set(tree, tmp_path):

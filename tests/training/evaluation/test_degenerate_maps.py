@@ -116,6 +116,6 @@ def test_what_is_no_distance_enters_no_histogram(bad):
 
 def test_vectors_that_are_no_numbers_are_refused_in_one_line():
     extractor = build_extractor(ExtractorSettings("filters"), "none")
-    scorer = Scorer(extractor, np.full((3, extractor.dimension), np.nan, np.float32))
+    scorer = Scorer.of_vectors(extractor, np.full((3, extractor.dimension), np.nan, np.float32))
     with pytest.raises(UserError, match="130 of 130 patches have a distance that is no finite number"):
         scorer.anomaly_map(np.random.default_rng(0).random((*SIZE, 3), np.float32))  # 40 x 50 at stride 4

@@ -14,7 +14,8 @@ import pytest
 from sequential_patchcore.data.dataset import open_dataset
 from sequential_patchcore.data.format import ClassInfo
 from sequential_patchcore.data.writer import DatasetWriter
-from sequential_patchcore.evaluation.evaluator import EvaluatedModel, evaluate
+from sequential_patchcore.evaluation.evaluated_model import EvaluatedModel
+from sequential_patchcore.evaluation.evaluator import evaluate_models
 from sequential_patchcore.metrics.counts import COVERAGE_PERCENT
 from sequential_patchcore.runtime.errors import UserError
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -77,7 +78,7 @@ def models(**info):
 def result(tmp_path_factory):
     out = tmp_path_factory.mktemp("evaluate") / "out"
     picture = np.full((20, 30, 3), 0.5, np.float32)
-    return evaluate(models(training_pictures=[("plate 17", picture)]), Plates(), "test", out, "abc"), out
+    return evaluate_models(models(training_pictures=[("plate 17", picture)]), Plates(), "test", out, "abc"), out
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def test_tables_repeat_the_metrics(result):
 def test_the_same_input_gives_the_same_bytes(result, tmp_path):
     metrics, out = result
     picture = np.full((20, 30, 3), 0.5, np.float32)
-    evaluate(models(training_pictures=[("plate 17", picture)]), Plates(), "test", tmp_path, "abc")
+    evaluate_models(models(training_pictures=[("plate 17", picture)]), Plates(), "test", tmp_path, "abc")
     for name in [*metrics["files"], "metrics.json"]:
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes(), name
 
@@ -159,17 +160,17 @@ def test_a_known_fingerprint_is_not_evaluated_again(result, capsys):
         raise AssertionError("scored again")
 
     again = [EvaluatedModel("Real", None, 1.0, fail)]
-    assert evaluate(again, Plates(), "test", out, "abc") == metrics
+    assert evaluate_models(again, Plates(), "test", out, "abc") == metrics
     assert "already evaluated" in capsys.readouterr().err
     with pytest.raises(AssertionError):
-        evaluate(again, Plates(), "test", out, "another")
+        evaluate_models(again, Plates(), "test", out, "another")
 
 
 @pytest.mark.usefixtures("without_figures")
 def test_a_result_with_a_lost_file_is_made_again(tmp_path):
-    evaluate(models(), Plates(), "test", tmp_path, "abc")
+    evaluate_models(models(), Plates(), "test", tmp_path, "abc")
     (tmp_path / "report.html").unlink()
-    evaluate(models(), Plates(), "test", tmp_path, "abc")
+    evaluate_models(models(), Plates(), "test", tmp_path, "abc")
     assert (tmp_path / "report.html").exists()
 
 
@@ -178,48 +179,48 @@ def test_a_new_run_removes_the_pictures_of_the_old_and_nothing_else(tmp_path):
     plates = Plates()
     (tmp_path / "overlays").mkdir()
     (tmp_path / "overlays/mine.txt").write_text("keep")
-    evaluate(models(), plates, "test", tmp_path)
+    evaluate_models(models(), plates, "test", tmp_path)
     plates.samples = plates.samples[1:]
-    evaluate(models()[:1], plates, "test", tmp_path)
+    evaluate_models(models()[:1], plates, "test", tmp_path)
     names = {p.name for p in (tmp_path / "overlays").iterdir()}
     assert names == {"mine.txt"} | {f"{i}.Real.{kind}.jpg" for i in "bcde" for kind in ("overlay", "map")}
 
 
 @pytest.mark.usefixtures("without_figures")
 def test_a_fault_on_the_way_leaves_the_earlier_result(tmp_path):
-    evaluate(models()[:1], Plates(), "test", tmp_path)
+    evaluate_models(models()[:1], Plates(), "test", tmp_path)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
 
     def interrupted(image):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate([EvaluatedModel("Real", None, 1.0, interrupted)], Plates(), "test", tmp_path)
+        evaluate_models([EvaluatedModel("Real", None, 1.0, interrupted)], Plates(), "test", tmp_path)
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
 def test_a_model_without_threshold_names_the_command(tmp_path):
-    with pytest.raises(UserError, match=r"sequential-patchcore calibrate --model a\.h5"):
-        evaluate([EvaluatedModel("A", "a.h5", None, brightness)], Plates(), "test", tmp_path / "out")
+    with pytest.raises(UserError, match=r"a\.h5 has no threshold.*`sequential-patchcore calibrate`"):
+        evaluate_models([EvaluatedModel("A", "a.h5", None, brightness)], Plates(), "test", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_two_models_of_one_name_are_refused(tmp_path):
     with pytest.raises(UserError, match="both called Real"):
-        evaluate([models()[0]] * 2, Plates(), "test", tmp_path)
+        evaluate_models([models()[0]] * 2, Plates(), "test", tmp_path)
 
 
 def test_an_output_that_is_a_file_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot make the folder"):
-        evaluate(models(), Plates(), "test", tmp_path / "file")
+        evaluate_models(models(), Plates(), "test", tmp_path / "file")
 
 
 @pytest.mark.usefixtures("without_figures")
 def test_names_that_differ_only_in_odd_characters_keep_their_own_files(tmp_path):
     plates = Plates()
     plates.samples = tuple(s._replace(id=i) for s, i in zip(plates.samples, ["a/b", "a b", "../x"], strict=False))
-    evaluate(models()[:1], plates, "test", tmp_path / "out")
+    evaluate_models(models()[:1], plates, "test", tmp_path / "out")
     assert len(list((tmp_path / "out/overlays").iterdir())) == 6
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
@@ -227,7 +228,7 @@ def test_names_that_differ_only_in_odd_characters_keep_their_own_files(tmp_path)
 @pytest.mark.usefixtures("without_figures")
 def test_models_whose_names_make_one_file_name_keep_their_own_pictures(tmp_path):
     twins = [EvaluatedModel(name, None, 0.6, brightness) for name in ("a/b", "a b", "A_b")]
-    evaluate(twins, Plates(), "test", tmp_path)
+    evaluate_models(twins, Plates(), "test", tmp_path)
     assert len(list((tmp_path / "overlays").iterdir())) == 3 * 2 * 5
 
 
@@ -241,7 +242,7 @@ def test_a_data_set_folder_gives_the_same_counts(result, tmp_path):
             class_of = {int(n): int(mask[numbers == n][0]) for n in np.unique(numbers[numbers > 0])}
             grey = (plates.image(s)[..., 0] * 255).round().astype(np.uint8)
             writer.add(s.id, grey, mask, numbers, class_of, "test", s.group, plates.region(s))
-    found = evaluate(models(), open_dataset(tmp_path / "data"), "test", tmp_path / "out")["models"]["Real"]
+    found = evaluate_models(models(), open_dataset(tmp_path / "data"), "test", tmp_path / "out")["models"]["Real"]
     expected = result[0]["models"]["Real"]
     for name in ("positives", "pixels"):
         assert found["pixel"]["counts"][name] == expected["pixel"]["counts"][name]
@@ -263,21 +264,21 @@ def test_aupro_and_regions_are_in_the_record_and_intervals_hold_their_figures(re
         assert swept["f1"] == found["pixel"]["f1"]
         assert swept["false_positive_regions"] == found["false_positive_regions"]["regions"]
         assert swept["mean_defect_wise_recall"] == found["mean_defect_wise_recall"]
-        ladder = found["threshold_sweep"]
-        assert ladder["precision"][ladder["chosen"]] == found["pixel"]["precision"]
+        sweep = found["threshold_sweep"]
+        assert sweep["precision"][sweep["chosen"]] == found["pixel"]["precision"]
     assert set(result[0]["differences"]["intervals"]) == {"Synth & co"}
 
 
 def test_the_samples_alone_give_every_figure_of_the_tables(result):
     metrics = result[0]
     for name, found in metrics["models"].items():
-        of = [sample["models"][name] for sample in metrics["samples"]]
-        tp, fp = (sum(each[key] for each in of) for key in ("true_positive", "false_positive"))
+        results = [sample["models"][name] for sample in metrics["samples"]]
+        tp, fp = (sum(result[key] for result in results) for key in ("true_positive", "false_positive"))
         assert tp / (tp + fp) == found["pixel"]["precision"]
-        for each in metrics["dataset"]["classes"]:
-            parts = [c for image in of for c in image["classes"] if c["class_id"] == each["id"]]
-            hits = [i["detected"] for image in of for i in image["instances"] if i["class_id"] == each["id"]]
-            expected = found["classes"][each["name"]]
+        for info in metrics["dataset"]["classes"]:
+            parts = [c for result in results for c in result["classes"] if c["class_id"] == info["id"]]
+            hits = [i["detected"] for result in results for i in result["instances"] if i["class_id"] == info["id"]]
+            expected = found["classes"][info["name"]]
             assert sum(c["pixels"] for c in parts) == expected["pixels"]
             assert sum(c["predicted"] for c in parts) == expected["predicted_pixels"]
             assert (sum(hits), len(hits)) == (expected["detected_instances"], expected["instances"])
@@ -285,13 +286,13 @@ def test_the_samples_alone_give_every_figure_of_the_tables(result):
 
 def test_a_detection_that_asks_for_an_odd_coverage_is_refused(tmp_path):
     with pytest.raises(UserError, match="can ask for one of 0, 1, 2"):
-        evaluate(models(), Plates(), "test", tmp_path / "out", coverage=7)
+        evaluate_models(models(), Plates(), "test", tmp_path / "out", coverage=7)
     assert not (tmp_path / "out").exists()
 
 
 def test_maps_without_any_contrast_give_a_whole_report(tmp_path):
     flat = EvaluatedModel("flat", None, 0.0, lambda image: np.zeros(image.shape[:2], np.float32))
-    metrics = evaluate([flat], Plates(), "test", tmp_path)
+    metrics = evaluate_models([flat], Plates(), "test", tmp_path)
     assert metrics["models"]["flat"]["pixel"]["auroc"] == 0.5
     assert metrics["models"]["flat"]["pixel"]["recall"] == 1.0
 
@@ -300,11 +301,11 @@ def test_maps_without_any_contrast_give_a_whole_report(tmp_path):
 def test_an_image_that_is_masked_out_wholly_counts_nothing(tmp_path):
     plates, whole = Plates(), Plates()
     plates.region = lambda sample: whole.region(sample) & (sample.id != "b")
-    found = evaluate(models(), plates, "test", tmp_path)
+    found = evaluate_models(models(), plates, "test", tmp_path)
     left = found["samples"][1]["models"]["Real"]
     assert (left["score"], left["true_positive"], left["false_negative"], left["instances"]) == (None, 0, 0, [])
     plates.samples = tuple(s for s in plates.samples if s.id != "b")
-    without = evaluate(models(), plates, "test", tmp_path / "without")
+    without = evaluate_models(models(), plates, "test", tmp_path / "without")
     for name, of in found["models"].items():
         assert of["pixel"] == without["models"][name]["pixel"]
         assert of["classes"] == without["models"][name]["classes"]
@@ -314,22 +315,23 @@ def test_an_image_that_is_masked_out_wholly_counts_nothing(tmp_path):
 @pytest.mark.parametrize("threshold", [-1.0, 1e39, float("nan")])
 def test_a_threshold_that_no_score_can_have_is_refused(tmp_path, threshold):
     with pytest.raises(UserError, match="scores are float32"):
-        evaluate([EvaluatedModel("A", None, threshold, brightness)], Plates(), "test", tmp_path)
+        evaluate_models([EvaluatedModel("A", None, threshold, brightness)], Plates(), "test", tmp_path)
 
 
 @pytest.mark.usefixtures("without_figures")
 @pytest.mark.parametrize("threshold", [0.0, 1e-42, 3e38])
 def test_extreme_thresholds_give_a_whole_report(tmp_path, threshold):
-    found = evaluate([EvaluatedModel("A", None, threshold, brightness)], Plates(), "test", tmp_path)["models"]["A"]
-    ladder = found["threshold_sweep"]
-    assert ladder["threshold"] == sorted(set(ladder["threshold"]))
-    assert ladder["recall"][ladder["chosen"]] == found["pixel"]["recall"] == float(threshold < 1)
+    models = [EvaluatedModel("A", None, threshold, brightness)]
+    found = evaluate_models(models, Plates(), "test", tmp_path)["models"]["A"]
+    sweep = found["threshold_sweep"]
+    assert sweep["threshold"] == sorted(set(sweep["threshold"]))
+    assert sweep["recall"][sweep["chosen"]] == found["pixel"]["recall"] == float(threshold < 1)
 
 
 def test_a_split_without_defects_gives_a_whole_report(tmp_path):
     plates = Plates()
     plates.samples = plates.samples[3:]
-    metrics = evaluate(models(), plates, "test", tmp_path)
+    metrics = evaluate_models(models(), plates, "test", tmp_path)
     assert metrics["models"]["Real"]["pixel"]["f1"] is None or metrics["models"]["Real"]["pixel"]["f1"] == 0
     assert metrics["models"]["Real"]["mean_defect_wise_recall"] is None
     assert not (tmp_path / "coverage_sweep.svg").exists()
@@ -379,7 +381,7 @@ def test_the_page_shows_every_image_for_every_model(result):
 @pytest.mark.usefixtures("without_figures")
 def test_red_banner_if_and_only_if_weights_are_random(result, tmp_path):
     assert "banner" not in Page((result[1] / "report.html").read_text()).classes
-    evaluate(models(random_weights=True), Plates(), "test", tmp_path)
+    evaluate_models(models(random_weights=True), Plates(), "test", tmp_path)
     page = Page((tmp_path / "report.html").read_text())
     assert "banner" in page.classes
     assert "Random weights." in page.text

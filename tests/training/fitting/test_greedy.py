@@ -60,7 +60,7 @@ def test_the_command_makes_a_model_of_the_images_patches(plates, tmp_path):
 
 
 def test_the_covering_radius_is_of_the_images_as_they_are(plates, tmp_path, capsys):
-    data = plates(tmp_path / "renders", train=3, val=0, test=0, generator="surface_impurities")
+    data = plates(tmp_path / "renders", train=3, val=0, test=0, rendered=True)
     found = []
     for coreset in ("greedy", "sequential"):
         out = tmp_path / f"{coreset}.h5"

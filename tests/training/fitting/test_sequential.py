@@ -122,7 +122,7 @@ def test_vectors_are_those_of_the_rule_over_all_patches(data, extractor, tmp_pat
 
 
 def test_augmented_vectors_are_those_of_the_rule_over_new_pictures_in_every_epoch(plates, extractor, tmp_path):
-    data = plates(tmp_path / "render", train=2, val=0, test=0, generator="surface_impurities")
+    data = plates(tmp_path / "render", train=2, val=0, test=0, rendered=True)
 
     def stream(epoch):
         for number, sample in enumerate(data.split("train")):

@@ -74,7 +74,7 @@ def test_the_sheet_shows_every_vector_and_tells_what_is_missing(made, tmp_path, 
         assert "images of 30 are not found" in capsys.readouterr().out
         assert cli.main(["info", str(path), "--coreset-sheet", str(tmp_path / "t.png"), "--data", str(moved)]) == 0
         assert "not found" not in capsys.readouterr().out
-        assert Provenance(load_model(path)).place(0)["pixel"] is None
+        assert Provenance(load_model(path)).nominal(0).position is None
     finally:
         shutil.move(moved, data.path)
 

@@ -12,10 +12,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from sequential_patchcore.evaluation.evaluator import EvaluatedModel, evaluate
+from sequential_patchcore.evaluation.evaluated_model import EvaluatedModel
+from sequential_patchcore.evaluation.evaluator import evaluate_models
 from sequential_patchcore.metrics.binarize import PLAIN, Rule, binary_map
 from sequential_patchcore.metrics.counts import COVERAGE_PERCENT
-from sequential_patchcore.scoring.nearest_nominal import Nominal
+from sequential_patchcore.scoring.nearest_nominal import Explanation
+from sequential_patchcore.scoring.provenance import NominalPatch
 
 Class = namedtuple("Class", "id name kind")
 Sample = namedtuple("Sample", "id split seed group instances")
@@ -80,7 +82,10 @@ def sharper(image):
 
 def nominal(pixels):
     picture = np.full((64, 64, 3), 0.5, np.float32)
-    return [Nominal("synth", f"train {k}", (30.0, 40.0), 1.25, picture, "") for k in range(len(pixels))]
+    return [
+        Explanation((0, 0), pixel, 1.25, 1.25, k, NominalPatch("synth", f"train {k}", (3, 4), (30.0, 40.0), picture))
+        for k, pixel in enumerate(pixels)
+    ]
 
 
 MODELS = [
@@ -116,10 +121,10 @@ def counted(model, threshold, percent=0, rule=PLAIN):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     out = tmp_path_factory.mktemp("browser")
-    return evaluate(MODELS, Plates(), "test", out), out / "report.html"
+    return evaluate_models(MODELS, Plates(), "test", out), out / "report.html"
 
 
-def test_the_ladder_in_the_record_is_a_count_over_all_pixels(report):
+def test_the_sweep_in_the_record_is_a_count_over_all_pixels(report):
     metrics, _ = report
     for model in MODELS:
         sweep = metrics["models"][model.name]["threshold_sweep"]
@@ -163,7 +168,7 @@ def filtered_report(tmp_path_factory):
     out = tmp_path_factory.mktemp("filtered")
     with pytest.MonkeyPatch.context() as patch:  # its figures take most of the time
         patch.setattr("sequential_patchcore.report.figures.write", lambda *_: {})
-        return evaluate(MODELS, Plates(), "test", out, rule=FILTER), out / "report.html"
+        return evaluate_models(MODELS, Plates(), "test", out, rule=FILTER), out / "report.html"
 
 
 def wait(browser, condition, seconds=30):

@@ -9,7 +9,8 @@ import torch
 from sequential_patchcore.extractors.base import ExtractorSettings, scaled_size
 from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.extractors.grid import Grid
-from sequential_patchcore.scoring.scorer import Scorer, anomaly_map
+from sequential_patchcore.scoring.anomaly_map import anomaly_map
+from sequential_patchcore.scoring.scorer import Scorer
 
 GRIDS = [
     # size, stride, offset, scale
@@ -36,17 +37,17 @@ def grid_of(size, stride, offset, scale):
 def test_distances_equal_brute_force(chunk, mean, spread, digits):
     rng = np.random.default_rng(0)
     features, patches = ((mean + spread * rng.normal(size=(n, 40))).astype(np.float32) for n in (37, 150))
-    scorer = Scorer(filters(), features, chunk_size=chunk)
+    scorer = Scorer.of_vectors(filters(), features, chunk_size=chunk)
     difference = patches[:, None].astype(np.float64) - features[None].astype(np.float64)
     expected = np.sqrt((difference**2).sum(-1)).min(1)
-    found = scorer.patch_distances(torch.from_numpy(patches))
+    found = scorer.search.distances(torch.from_numpy(patches))
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found.numpy(), expected, rtol=digits)
 
 
 def test_a_vector_of_the_coreset_has_next_to_no_distance():
     features = np.random.default_rng(0).normal(size=(50, 40)).astype(np.float32)
-    distances = Scorer(filters(), features).patch_distances(torch.from_numpy(features)).numpy()
+    distances = Scorer.of_vectors(filters(), features).search.distances(torch.from_numpy(features)).numpy()
     assert (distances >= 0).all() and distances.max() < 1e-2
 
 
@@ -91,9 +92,9 @@ def test_a_spot_on_a_plain_image_is_found_where_it_is(scale):
     plain = (0.5 + 0.01 * rng.normal(size=(96, 128, 1))).astype(np.float32).repeat(3, 2)
     spotted = plain.copy()
     spotted[60:68, 84:92] = 0.1
-    scorer = Scorer(filters(scale), np.zeros((1, 1), np.float32))
+    scorer = Scorer.of_vectors(filters(scale), np.zeros((1, 1), np.float32))
     features = scorer.extractor(torch.from_numpy(plain).permute(2, 0, 1)[None])[0]
-    scorer = Scorer(scorer.extractor, features.reshape(-1, features.shape[-1]).numpy())
+    scorer = Scorer.of_vectors(scorer.extractor, features.reshape(-1, features.shape[-1]).numpy())
     found = scorer.anomaly_map(spotted)
     assert found.shape == plain.shape[:2]
     y, x = np.unravel_index(found.argmax(), found.shape)

@@ -3,9 +3,18 @@
 
 import json
 from argparse import Namespace
+from collections import Counter
+from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..runtime.errors import UserError
+from .option_names import as_options
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
+
+_SOME_LEFT_OUT = 4  # exit code of an import that left something out
 
 
 def info(arguments: Namespace) -> None:
@@ -83,7 +92,7 @@ def _as_lines(facts: dict) -> str:
         label = name.replace("_", " ")
         if isinstance(value, list):
             shown.append(f"{label}:" + ("" if value else " none"))
-            shown += [f"  {json.dumps(each) if isinstance(each, dict) else each}" for each in value]
+            shown += [f"  {json.dumps(entry) if isinstance(entry, dict) else entry}" for entry in value]
         elif isinstance(value, dict):
             shown.append(f"{label}: " + ", ".join(f"{key} {one}" for key, one in value.items()))
         else:
@@ -92,46 +101,52 @@ def _as_lines(facts: dict) -> str:
 
 
 def _report_problems(arguments: Namespace, path: Path, problems: list[str]) -> None:
-    if arguments.json:
+    as_json = getattr(arguments, "json", False)
+    problems = [as_options(problem, arguments.option_names) for problem in problems]
+    if as_json:
         print(json.dumps({"path": str(path), "problems": problems}))
     else:
         for problem in problems:
             print(problem)
     if problems:
         raise UserError(f"{path}: {len(problems)} problem(s) found")
-    if not arguments.json:
+    if not as_json:
         print(f"{path}: no problems found")
 
 
-def import_(arguments: Namespace) -> None:
+def import_(arguments: Namespace) -> int:
     from ..data.dataset import open_dataset
-    from ..data.importers.labelme import import_labelme
-    from ..data.importers.mvtec import import_mvtec
+    from ..data.format import LEFT_OUT_FILE
+    from ..data.importers.importing import check_import, import_dataset
+    from ..data.importers.options import ImportOptions
 
-    common = {
-        "defects": arguments.defects, "impurities": arguments.impurities, "aliases": _aliases(arguments.map),
-        "ignore": arguments.ignore or (), "group_by": arguments.group_by, "name": arguments.name,
-        "pixel_size_um": arguments.pixel_size_um, "overwrite": arguments.overwrite,
-        "regions": arguments.regions, "margin": _margin(arguments),
-    }
-    if arguments.kind == "labelme":
-        out = import_labelme(
-            arguments.src, arguments.out, splits=arguments.splits, split_shares=arguments.split_shares,
-            like=arguments.like, default_split=arguments.default_split, line_width=arguments.line_width, **common,
-        )
-    else:
-        for option in ("splits", "split_shares", "like"):
-            if getattr(arguments, option) is not None:
-                raise UserError(f"--{option.replace('_', '-')} is for `import labelme`; an MVTec tree has its splits "
-                                "as folders")
-        out = import_mvtec(arguments.src, arguments.out, val_fraction=arguments.val_fraction, **common)
-    dataset = open_dataset(out)
-    counts: dict[str, int] = {}
-    for sample in dataset.samples:
-        counts[sample.split] = counts.get(sample.split, 0) + 1
+    chosen = vars(arguments)
+    same_name = {field.name: chosen[field.name] for field in fields(ImportOptions)}
+    options = ImportOptions(**same_name | {
+        "aliases": _aliases(arguments.aliases), "ignore": arguments.ignore or (), "margin": _margin(arguments),
+    })
+    if arguments.check_only:
+        problems = check_import(arguments.kind, arguments.src, options)
+        _report_problems(arguments, Path(arguments.src), problems)
+        return 0
+    if arguments.out is None:
+        raise UserError("nowhere to write to: give the data set's folder as `out`, or ask for `check_only`")
+    out = import_dataset(arguments.kind, arguments.src, arguments.out, options)
+    print(_imported(out, open_dataset(out)))
+    left_out = out / LEFT_OUT_FILE
+    if not left_out.is_file():
+        return 0
+    count = len(left_out.read_text(encoding="utf-8").splitlines())
+    print(f"{count} lines in {left_out} name the images that were left out, and why")
+    return _SOME_LEFT_OUT
+
+
+def _imported(out: Path, dataset: "Dataset") -> str:
+    counts = Counter(sample.split for sample in dataset.samples)
     instances = sum(len(sample.instances) for sample in dataset.samples)
-    print(f"{out}: {len(dataset.samples)} images ({', '.join(f'{n} {s}' for s, n in counts.items())}), "
-          f"{instances} instances of {', '.join(each.name for each in dataset.classes) or 'no class'}")
+    splits = ", ".join(f"{count} {split}" for split, count in counts.items())
+    classes = ", ".join(info.name for info in dataset.classes) or "no class"
+    return f"{out}: {len(dataset.samples)} images ({splits}), {instances} instances of {classes}"
 
 
 def export(arguments: Namespace) -> None:
@@ -152,7 +167,7 @@ def _margin(arguments: Namespace) -> float:
     if unit == "px":
         return value
     pixel_size_um = arguments.pixel_size_um
-    if pixel_size_um is None and arguments.kind == "labelme" and arguments.like is not None:
+    if pixel_size_um is None and arguments.like is not None:
         from ..data.dataset import open_dataset
 
         pixel_size_um = open_dataset(arguments.like).pixel_size_um

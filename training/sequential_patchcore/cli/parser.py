@@ -9,9 +9,18 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..metrics.counts import COVERAGE_PERCENT
-from ..runtime.choices import BOUNDS, CORESETS, DEFAULT_BACKBONE, EVICTIONS, FILTERS, NORMALISATIONS, PRECISIONS
+from ..runtime.choices import (
+    BOUNDS,
+    CORESETS,
+    DEFAULT_BACKBONE,
+    EVICTIONS,
+    FILTERS,
+    IMPORTS,
+    NORMALISATIONS,
+    PRECISIONS,
+)
 from ..runtime.errors import UserError
-from ..runtime.progress import use_json_lines
+from ..runtime.progress import use_json_lines, use_wording
 from . import data_commands, score_commands, train_commands
 from .option_names import Command, as_options
 
@@ -27,7 +36,7 @@ The usual way:
 
 _EXIT = (
     "Exit codes: 0 done; 2 wrong usage or bad input; 130 interrupted, the same command goes on; 1 a fault of ours; "
-    "3 and 4 only from predict --exit-code."
+    "3 and 4 only from predict --exit-code, 4 also from import --skip-bad where something was left out."
 )
 
 
@@ -49,6 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     parsed = build_parser().parse_args(arguments)
     use_json_lines(getattr(parsed, "json_progress", False))
+    use_wording(lambda message: as_options(message, parsed.option_names))
     try:
         return parsed.run(parsed) or 0
     except UserError as error:
@@ -168,29 +178,41 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--check", action="store_true", help="list everything that is wrong; exit 2 if anything is")
 
     sub = command("import", data_commands.import_, "make a data set of photographs and their labels")
-    sub.add_argument("kind", choices=("labelme", "mvtec"), help="what SRC is")
+    sub.add_argument("kind", choices=IMPORTS, help="what SRC holds: labels of which tool or layout")
     sub.add_argument("src", metavar="SRC", help="folder with the images and labels")
-    sub.add_argument("--out", required=True, metavar="DIR", help="the data set")
+    sub.add_argument("--out", metavar="DIR", help="the data set")
+    sub.add_argument("--check-only", action="store_true",
+                     help="write nothing, list everything that is wrong; exit 2 if anything is")
+    sub.add_argument("--skip-bad", action="store_true",
+                     help="leave out what something is wrong with, list it in left_out.txt, and exit with 4")
     sub.add_argument("--splits", metavar="CSV|folders",
-                     help="labelme: a table with the columns split, image, perhaps label, group; or by folders' names")
+                     help="a table with the columns split, image, perhaps label, group; or by folders' names")
     sub.add_argument("--split-shares", type=_shares, metavar="TRAIN,VAL,TEST",
-                     help="labelme: whole plates by shares, such as 60,10,30; plates with defects never train")
+                     help="whole plates by shares, such as 60,10,30; plates with defects never train")
     sub.add_argument("--like", metavar="DATASET",
-                     help="labelme: classes, split, plate, region of the same images in a data set there is")
-    sub.add_argument("--default-split", default="train", choices=("train", "val", "test"), help="labelme, no table")
-    sub.add_argument("--val-fraction", type=_not_negative, default=0.0, help="mvtec: share of test for validation")
+                     help="classes, split, plate, region of the same images in a data set there is")
+    sub.add_argument("--default-split", default="train", choices=("train", "val", "test"),
+                     help="where nothing else says it")
+    sub.add_argument("--val-fraction", type=_not_negative, default=0.0, help="share of test for validation")
     sub.add_argument("--defects", type=_names, metavar="A,B", help="classes that are defects; default: all")
     sub.add_argument("--impurities", type=_names, metavar="C,D", help="classes that are dirt on a sound surface")
-    sub.add_argument("--map", action="append", metavar="LABEL=CLASS", help="rename a label; may be repeated")
+    sub.add_argument("--map", dest="aliases", action="append", metavar="LABEL=CLASS",
+                     help="rename a label; may be repeated")
     sub.add_argument("--ignore", type=_names, metavar="E,F", help="labels to leave out")
+    sub.add_argument("--exclude", action="append", default=[], metavar="PATTERN",
+                     help="files to leave out, such as '*.xml' or 'raw/*'; may be repeated")
     sub.add_argument("--group-by", metavar="REGEX", help="the part of the path that names the physical plate")
     sub.add_argument("--regions", metavar="find|DIR",
                      help="inspect only the plate: bright on dark, or by masks of the images' names; a shape "
                      "'plate' of a label file needs no option")
     sub.add_argument("--margin", type=_length, metavar="2mm|40px", help="off the region's border")
-    sub.add_argument("--line-width", type=_positive, default=3.0, metavar="PX", help="labelme: of lines and points")
+    sub.add_argument("--line-width", type=_positive, default=3.0, metavar="PX", help="of lines and points")
+    sub.add_argument("--pages", action="store_true", help="each page of a file with several is an image")
+    sub.add_argument("--bit-depth", type=_count, metavar="N",
+                     help="16-bit files hold values of N bits, such as 12: scale them to the whole range")
     sub.add_argument("--name", help="of the data set; default: the folder's")
     sub.add_argument("--pixel-size-um", type=_positive, metavar="UM", help="edge of a pixel on the surface")
+    sub.add_argument("--memory-budget", default="12GiB", metavar="SIZE", help="refuse an image that needs more")
     sub.add_argument("--overwrite", action="store_true", help="replace another data set at --out")
 
     sub = command("export", data_commands.export, "write a data set in another layout")

@@ -3,10 +3,9 @@
 
 import json
 from argparse import Namespace
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..data.dataset import open_dataset
 from ..runtime.errors import UserError
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 
 def calibrate(arguments: Namespace) -> None:
     from ..model.file import Threshold, load_model, save_model
-    from ..scoring.calibration import calibrate as run
-    from ..scoring.restore import scorer_of
+    from ..scoring.conditions import conditions_of, was_set_under
 
     model = load_model(arguments.model)
     if arguments.threshold is not None:
@@ -37,56 +35,48 @@ def calibrate(arguments: Namespace) -> None:
             ("fingerprint", dataset.fingerprint), ("split", arguments.split), ("wanted_rate", rate),
             ("rate_per", None if rate is None else arguments.per),
         )
-    )
+    ) and was_set_under(before, model, conditions_of(model, arguments.precision))
     if same and not arguments.overwrite:
         print(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
         return
     from ..extractors.device import choose_device
+    from ..scoring.scorer import Scorer
 
-    scorer = scorer_of(model, arguments.model, weights_override(arguments.weights), choose_device(arguments.device),
-                       precision=arguments.precision)  # fmt: skip
-    threshold = run(scorer, dataset, arguments.split, rate, arguments.per)
+    scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
+                    precision=arguments.precision, device=choose_device(arguments.device))  # fmt: skip
+    threshold = scorer.calibrate(dataset, split=arguments.split, false_positive_rate=rate, per=arguments.per)
     save_model(model.with_threshold(threshold), arguments.model)
     print(f"threshold {threshold.value:g} ({threshold.method}) stored in {arguments.model}")
 
 
 def evaluate(arguments: Namespace) -> None:
-    from ..evaluation.evaluator import EvaluatedModel
     from ..evaluation.evaluator import evaluate as run
     from ..extractors.device import choose_device
     from ..metrics.binarize import Rule
     from ..model.file import Threshold, load_model
-    from ..scoring.description import describe_model, summary_table
-    from ..scoring.nearest_nominal import ExplainingScorer
-    from ..scoring.restore import scorer_of
+    from ..scoring.description import summary_table
+    from ..scoring.scorer import Scorer
 
     dataset = open_dataset(arguments.data)
     models = {path: load_model(path) for path in arguments.model}
     if arguments.threshold is not None:
         by_hand = Threshold(arguments.threshold, "by_hand")
         models = {path: model.with_threshold(by_hand) for path, model in models.items()}
-    thresholds = [model.threshold and model.threshold.value for model in models.values()]
     rule = Rule(arguments.min_region, arguments.hysteresis)
+    device, weights = choose_device(arguments.device), weights_override(arguments.weights)
+    scorers = [
+        Scorer(model, path=path, weights=weights, precision=arguments.precision, device=device)
+        for path, model in models.items()
+    ]
     request = request_digest(
         "evaluate", models=[model.fingerprint for model in models.values()], names=[Path(path).stem for path in models],
-        thresholds=thresholds, dataset=dataset.fingerprint, split=arguments.split,
-        rule=asdict(rule), coverage=arguments.detection_coverage,
+        conditions=[scorer.conditions for scorer in scorers],
+        thresholds=[model.threshold and model.threshold.value for model in models.values()],
+        dataset=dataset.fingerprint, split=arguments.split, rule=asdict(rule), coverage=arguments.detection_coverage,
     )
-    device, weights = choose_device(arguments.device), weights_override(arguments.weights)
-    evaluated = []
-    for path, model in models.items():
-        scorer = _Lazily(
-            lambda path=path, model=model: ExplainingScorer(
-                scorer_of(model, path, weights, device, precision=arguments.precision), model
-            )
-        )
-        evaluated.append(EvaluatedModel(
-            Path(path).stem, path, model.threshold and model.threshold.value,
-            lambda image, of=scorer: of().anomaly_map(image), describe_model(model),
-            lambda pixels, of=scorer: of().explain(pixels),
-        ))
     metrics = run(
-        evaluated, dataset, arguments.split, arguments.out, request, rule, arguments.detection_coverage
+        scorers, dataset, split=arguments.split, out=arguments.out, rule=rule, coverage=arguments.detection_coverage,
+        inputs=request,
     )
     print(json.dumps(metrics["models"]) if arguments.json else summary_table(metrics))
     print(f"report: {Path(arguments.out) / 'report.html'}")
@@ -99,7 +89,7 @@ def predict(arguments: Namespace) -> int:
     from ..prediction.predictor import Predictor, PredictSettings, find_images
     from ..prediction.predictor import predict as run
     from ..prediction.watcher import watch
-    from ..scoring.restore import scorer_of
+    from ..scoring.scorer import Scorer
     from ..scoring.size_check import size_check
 
     folders = [Path(path) for path in arguments.images]
@@ -113,13 +103,15 @@ def predict(arguments: Namespace) -> int:
     settings = PredictSettings(
         arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um
     )
-    scorer = scorer_of(model, arguments.model, weights_override(arguments.weights), choose_device(arguments.device),
-                       precision=arguments.precision)  # fmt: skip
+    scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
+                    precision=arguments.precision, device=choose_device(arguments.device),
+                    data=arguments.data)  # fmt: skip
     explainer = None
     if arguments.explain:
         from ..prediction.explanation import Explainer
 
-        explainer = Explainer(scorer, model, arguments.out, arguments.data)
+        explainer = Explainer(scorer, model, arguments.out)
+    request = request_digest("predict")
     fits = size_check(scorer, len(model.features), arguments.memory_budget)
 
     def show(each: "Prediction") -> None:
@@ -131,7 +123,7 @@ def predict(arguments: Namespace) -> int:
         print(f"{each.verdict:10}  {score:>10}  {detail}  {each.image}", flush=True)
 
     if arguments.watch:
-        one, latest = Predictor(scorer, model, arguments.out, settings, fits, explainer), {}
+        one, latest = Predictor(scorer, model, arguments.out, settings, fits, explainer, request), {}
 
         def handle(path: Path) -> None:
             latest[path] = one(path)
@@ -142,7 +134,7 @@ def predict(arguments: Namespace) -> int:
               arguments.idle_exit)
         predictions = list(latest.values())
     else:
-        predictions = run(scorer, model, images, arguments.out, settings, fits, explainer)
+        predictions = run(scorer, model, images, arguments.out, settings, fits, explainer, request)
         readable = [each for each in predictions if each.verdict != "unreadable"]
         if not readable and not arguments.exit_code:
             first = predictions[0]
@@ -155,15 +147,3 @@ def predict(arguments: Namespace) -> int:
         print(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
               f"{arguments.out}")
     return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0
-
-
-class _Lazily:
-    """Makes a thing at its first use: weights are only loaded when there is something to score."""
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make, self._made = make, None
-
-    def __call__(self) -> Any:
-        if self._made is None:
-            self._made = self._make()
-        return self._made

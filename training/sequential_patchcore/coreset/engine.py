@@ -41,7 +41,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..runtime.choices import EVICTIONS, LARGEST_VALUE, LOWER_INDEX, SEEDED_RANDOM
+from ..runtime.choices import EVICTIONS, LOWER_INDEX, SEEDED_RANDOM
+from .arrays import checked
 from .coverage import Watch, farthest_sq
 from .coverage import bytes_needed as watch_bytes
 from .kernels import own_pairs, walk
@@ -142,7 +143,7 @@ class CoresetEngine:
         Raises:
             ValueError: wrong shape or dtype, or a value that is not finite.
         """
-        patches = _checked(patches, self.dimension)
+        patches = checked(patches, self.dimension)
         patch_ids = np.ascontiguousarray(patch_ids, np.int64)
         if patch_ids.shape != (len(patches),):
             raise ValueError(f"expected {len(patches)} patch_ids, got shape {patch_ids.shape}")
@@ -162,7 +163,7 @@ class CoresetEngine:
         The maximum over all patches of a data set is its covering radius. With what is `known` of it from other patches
         only larger distances are looked for; the result is `known` where there are none.
         """
-        patches = _checked(patches, self.dimension)
+        patches = checked(patches, self.dimension)
         if self._filled == 0:
             raise ValueError("the coreset is empty")
         largest_sq = known * known * (1 - 1e-15)  # not above what the root was taken of
@@ -263,11 +264,3 @@ class CoresetEngine:
         if self._screen is None or self._screen.device != device:
             self._screen = Screen(self._features[: self._filled], device, self.chunk_size)
         return self._screen
-
-
-def _checked(patches: torch.Tensor, dimension: int) -> torch.Tensor:
-    if patches.dtype != torch.float32 or patches.ndim != 2 or patches.shape[1] != dimension:
-        raise ValueError(f"expected float32 (N, {dimension}), got {patches.dtype} {tuple(patches.shape)}")
-    if len(patches) and not bool(torch.stack(patches.aminmax()).abs().max() < LARGEST_VALUE):
-        raise ValueError(f"a patch vector holds a value that is not finite, or beyond {LARGEST_VALUE:g}")
-    return patches.contiguous()

@@ -38,7 +38,8 @@ def reading_bytes(size: tuple[int, int]) -> int:
 class Dataset:
     """A data set folder, opened.
 
-    `generator` is "name version" of the program that wrote it; `samples` are sorted by id; `fingerprint` is the
+    `generator` is "name version" of the program that wrote it; `is_render` says whether the pictures were rendered, so
+    that plates fill the frame and borders are cut in augmentation; `samples` are sorted by id; `fingerprint` is the
     SHA-256 over classes and records, the same however the records are spread over shard files.
     """
 
@@ -49,11 +50,7 @@ class Dataset:
     pixel_size_um: float | None
     samples: tuple[Sample, ...]
     fingerprint: str
-
-    @property
-    def is_render(self) -> bool:
-        """Whether the pictures were rendered, so that plates fill the frame and borders are cut in augmentation."""
-        return self.generator.lower().replace("-", "_").replace(" ", "_").startswith("surface_impurities")
+    is_render: bool = False
 
     @property
     def defect_ids(self) -> tuple[int, ...]:
@@ -164,7 +161,7 @@ def open_dataset(path: str | Path) -> Dataset:
     return Dataset(
         path=path, name=header.name, generator=header.generator, classes=header.classes,
         pixel_size_um=header.pixel_size_um, samples=tuple(samples),
-        fingerprint=_fingerprint(header.classes, seen),
+        fingerprint=_fingerprint(header.classes, seen), is_render=header.rendered,
     )
 
 

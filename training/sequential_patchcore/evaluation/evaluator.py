@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Score a split with one or more models and write the results folder: numbers, tables, figures, overlays, report."""
+"""Score a split with one or more models: numbers, and on request a folder of tables, figures, overlays and a report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,75 +10,91 @@ import numpy as np
 from ..data.dataset import Dataset, Sample
 from ..metrics.binarize import PLAIN, Rule
 from ..metrics.counts import COVERAGE_PERCENT
-from ..metrics.tally import Labelled, Scored, Tally
-from ..report import alarms, cards, figures, overlays, page, tables, worst_images
+from ..metrics.tally import Labelled, Tally
+from ..report import cards
 from ..runtime.errors import UserError
-from ..runtime.file_names import file_names
-from ..runtime.files import atomic_path, make_folder, write_text
 from ..runtime.progress import Progress, say
+from ..scoring.scorer import Scorer
+from .evaluated_model import EvaluatedModel, evaluated_models
 from .folder import RECORD, is_whole, publish, read_record, staging_folder
-from .record import EvaluatedModel, metrics_record
-
-_OVERLAY_QUALITY = 92
+from .pictures import ResultPictures
+from .record import ImageResult, ModelResult, metrics_record
 
 
 def evaluate(
-    models: Sequence[EvaluatedModel], dataset: Dataset, split: str, out: str | Path, inputs: str | None = None,
-    rule: Rule = PLAIN, coverage: float = 0,
+    scorers: Scorer | Sequence[Scorer] | Mapping[str, Scorer], dataset: Dataset, *, split: str = "test",
+    out: str | Path | None = None, rule: Rule = PLAIN, coverage: int = 0, inputs: str | None = None,
 ) -> dict:
-    """Evaluate `models` on a split, write the results folder `out`, and return what metrics.json holds.
+    """Evaluate models on a split of a data set; docs/evaluation.md defines every number.
 
-    One image and one anomaly map are in memory at a time. The folder's files are made beside and renamed at the end,
-    metrics.json last: where it lies, the rest is complete and belongs to it.
+    One image and one anomaly map are in memory at a time. No weights are loaded where `out` already holds the result.
 
     Args:
-        inputs: a fingerprint of everything the result depends on. When `out` already holds a result with the same
-            one, it is returned at once.
+        scorers: one calibrated `Scorer`, several to compare, or a mapping of the names to show to scorers.
+        dataset: from `open_dataset`.
+        split: which of its images.
+        out: the folder to write: metrics.json, tables, figures, overlays and report.html. They are made beside and
+            renamed at the end, metrics.json last: where it lies, the rest is complete and belongs to it. Without it
+            nothing is written.
         rule: filters after the threshold.
         coverage: percentage of an instance's pixels that must be predicted for its detection; 0 asks for one pixel.
+        inputs: a fingerprint of everything the result depends on. When `out` already holds a result with the same
+            one, it is returned at once.
+
+    Returns:
+        what metrics.json holds, JSON-ready; `files` names what was written beside it, where `out` is given.
 
     Raises:
-        UserError: no models, a model without a threshold, two of one name, an empty split, an unwritable folder.
+        UserError: no scorers, one without a threshold, two of one name, an empty split, scores that are not finite,
+            an unwritable folder.
     """
-    out = Path(out)
-    record = read_record(out)
-    if inputs is not None and record is not None and record["inputs"] == inputs and is_whole(out, record):
-        say(f"already evaluated: {out / RECORD} was made from the same models and data")
+    return evaluate_models(evaluated_models(scorers), dataset, split, out, inputs, rule, coverage)
+
+
+def evaluate_models(
+    models: Sequence[EvaluatedModel], dataset: Dataset, split: str, out: str | Path | None = None,
+    inputs: str | None = None, rule: Rule = PLAIN, coverage: int = 0,
+) -> dict:
+    """As `evaluate`, of anything that makes anomaly maps."""
+    folder = None if out is None else Path(out)
+    if folder is not None and (record := _finished(folder, inputs)) is not None:
         return record
     _check(models)
     if coverage not in COVERAGE_PERCENT:
         raise UserError(f"a detection can ask for one of {', '.join(map(str, COVERAGE_PERCENT))} %, not {coverage}")
     samples = dataset.split(split)  # raises where it is empty
-
-    tallies = [Tally(model.threshold, dataset.classes, rule, coverage) for model in models]
-    shown: list[cards.Card] = []
-    with staging_folder(out) as staging:
-        make_folder(staging / "overlays")
-        names = file_names([sample.id for sample in samples])
-        model_names = file_names([model.name for model in models])
-        side = _picture_side(dataset, samples, len(models) * (1 if rule.plain else 2))
-        most = cards.alarms_each(len(samples), len(models))
+    tallies = [Tally(_value(model), dataset.classes, rule, coverage) for model in models]
+    results: list[ImageResult] = []
+    with staging_folder(folder) if folder is not None else nullcontext() as staging:
+        pictures = None if staging is None else ResultPictures(staging, models, tallies, dataset, samples)
         with Progress("evaluate", len(samples)) as progress:
-            for sample, name in zip(samples, names, strict=True):
-                stems = [str(staging / "overlays" / f"{name}.{model}") for model in model_names]
-                shown.append(_evaluate_image(models, tallies, dataset, sample, stems, side, most))
+            for sample in samples:
+                results.append(_evaluate_image(models, tallies, dataset, sample, pictures))
                 progress.step()
-        metrics = metrics_record(models, tallies, dataset, split, inputs, shown)
-        _write(staging, metrics, models, tallies, shown)
-        worst_images.write(metrics, staging, names, model_names)
-        publish(staging, out, metrics)
+        metrics = metrics_record(models, tallies, dataset, split, inputs, results)
+        if folder is not None and staging is not None and pictures is not None:
+            pictures.finish(metrics)
+            publish(staging, folder, metrics)
     return metrics
+
+
+def _finished(out: Path, inputs: str | None) -> dict | None:
+    """The record of an earlier run with the same inputs, where all its files are still there."""
+    record = read_record(out)
+    if inputs is None or record is None or record["inputs"] != inputs or not is_whole(out, record):
+        return None
+    say(f"already evaluated: {out / RECORD} was made from the same models and data")
+    return record
 
 
 def _check(models: Sequence[EvaluatedModel]) -> None:
     if not models:
-        raise UserError("nothing to evaluate: give at least one model (--model M.h5)")
+        raise UserError("nothing to evaluate: give at least one `model`")
     for model in models:
         if model.threshold is None:
-            file = model.path or "M.h5"
             raise UserError(
-                f"the model {model.name} has no threshold: set one on a validation split first, with "
-                f"`sequential-patchcore calibrate --model {file} --data DIR`"
+                f"the model {model.path or model.name} has no threshold: set one on a validation split first, with "
+                "`sequential-patchcore calibrate` or `Scorer.calibrate`"
             )
         if not 0 <= model.threshold <= float(np.finfo(np.float32).max):
             raise UserError(
@@ -89,45 +106,31 @@ def _check(models: Sequence[EvaluatedModel]) -> None:
             raise UserError(f"two models are both called {name}: give them different file names")
 
 
-def _picture_side(dataset: Dataset, samples: Sequence[Sample], maps: int) -> int:
-    height, width = dataset.image(samples[0]).shape[:2]
-    return cards.picture_side(len(samples), maps, min(height, width) / max(height, width))
+def _value(model: EvaluatedModel) -> float:
+    assert model.threshold is not None  # checked
+    return model.threshold
 
 
 def _evaluate_image(
-    models: Sequence[EvaluatedModel], tallies: Sequence[Tally], dataset: Dataset, sample: Sample, stems: Sequence[str],
-    side: int, most: int,
-) -> cards.Card:
-    """Count one image for every model, write its overlays as STEM.KIND.jpg, and return its card.
-
-    The card's pictures have a longer `side`; at most so many false alarms of a model are shown.
-    """
-    of = Labelled(
+    models: Sequence[EvaluatedModel], tallies: Sequence[Tally], dataset: Dataset, sample: Sample,
+    pictures: ResultPictures | None,
+) -> ImageResult:
+    """Count one image for every model, and draw it."""
+    image = Labelled(
         dataset.image(sample), dataset.mask(sample), dataset.instances(sample), dataset.region(sample), dataset.classes
     )
-    group = str(sample.group or f"image {sample.id}")
-    tiles = []
-    for model, tally, stem in zip(models, tallies, stems, strict=True):
-        scores = _scores(model, of.image)
-        scored = tally.add(scores, of, group)
-        _write_full_size(stem, scores, model.threshold, scored, of)
-        size = overlays.picture_size(*of.mask.shape, side)
-        tiles.append(cards.Tile(
-            scored.counts, cards.outcome(scored.counts, of.defect_ids, tally.coverage),
-            tally.false_regions.per_image[-1], overlays.png(overlays.largest(scored.rungs, size)),
-            None if tally.rule.plain else overlays.png(overlays.largest(scored.codes, size)),
-            alarms.find(scores, scored.codes, tally.ladder, of, model.explain, most),
-        ))
-
-    numbers = [instance.class_id for instance in tiles[0].counts.instances]
-    height, width = of.mask.shape
-    return cards.Card(
-        sample.id, str(sample.group or ""), width, height,
-        {c.name: numbers.count(c.id) for c in of.classes if c.id in numbers},
-        overlays.jpeg(overlays.photograph(of.image, side), cards.QUALITY),
-        overlays.png(overlays.label_codes(of.mask, of.region, of.classes, side)),
-        tuple(tiles), of.defect_ids,
-    )
+    found, tiles = [], []
+    for number, (model, tally) in enumerate(zip(models, tallies, strict=True)):
+        scores = _scores(model, image.image)
+        scored = tally.add(scores, image, str(sample.group or f"image {sample.id}"))
+        outcome = cards.outcome(scored.counts, image.defect_ids, tally.coverage)
+        found.append(ModelResult(scored.counts, outcome, tally.false_regions.per_image[-1]))
+        if pictures is not None:
+            tiles.append(pictures.tile(number, image, scores, scored, outcome, found[-1].false_regions))
+    result = ImageResult(sample.id, str(sample.group or ""), tuple(found))
+    if pictures is not None:
+        pictures.add(result.id, result.group, image, tiles)
+    return result
 
 
 def _scores(model: EvaluatedModel, image: np.ndarray) -> np.ndarray:
@@ -138,23 +141,3 @@ def _scores(model: EvaluatedModel, image: np.ndarray) -> np.ndarray:
             f"expected float32 {image.shape[:2]}"
         )
     return scores
-
-
-def _write_full_size(stem: str, scores: np.ndarray, threshold: float, scored: Scored, of: Labelled) -> None:
-    overlay = overlays.overlay(of.image, scored.predicted, of.mask, of.region, of.classes)
-    anomaly_map = overlays.with_colour_bar(overlays.anomaly_map(scores, threshold, of.region), threshold)
-    for kind, picture in (("overlay", overlay), ("map", anomaly_map)):
-        with atomic_path(f"{stem}.{kind}.jpg") as beside:
-            beside.write_bytes(overlays.jpeg(picture, _OVERLAY_QUALITY))
-
-
-def _write(
-    staging: Path, metrics: dict, models: Sequence[EvaluatedModel], tallies: Sequence[Tally],
-    shown: Sequence[cards.Card],
-) -> None:
-    for name, table in tables.TABLES.items():
-        write_text(staging / f"{name}.csv", table(metrics))
-    drawn = figures.write(metrics, staging)
-    pictures = {m.name: m.info.get("training_pictures") or [] for m in models}
-    ladders = [tally.ladder for tally in tallies]
-    write_text(staging / "report.html", page.render(metrics, shown, ladders, drawn, pictures))

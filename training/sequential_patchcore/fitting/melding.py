@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
-from ..coreset.engine import CoresetEngine
 from ..coreset.guarantee import certified_factor
+from ..coreset.melding import VectorMelder
 from ..model.file import Model
 from ..model.patch_ids import patch_ids_of, unpack_patch_ids
 from ..runtime.errors import UserError
@@ -48,8 +47,7 @@ class Melder:
         self._names: list[str] = []
         self._patch_ids: list[np.ndarray] = []
         self._sources: list[tuple[str, str]] = []
-        self._replaced = 0
-        self._coreset: CoresetEngine | None = None
+        self._melder: VectorMelder | None = None
 
     def add(self, model: Model, name: str) -> None:
         """
@@ -60,14 +58,14 @@ class Melder:
             UserError: its extractor is another than the first model's; the two are named.
         """
         check_same_extractor([*self._models[:1], model], [*self._names[:1], name])
-        if self._coreset is None:
+        if self._melder is None:
             self._size = self._size or len(model.features)
-            self._coreset = CoresetEngine(self._size, model.features.shape[1])
+            self._melder = VectorMelder(self._size, model.features.shape[1])
         self._patch_ids.append(patch_ids_of(model.source, model.position, len(self._sources)))
         self._sources += model.sources
         self._models.append(model)
         self._names.append(name)
-        self._replaced += self._coreset.update(torch.from_numpy(model.features), self._patch_ids[-1])
+        self._melder.add(model.features)
 
     def finish(self, request: str = "") -> Model:
         """Show all vectors again until a pass replaces nothing.
@@ -75,41 +73,32 @@ class Melder:
         Raises:
             UserError: fewer than two models, or a size beyond all vectors together.
         """
-        models, coreset = self._models, self._coreset
+        models, melder = self._models, self._melder
         if len(models) < 2:
             raise UserError(f"melding needs at least two models, got {len(models)}")
-        available = sum(len(model.features) for model in models)
-        if not coreset.full:
+        available = melder.available
+        if available < self._size:
             raise UserError(
                 f"`coreset_size` {self._size} is more than the {available} vectors that the models have together"
             )
-        stream = torch.from_numpy(np.concatenate([model.features for model in models]))
-        numbers = np.concatenate(self._patch_ids)
-        passes = [{"replacements": self._replaced, "separation": coreset.separation}]
-        while passes[-1]["replacements"]:
-            coreset.watch()
-            replaced = coreset.update(stream, numbers)
-            passes[-1]["covering_radius"] = coreset.watched.radius
-            passes.append({"replacements": replaced, "separation": coreset.separation})
-        over_vectors = coreset.watched.radius if coreset.watched else coreset.farthest(stream)
-        passes[-1]["covering_radius"] = over_vectors  # the last pass changed nothing
+        melded = melder.finish()
+        over_vectors, passes = melded.covering_radius, melded.passes
         radii = [model.covering_radius for model in models]
         covering = None if None in radii else max(radii) + over_vectors
-        factor = certified_factor(over_vectors, coreset.separation)
+        factor = certified_factor(over_vectors, melded.separation)
         say(
             f"melded {len(models)} models into {self._size} vectors in {len(passes)} passes: "
-            f"{passes[0]['replacements']} replaced in the first, separation {coreset.separation:.4g}, "
+            f"{passes[0]['replacements']} replaced in the first, separation {melded.separation:.4g}, "
             f"covering radius {over_vectors:.4g} over the {available} vectors"
             + (f", within {factor:.3g} times the best possible" if factor is not None else "")
         )
-        result = coreset.result()
-        source, position = unpack_patch_ids(result.patch_ids)
+        source, position = unpack_patch_ids(np.concatenate(self._patch_ids)[melded.rows])
         used, source = np.unique(source, return_inverse=True)
         return Model(
-            features=result.features, source=source.astype(np.uint32), position=position,
+            features=melded.vectors, source=source.astype(np.uint32), position=position,
             sources=tuple(self._sources[row] for row in used), extractor=models[0].extractor,
             settings={"coreset_size": self._size, "melded": self._names} | _scoring_settings(models[0]),
-            separation=coreset.separation, covering_radius=covering, converged=True, epochs=tuple(passes),
+            separation=melded.separation, covering_radius=covering, converged=True, epochs=passes,
             parents=tuple(model.fingerprint for model in models),
             data=tuple({_share_key(share): share for model in models for share in model.data}.values()),
             request=request,

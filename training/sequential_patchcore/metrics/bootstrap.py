@@ -44,7 +44,41 @@ def statistics(samples: Sequence[Mapping], model: str, classes: Classes, times: 
         name to (draws,) float64. The names: precision, recall, f1, mean_defect_wise_recall, image_auroc,
         false_positive_regions_per_image, clean_images_alarmed, pixel_recall.CLASS, defect_wise_recall.CLASS.
     """
-    names = sorted(set(groups_of(samples)))
+    groups = groups_of(samples)
+    names = sorted(set(groups))
+    counts = _group_counts(samples, model, names)
+
+    def total(key: str) -> np.ndarray:
+        return times @ counts.get(key, np.zeros(len(names)))
+
+    tp, fp, fn = total("true_positive"), total("false_positive"), total("false_negative")
+    found = {
+        "precision": _over(tp, tp + fp),
+        "recall": _over(tp, tp + fn),
+        "f1": _over(2 * tp, 2 * tp + fp + fn),
+        "false_positive_regions_per_image": _over(total("false_positive_regions"), total("images")),
+        "clean_images_alarmed": _over(total("alarmed"), total("clean")),
+    }
+    recalls = []
+    for info in classes:
+        found[f"pixel_recall.{info['name']}"] = _over(total(f"predicted.{info['id']}"), total(f"pixels.{info['id']}"))
+        recall = _over(total(f"detected.{info['id']}"), total(f"instances.{info['id']}"))
+        found[f"defect_wise_recall.{info['name']}"] = recall
+        if info["kind"] == "defect":
+            recalls.append(recall)
+    table = np.array(recalls).reshape(len(recalls), len(times))
+    there = ~np.isnan(table)
+    found["mean_defect_wise_recall"] = _over(np.where(there, table, 0).sum(0), there.sum(0))
+    found["image_auroc"] = _image_auroc(samples, model, times[:, [names.index(group) for group in groups]])
+    return found
+
+
+def _over(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+
+
+def _group_counts(samples: Sequence[Mapping], model: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Sums over the images of each group, (G,) float64 in the order of `names`; keys such as `pixels.CLASS_ID`."""
     row = {name: k for k, name in enumerate(names)}
     counts: dict[str, np.ndarray] = {}
 
@@ -52,59 +86,33 @@ def statistics(samples: Sequence[Mapping], model: str, classes: Classes, times: 
         counts.setdefault(key, np.zeros(len(names)))[row[group]] += value
 
     for sample, group in zip(samples, groups_of(samples), strict=True):
-        of = sample["models"][model]
+        result = sample["models"][model]
         for key in ("true_positive", "false_positive", "false_negative", "false_positive_regions"):
-            add(key, group, of[key])
+            add(key, group, result[key])
         add("images", group, 1)
-        clean = not of["classes"]
+        clean = not result["classes"]
         add("clean", group, clean)
-        add("alarmed", group, clean and of["false_positive"] > 0)
-        for each in of["classes"]:
-            add(f"pixels.{each['class_id']}", group, each["pixels"])
-            add(f"predicted.{each['class_id']}", group, each["predicted"])
-        for each in of["instances"]:
-            add(f"instances.{each['class_id']}", group, 1)
-            add(f"detected.{each['class_id']}", group, each["detected"])
-
-    def total(key: str) -> np.ndarray:
-        return times @ counts.get(key, np.zeros(len(names)))
-
-    def over(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-        return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
-
-    tp, fp, fn = total("true_positive"), total("false_positive"), total("false_negative")
-    found = {
-        "precision": over(tp, tp + fp),
-        "recall": over(tp, tp + fn),
-        "f1": over(2 * tp, 2 * tp + fp + fn),
-        "false_positive_regions_per_image": over(total("false_positive_regions"), total("images")),
-        "clean_images_alarmed": over(total("alarmed"), total("clean")),
-    }
-    recalls = []
-    for each in classes:
-        found[f"pixel_recall.{each['name']}"] = over(total(f"predicted.{each['id']}"), total(f"pixels.{each['id']}"))
-        recall = over(total(f"detected.{each['id']}"), total(f"instances.{each['id']}"))
-        found[f"defect_wise_recall.{each['name']}"] = recall
-        if each["kind"] == "defect":
-            recalls.append(recall)
-    table = np.array(recalls).reshape(len(recalls), len(times))
-    there = ~np.isnan(table)
-    found["mean_defect_wise_recall"] = over(np.where(there, table, 0).sum(0), there.sum(0))
-    found["image_auroc"] = _image_auroc(samples, model, times[:, [row[group] for group in groups_of(samples)]])
-    return found
+        add("alarmed", group, clean and result["false_positive"] > 0)
+        for label in result["classes"]:
+            add(f"pixels.{label['class_id']}", group, label["pixels"])
+            add(f"predicted.{label['class_id']}", group, label["predicted"])
+        for instance in result["instances"]:
+            add(f"instances.{instance['class_id']}", group, 1)
+            add(f"detected.{instance['class_id']}", group, instance["detected"])
+    return counts
 
 
 def _image_auroc(samples: Sequence[Mapping], model: str, times: np.ndarray) -> np.ndarray:
     """The image-level AUROC of each draw, ties counting half; times: (draws, images), how often each image is drawn."""
-    of = [sample["models"][model] for sample in samples]
-    kept = [k for k, each in enumerate(of) if each["score"] is not None]
-    _, level = np.unique([of[k]["score"] for k in kept], return_inverse=True)
-    positive = np.array([of[k]["true_positive"] + of[k]["false_negative"] > 0 for k in kept], bool)
+    results = [sample["models"][model] for sample in samples]
+    kept = [k for k, result in enumerate(results) if result["score"] is not None]
+    _, level = np.unique([results[k]["score"] for k in kept], return_inverse=True)
+    positive = np.array([results[k]["true_positive"] + results[k]["false_negative"] > 0 for k in kept], bool)
     area = np.full(len(times), np.nan)
-    for draw_, chosen in enumerate(times[:, kept]):
+    for number, chosen in enumerate(times[:, kept]):
         p, n = (np.bincount(level, chosen * side, minlength=1) for side in (positive, ~positive))
         if p.any() and n.any():
-            area[draw_] = (p * (np.cumsum(n) - n / 2)).sum() / (p.sum() * n.sum())
+            area[number] = (p * (np.cumsum(n) - n / 2)).sum() / (p.sum() * n.sum())
     return area
 
 
@@ -134,7 +142,7 @@ def differences(
     names, times = draw(groups_of(samples), draws, seed)
     if len(names) < 2:
         return {}
-    a, b = (statistics(samples, each, classes, times) for each in (model, reference))
+    a, b = (statistics(samples, name, classes, times) for name in (model, reference))
     return {name: interval(a[name] - b[name]) for name in a}
 
 
@@ -148,8 +156,8 @@ def ranking_intervals(
     negative, positive, overlap = CoarseHistogram.stack([histograms[name] for name in names])
     regions = np.array([histograms[name].regions for name in names])
     area, precision, aupro = (np.full(draws, np.nan) for _ in range(3))
-    for k, of in enumerate(times):
-        n, p = of @ negative, of @ positive
+    for k, drawn in enumerate(times):
+        n, p = drawn @ negative, drawn @ positive
         if not p.any():
             continue
         tp, fp = np.cumsum(p[::-1]), np.cumsum(n[::-1])
@@ -157,6 +165,6 @@ def ranking_intervals(
         precision[k] = (p[::-1][used] * tp[used] / (tp[used] + fp[used])).sum() / p.sum()
         if n.any():
             area[k] = (p * (np.cumsum(n) - n / 2)).sum() / (p.sum() * n.sum())
-            if of @ regions:
-                aupro[k], _ = overlap_area(n, of @ overlap, of @ regions, AUPRO_LIMIT)
+            if drawn @ regions:
+                aupro[k], _ = overlap_area(n, drawn @ overlap, drawn @ regions, AUPRO_LIMIT)
     return {"auroc": interval(area), "average_precision": interval(precision), "aupro": interval(aupro)}

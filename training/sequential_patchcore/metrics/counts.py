@@ -221,13 +221,13 @@ def summarise(images: Sequence[ImageCounts], classes: Sequence[ClassLike], cover
     }
 
 
-def _class_summary(images: Sequence[ImageCounts], of: ClassLike, coverage: float) -> dict:
-    found = [i.class_pixels.get(of.id, (0, 0)) for i in images]
+def _class_summary(images: Sequence[ImageCounts], class_info: ClassLike, coverage: float) -> dict:
+    found = [i.class_pixels.get(class_info.id, (0, 0)) for i in images]
     pixels, predicted = (sum(column) for column in zip(*found, strict=True)) if found else (0, 0)
-    instances = [n for i in images for n in i.instances if n.class_id == of.id]
+    instances = [n for i in images for n in i.instances if n.class_id == class_info.id]
     detected = sum(n.detected(coverage) for n in instances)
     return {
-        "kind": of.kind,
+        "kind": class_info.kind,
         "pixel_recall": ratio(predicted, pixels),
         "pixels": pixels,
         "predicted_pixels": predicted,
@@ -240,11 +240,11 @@ def _class_summary(images: Sequence[ImageCounts], of: ClassLike, coverage: float
 def coverage_sweep(images: Sequence[ImageCounts], classes: Sequence[ClassLike]) -> dict:
     """Defect-wise recall per class, and its mean over the defect classes, at each of COVERAGE_PERCENT."""
     by_class, means = {}, []
-    for of in classes:
-        instances = [n for i in images for n in i.instances if n.class_id == of.id]
+    for class_info in classes:
+        instances = [n for i in images for n in i.instances if n.class_id == class_info.id]
         detected = [sum(n.detected(percent) for n in instances) for percent in COVERAGE_PERCENT]
-        by_class[of.name] = {
-            "kind": of.kind,
+        by_class[class_info.name] = {
+            "kind": class_info.kind,
             "instances": len(instances),
             "detected_instances": detected,
             "recall": [ratio(count, len(instances)) for count in detected],

@@ -159,12 +159,12 @@ class CoarseHistogram:
     @staticmethod
     def stack(histograms: Sequence["CoarseHistogram"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(G, bins) float64 each over the bins that any of G groups uses: negatives, positives, overlaps."""
-        bins = sorted(set().union(*(of._counts for of in histograms)))
-        place = {each: k for k, each in enumerate(bins)}
+        bins = sorted(set().union(*(histogram._counts for histogram in histograms)))
+        place = {number: k for k, number in enumerate(bins)}
         table = np.zeros((3, len(histograms), len(bins)))
-        for row, of in enumerate(histograms):
-            for each, counts in of._counts.items():
-                table[:, row, place[each]] = counts
+        for row, histogram in enumerate(histograms):
+            for number, counts in histogram._counts.items():
+                table[:, row, place[number]] = counts
         return table[0], table[1], table[2]
 
 

@@ -51,14 +51,14 @@ def region_table(
     place = np.zeros(len(pixels), np.int64)
     place[kept] = np.arange(len(kept))
 
-    def of(kind: str) -> np.ndarray:
+    def pixels_on(kind: str) -> np.ndarray:
         ids = [c.id for c in classes if c.kind == kind]
         return np.bincount(place[numbers[np.isin(at, ids)]], minlength=len(kept))
 
     on = instance > 0
     pairs, shared = np.unique((place[numbers[on]] << 32) | instance[on], return_counts=True)
     hits = np.stack([pairs >> 32, pairs & 0xFFFFFFFF, shared], 1) if len(pairs) else np.zeros((0, 3), np.int64)
-    return RegionTable(pixels[kept], of("defect"), of("impurity"), hits)
+    return RegionTable(pixels[kept], pixels_on("defect"), pixels_on("impurity"), hits)
 
 
 class FalseRegionTally:

@@ -12,8 +12,8 @@ from .bootstrap import ranking_intervals
 from .counts import ClassLike, ImageCounts, count_image, summarise
 from .ranking import AUPRO_LIMIT, CoarseHistogram, ScoreHistogram, auroc
 from .regions import SWEPT_HYSTERESIS, FalseRegionTally, FilterSweep, region_table
-from .threshold_levels import rung_codes
-from .threshold_sweep import Ladder
+from .threshold_levels import level_codes
+from .threshold_sweep import ThresholdSweep
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Labelled:
 class Scored:
     """What one model made of one image: (H, W) bool prediction, and the counts.
 
-    `rungs` (H, W) uint8 are those of the ladder that the score reaches, `codes` those at which the pixel is predicted:
-    the same array where no filter acts.
+    `reached` (H, W) uint8 says how many levels of the threshold the score reaches, `codes` at how many the pixel is
+    predicted: the same array where no filter acts.
     """
 
     predicted: np.ndarray
-    rungs: np.ndarray
+    reached: np.ndarray
     codes: np.ndarray
     counts: ImageCounts
 
@@ -64,23 +64,24 @@ class Tally:
     histogram: ScoreHistogram = field(default_factory=ScoreHistogram)
 
     def __post_init__(self) -> None:
-        self.ladder = Ladder(self.threshold, self.classes)
+        self.sweep = ThresholdSweep(self.threshold, self.classes)
         self.false_regions = FalseRegionTally()
         self._filters = FilterSweep(self.classes)
         self._coarse: dict[str, CoarseHistogram] = {}
 
-    def add(self, scores: np.ndarray, of: Labelled, group: str) -> Scored:
+    def add(self, scores: np.ndarray, image: Labelled, group: str) -> Scored:
         """Count one image: scores (H, W) float32."""
-        predicted = binary_map(scores, self.threshold, of.region, self.rule)
-        counts = count_image(scores, self.threshold, of.mask, of.instances, of.region, of.classes, predicted)
+        predicted = binary_map(scores, self.threshold, image.region, self.rule)
+        labels = (image.mask, image.instances, image.region, image.classes)
+        counts = count_image(scores, self.threshold, *labels, predicted)
         self.images.append(counts)
         self.groups.append(group)
-        self._rank(scores, of, group)
-        rungs = self.ladder.codes(scores)
-        codes = rungs if self.rule.plain else rung_codes(scores, self.ladder.levels, of.region, self.rule)
-        self.ladder.add(codes, of.mask, of.instances, of.region, counts.instances)
+        self._rank(scores, image, group)
+        reached = self.sweep.codes(scores)
+        codes = reached if self.rule.plain else level_codes(scores, self.sweep.levels, image.region, self.rule)
+        self.sweep.add(codes, image.mask, image.instances, image.region, counts.instances)
         tables = {
-            share: region_table(scores, self.threshold, of.mask, of.instances, of.region, of.classes, share)
+            share: region_table(scores, self.threshold, *labels, share)
             for share in {*SWEPT_HYSTERESIS, self.rule.hysteresis}
         }
         self.false_regions.add(tables[self.rule.hysteresis], self.rule, counts.clean)
@@ -88,11 +89,11 @@ class Tally:
             [tables[share] for share in SWEPT_HYSTERESIS], {i.id: i.class_id for i in counts.instances},
             counts.tp + counts.fn, counts.clean,
         )
-        return Scored(predicted, rungs, codes, counts)
+        return Scored(predicted, reached, codes, counts)
 
-    def _rank(self, scores: np.ndarray, of: Labelled, group: str) -> None:
-        positive = np.isin(of.mask, of.defect_ids) & of.region
-        inside = of.region
+    def _rank(self, scores: np.ndarray, image: Labelled, group: str) -> None:
+        positive = np.isin(image.mask, image.defect_ids) & image.region
+        inside = image.region
         regions = cv2.connectedComponents(positive.astype(np.uint8), connectivity=8)[1]
         self.histogram.add(scores[inside], positive[inside], regions[inside])
         self._coarse.setdefault(group, CoarseHistogram()).add(scores[inside], positive[inside], regions[inside])
@@ -111,7 +112,7 @@ class Tally:
             "image_auroc": auroc([i.score for i in scored], [i.has_defect for i in scored]),
             "false_positive_regions": self.false_regions.summary(),
             "filter_sweep": self._filters.summary(len(self.images)),
-            "threshold_sweep": self.ladder.summary(),
+            "threshold_sweep": self.sweep.summary(),
             "precision_recall_curve": self.histogram.curve(),
         }
 

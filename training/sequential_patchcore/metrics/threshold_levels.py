@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""At how many rungs of a ladder of thresholds each pixel is predicted, filters included, in one sweep over the image.
+"""Levels of the threshold about the chosen one, and at how many of them each pixel is predicted, filters included.
 
 With a filter a pixel is predicted at a threshold t when the region that it belongs to above `hysteresis` t is large
 enough and reaches t. As t rises regions shrink and what they must reach grows, so a pixel that is not predicted at a
-rung is not at any higher one: one number a pixel says it all. From the highest rung down pixels are joined to regions
-(union-find), each of which knows its size and its highest score.
+level is not at any higher one: one number a pixel says it all, and one sweep over the image finds it. From the highest
+level down pixels are joined to regions (union-find), each of which knows its size and its highest score.
 """
 
 import numpy as np
@@ -12,20 +12,34 @@ from numba import njit
 
 from .binarize import Rule
 
+# Levels to a doubling of the threshold, from its 2^-2 to its 2^3. Finest about the threshold itself, where people look.
+_OCTAVES = ((-2, -1, 12), (-1, 1, 48), (1, 3, 16))
 
-def rung_codes(scores: np.ndarray, levels: np.ndarray, region: np.ndarray, rule: Rule) -> np.ndarray:
-    """(H, W) uint8: how many of the rungs, from the lowest up, each pixel is predicted at; 0 outside the region.
+
+def threshold_levels(threshold: float) -> np.ndarray:
+    """(L,) float32, rising and without equals; one of them is the threshold itself. L <= 255."""
+    start = float(threshold) if threshold > 0 else 1.0
+    exponents = np.concatenate([
+        low + np.arange((high - low) * steps) / steps for low, high, steps in _OCTAVES
+    ] + [[_OCTAVES[-1][1]]])
+    with np.errstate(over="ignore"):
+        levels = np.float32(start) * np.exp2(exponents).astype(np.float32)
+    return np.unique(np.append(levels[np.isfinite(levels)], np.float32(threshold)))
+
+
+def level_codes(scores: np.ndarray, levels: np.ndarray, region: np.ndarray, rule: Rule) -> np.ndarray:
+    """(H, W) uint8: how many of the levels, from the lowest up, each pixel is predicted at; 0 outside the region.
 
     Args:
         scores: (H, W) float32.
         levels: (L,) float32 thresholds, rising, L <= 255.
         region: (H, W) bool.
-        rule: the filters; at each rung the result is `regions.binary_map` with that threshold.
+        rule: the filters; at each level the result is `binarize.binary_map` with that threshold.
     """
     lower = (rule.hysteresis * levels.astype(np.float64)).astype(np.float32)
     high, low = (
-        np.where(region, np.searchsorted(of, scores.ravel(), side="right").reshape(scores.shape), 0).astype(np.uint8)
-        for of in (levels, lower)
+        np.where(region, np.searchsorted(edges, scores.ravel(), side="right").reshape(scores.shape), 0).astype(np.uint8)
+        for edges in (levels, lower)
     )
     return _sweep(low, high, rule.min_region, len(levels))
 
@@ -39,17 +53,17 @@ def _root(parent, pixel):
 
 
 @njit(cache=True)
-def _sweep(low, high, smallest, rungs):
+def _sweep(low, high, smallest, levels):
     height, width = low.shape
     flat, top = low.ravel(), high.ravel().copy()
-    order = _falling(flat, rungs)
+    order = _falling(flat, levels)
     parent = np.full(flat.size, -1, np.int32)
     size = np.ones(flat.size, np.int32)
     codes = np.zeros(flat.size, np.uint8)
     waiting = np.empty(order.size, np.int32)
     waits = at = 0
-    for rung in range(rungs - 1, -1, -1):
-        while at < order.size and flat[order[at]] == rung + 1:
+    for level in range(levels - 1, -1, -1):
+        while at < order.size and flat[order[at]] == level + 1:
             pixel = order[at]
             at += 1
             parent[pixel] = pixel
@@ -69,8 +83,8 @@ def _sweep(low, high, smallest, rungs):
         still = 0
         for k in range(waits):
             root = _root(parent, waiting[k])
-            if size[root] >= smallest and top[root] > rung:
-                codes[waiting[k]] = rung + 1
+            if size[root] >= smallest and top[root] > level:
+                codes[waiting[k]] = level + 1
             else:
                 waiting[still] = waiting[k]
                 still += 1
@@ -79,17 +93,17 @@ def _sweep(low, high, smallest, rungs):
 
 
 @njit(cache=True)
-def _falling(flat, rungs):
-    """The pixels of at least one rung, those of the most first."""
-    first = np.zeros(rungs + 2, np.int64)
-    for each in flat:
-        first[rungs - each] += 1
+def _falling(flat, levels):
+    """The pixels of at least one level, those of the most first."""
+    first = np.zeros(levels + 2, np.int64)
+    for code in flat:
+        first[levels - code] += 1
     total = 0
-    for k in range(rungs):
+    for k in range(levels):
         first[k], total = total, total + first[k]
     order = np.empty(total, np.int32)
     for pixel in range(flat.size):
         if flat[pixel]:
-            order[first[rungs - flat[pixel]]] = pixel
-            first[rungs - flat[pixel]] += 1
+            order[first[levels - flat[pixel]]] = pixel
+            first[levels - flat[pixel]] += 1
     return order

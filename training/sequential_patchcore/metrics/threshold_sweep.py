@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ladder of thresholds about the chosen one, and the exact counts at each rung: what the report's slider shows.
+"""The exact counts at levels of the threshold about the chosen one: what the report's slider shows.
 
-Two counts an image and rung, a few numbers an instance; the scores themselves are not kept.
+Two counts an image and level, a few numbers an instance; the scores themselves are not kept.
 """
 
 from collections.abc import Sequence
@@ -9,35 +9,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from .counts import COVERAGE_PERCENT, ClassLike, InstanceCount, ratio
-
-# Rungs to a doubling of the threshold, from its 2^-2 to its 2^3. Finest about the threshold itself, where people look.
-_OCTAVES = ((-2, -1, 12), (-1, 1, 48), (1, 3, 16))
+from .threshold_levels import threshold_levels
 
 
-def rungs(threshold: float) -> np.ndarray:
-    """(L,) float32, rising and without equals; one of them is the threshold itself. L <= 255."""
-    start = float(threshold) if threshold > 0 else 1.0
-    exponents = np.concatenate([
-        low + np.arange((high - low) * steps) / steps for low, high, steps in _OCTAVES
-    ] + [[_OCTAVES[-1][1]]])
-    with np.errstate(over="ignore"):
-        ladder = np.float32(start) * np.exp2(exponents).astype(np.float32)
-    return np.unique(np.append(ladder[np.isfinite(ladder)], np.float32(threshold)))
-
-
-class Ladder:
-    """Counts at every rung, over the images of one model.
+class ThresholdSweep:
+    """Counts at every level of the threshold, over the images of one model.
 
     Attributes:
         levels: (L,) float32 thresholds, rising.
-        at: the rung of the chosen threshold.
+        at: the level of the chosen threshold, its place in `levels`.
         true_positive, false_positive: one (L,) int64 array an image.
-        instances: one (I, 12) int16 array an image: the highest rung at which each of its instances counts as
+        instances: one (I, 12) int16 array an image: the highest level at which each of its instances counts as
             detected, for each of `COVERAGE_PERCENT`; -1 where at none.
     """
 
     def __init__(self, threshold: float, classes: Sequence[ClassLike]) -> None:
-        self.levels = rungs(threshold)
+        self.levels = threshold_levels(threshold)
         self.at = int(np.searchsorted(self.levels, np.float32(threshold)))
         self._classes = list(classes)
         self.true_positive: list[np.ndarray] = []
@@ -49,7 +36,7 @@ class Ladder:
         self._clean: list[bool] = []
 
     def codes(self, scores: np.ndarray) -> np.ndarray:
-        """Scores of any shape to uint8: how many rungs they reach. Predicted at rung k is a code above k."""
+        """Scores of any shape to uint8: how many levels they reach. Predicted at level k is a code above k."""
         return np.searchsorted(self.levels, scores.ravel(), side="right").astype(np.uint8).reshape(scores.shape)
 
     def add(
@@ -60,7 +47,7 @@ class Ladder:
         inside, at = codes[region], mask[region]
         steps = len(self.levels)
         joint = np.bincount(at.astype(np.int64) * 256 + inside, minlength=1 << 16).reshape(256, 256)
-        reached = np.cumsum(joint[:, ::-1], 1)[:, ::-1][:, 1 : steps + 1]  # class id, rung
+        reached = np.cumsum(joint[:, ::-1], 1)[:, ::-1][:, 1 : steps + 1]  # class id, level
         defects = [c.id for c in self._classes if c.kind == "defect"]
         tp = reached[defects].sum(0)
         self.true_positive.append(tp)
@@ -72,7 +59,7 @@ class Ladder:
         self._class_ids.append([i.class_id for i in instances])
 
     def _highest(self, codes: np.ndarray, numbers: np.ndarray, instances: Sequence[InstanceCount]) -> np.ndarray:
-        """The instance counts at rung k while the m-th largest of its codes is above k, m being the pixels asked."""
+        """The instance counts at level k while the m-th largest of its codes is above k, m being the pixels asked."""
         labelled = numbers > 0
         numbers, codes = numbers[labelled].astype(np.int64), codes[labelled]
         found = np.zeros((len(instances), len(COVERAGE_PERCENT)), np.int16)
@@ -85,25 +72,27 @@ class Ladder:
                 found[row, column] = np.flatnonzero(reached[instance.id] >= asked)[-1] - 1
         return found
 
-    def detected(self, rung: int, percent: int = 0) -> dict[str, tuple[int, int]]:
-        """Class name to (detected, all) instances at a rung, when detection asks for `percent` of their pixels."""
+    def detected(self, level: int, percent: int = 0) -> dict[str, tuple[int, int]]:
+        """Class name to (detected, all) instances at a level, when detection asks for `percent` of their pixels."""
         column = COVERAGE_PERCENT.index(percent)
         pairs = [
-            (class_id, highest[column] >= rung)
+            (class_id, highest[column] >= level)
             for ids, rows in zip(self._class_ids, self.instances, strict=True)
             for class_id, highest in zip(ids, rows, strict=True)
         ]
         return {
-            c.name: (sum(hit for of, hit in pairs if of == c.id), sum(of == c.id for of, _ in pairs))
+            c.name: (
+                sum(hit for class_id, hit in pairs if class_id == c.id), sum(class_id == c.id for class_id, _ in pairs)
+            )
             for c in self._classes
         }
 
     def summary(self) -> dict:
-        """The sums over all images, a list over the rungs each: JSON-ready."""
+        """The sums over all images, a list over the levels each: JSON-ready."""
         tp, fp = np.sum(self.true_positive, 0), np.sum(self.false_positive, 0)
         positives, clean = sum(self._positives), np.array(self._clean, bool)
         alarmed = (np.array(self.false_positive) > 0)[clean].sum(0) if clean.any() else np.zeros(len(tp), int)
-        found = [self.detected(rung) for rung in range(len(self.levels))]
+        found = [self.detected(level) for level in range(len(self.levels))]
         defects = [c.name for c in self._classes if c.kind == "defect" and found[0][c.name][1]]
         return {
             "threshold": [float(level) for level in self.levels],
@@ -117,8 +106,9 @@ class Ladder:
             "clean_images_with_false_positives": [int(n) for n in alarmed],
             "clean_images": int(clean.sum()),
             "class_pixels": {c.name: self._class_pixels[k].tolist() for k, c in enumerate(self._classes)},
-            "detected_instances": {c.name: [int(each[c.name][0]) for each in found] for c in self._classes},
+            "detected_instances": {c.name: [int(detected[c.name][0]) for detected in found] for c in self._classes},
             "mean_defect_wise_recall": [
-                ratio(sum(each[name][0] / each[name][1] for name in defects), len(defects)) for each in found
+                ratio(sum(detected[name][0] / detected[name][1] for name in defects), len(defects))
+                for detected in found
             ],
         }

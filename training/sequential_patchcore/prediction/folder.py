@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 from ..runtime.errors import UserError
-from ..runtime.file_names import slug
+from ..runtime.file_names import unique_names
 from ..runtime.files import make_folder, write_text
 
 JOURNAL = "predictions.jsonl"
@@ -75,8 +75,10 @@ class Prediction:
     @classmethod
     def from_record(cls, record: dict) -> "Prediction":
         regions = tuple(
-            Region(tuple(of["box"]), of["pixels"], of["area_mm2"], of["peak"], tuple(of["peak_at"]))
-            for of in record["regions"]
+            Region(
+                tuple(region["box"]), region["pixels"], region["area_mm2"], region["peak"], tuple(region["peak_at"])
+            )
+            for region in record["regions"]
         )
         fields = {name: record[name] for name in cls.__dataclass_fields__ if name != "regions"}
         return cls(**fields, regions=regions)
@@ -106,11 +108,9 @@ class PredictionFolder:
         """Where the overlay of an image belongs: one name an image, also but for upper case."""
         place = _place(str(path))
         if place not in self._names:
-            taken = {name.lower() for name in self._names.values()}
-            name, number = f"{slug(path.stem)}.jpg", 2
-            while name.lower() in taken:
-                name, number = f"{slug(path.stem)}-{number}.jpg", number + 1
-            self._names[place] = name
+            taken = (name.removesuffix(".jpg") for name in self._names.values())
+            (name,) = unique_names([path.stem], taken)
+            self._names[place] = f"{name}.jpg"
         return self._out / "overlays" / self._names[place]
 
     def add(self, found: Prediction, key: str) -> Prediction:
@@ -134,22 +134,22 @@ class PredictionFolder:
 
         Nothing is written while not a single image could be read.
         """
-        if all(of.verdict == "unreadable" for of in predictions):
+        if all(found.verdict == "unreadable" for found in predictions):
             return
         rows = [
-            [of.image, of.verdict, "" if of.score is None else f"{of.score:.6g}", of.anomalous_pixels,
-             _number(of.area_mm2), len(of.regions), of.error]
-            for of in predictions
+            [found.image, found.verdict, "" if found.score is None else f"{found.score:.6g}", found.anomalous_pixels,
+             _number(found.area_mm2), len(found.regions), found.error]
+            for found in predictions
         ]
         columns = ["image", "verdict", "score", "anomalous_pixels", "area_mm2", "regions", "error"]
         write_text(self._out / "predictions.csv", _csv(columns, rows))
         columns = ["image", "x", "y", "width", "height", "pixels", "area_mm2", "peak", "peak_x", "peak_y"]
         rows = [
-            [of.image, *region.box, region.pixels, _number(region.area_mm2), f"{region.peak:.6g}", *region.peak_at]
-            for of in predictions for region in of.regions
+            [found.image, *region.box, region.pixels, _number(region.area_mm2), f"{region.peak:.6g}", *region.peak_at]
+            for found in predictions for region in found.regions
         ]
         write_text(self._out / "regions.csv", _csv(columns, rows))
-        records = [of.record() for of in predictions]
+        records = [found.record() for found in predictions]
         write_text(self._out / "predictions.json", json.dumps(records, indent=2) + "\n")
 
 

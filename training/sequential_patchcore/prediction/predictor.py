@@ -19,8 +19,11 @@ from ..report import overlays, palette
 from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
 from ..runtime.progress import Progress
+from ..scoring.anomaly_map import PatchScores
 from ..scoring.scorer import Scorer
 from .folder import Prediction, PredictionFolder, Region
+
+Explains = Callable[[str, str, np.ndarray, PatchScores], None]
 
 _BOXES_DRAWN = 50  # of the largest regions; more would hide the photograph
 
@@ -68,8 +71,8 @@ def images_in(folder: Path) -> list[Path]:
     """
     try:
         return sorted(
-            each for each in folder.iterdir()
-            if each.suffix.lower() in IMAGE_SUFFIXES and not each.name.startswith(".") and not each.is_dir()
+            path for path in folder.iterdir()
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and not path.is_dir()
         )
     except OSError as error:
         raise UserError(f"cannot read the folder {folder}: {error.strerror or error}") from error
@@ -83,7 +86,9 @@ class Predictor:
         model: for its threshold and fingerprint.
         out: the folder of tables and overlays.
         check_size: called with each file before it is decoded; raises a UserError for an image that is too large.
-        explainer: called with the path, the overlay's name without suffix and the (H, W, 3) image, after its overlay.
+        request: a digest of what else the result depends on, such as the program's version.
+        explainer: called with the path, the overlay's name without suffix, the (H, W, 3) image and its scored patches,
+            after its overlay.
 
     Raises:
         UserError: there is no threshold, or the folder cannot be written.
@@ -92,14 +97,19 @@ class Predictor:
     def __init__(
         self, scorer: Scorer, model: Model, out: str | Path, settings: PredictSettings = PredictSettings(),
         check_size: Callable[[Path], None] | None = None,
-        explainer: Callable[[str, str, np.ndarray], None] | None = None,
+        explainer: Explains | None = None, request: str = "",
     ) -> None:
         if settings.threshold is None and model.threshold is None:
-            raise UserError("the model has no threshold; run `sequential-patchcore calibrate --model M.h5 --data DIR`")
+            raise UserError(
+                "the model has no threshold: set one on a validation split with `sequential-patchcore calibrate` or "
+                "`Scorer.calibrate`, or by hand: `threshold`"
+            )
         self.threshold = model.threshold.value if settings.threshold is None else settings.threshold
         self._scorer, self._settings, self._check_size, self._explainer = scorer, settings, check_size, explainer
-        self._same = [model.fingerprint, getattr(scorer, "blur_sigma", None), self.threshold, settings.rule.min_region,
-                      settings.rule.hysteresis, settings.pixel_size_um]  # fmt: skip
+        self._same = [
+            request, model.fingerprint, getattr(scorer, "conditions", None), self.threshold, settings.rule.min_region,
+            settings.rule.hysteresis, settings.pixel_size_um,
+        ]
         self.folder = PredictionFolder(Path(out))
 
     def __call__(self, path: Path) -> Prediction:
@@ -112,11 +122,13 @@ class Predictor:
         known = self.folder.known(path, key)
         if known is not None and self._explainer is None:
             return known
+        getattr(self._scorer, "extractor", None)  # weights that cannot be had are no fault of the image
         try:
             if self._check_size is not None:
                 self._check_size(path)
             image = load_photograph(path)
-            scores = self._scorer.anomaly_map(image)
+            scored = None if self._explainer is None else self._scorer.patches(image)
+            scores = self._scorer.anomaly_map(image) if scored is None else scored.anomaly_map()
         except UserError as error:
             return self.folder.add(Prediction.unreadable(path, str(error).removeprefix(f"{path}: ")), key)
         except Exception as error:
@@ -128,8 +140,8 @@ class Predictor:
         with atomic_path(overlay) as beside:
             picture = _picture(image, scores, predicted, self.threshold, found)
             beside.write_bytes(overlays.jpeg(picture, 92))
-        if self._explainer is not None:
-            self._explainer(str(path), overlay.stem, image)
+        if self._explainer is not None and scored is not None:
+            self._explainer(str(path), overlay.stem, image, scored)
         return self.folder.add(found, key)
 
     def _describe(self, path: Path, scores: np.ndarray, predicted: np.ndarray, overlay: str) -> Prediction:
@@ -146,7 +158,7 @@ class Predictor:
                 (x, y, width, height), pixels, None if square_mm is None else pixels * square_mm,
                 float(inside[row, column]), (x + int(column), y + int(row)),
             ))
-        regions.sort(key=lambda of: -of.pixels)
+        regions.sort(key=lambda region: -region.pixels)
         return Prediction(
             str(path), "anomalous" if regions else "normal", float(scores.max()), int(predicted.sum()),
             None if square_mm is None else int(predicted.sum()) * square_mm, tuple(regions),
@@ -167,7 +179,7 @@ def predict(
     scorer: Scorer, model: Model, images: Sequence[Path], out: str | Path,
     settings: PredictSettings = PredictSettings(),
     check_size: Callable[[Path], None] | None = None,
-    explainer: Callable[[str, str, np.ndarray], None] | None = None,
+    explainer: Explains | None = None, request: str = "",
 ) -> list[Prediction]:
     """Predict the images and write `predictions.csv`, `predictions.json`, `regions.csv` and `overlays/NAME.jpg`.
 
@@ -177,15 +189,15 @@ def predict(
     Raises:
         UserError: the model has no threshold, or the folder cannot be written.
     """
-    one = Predictor(scorer, model, out, settings, check_size, explainer)
+    predictor = Predictor(scorer, model, out, settings, check_size, explainer, request)
     predictions: list[Prediction] = []
     try:
         with Progress("predict", len(images)) as progress:
             for path in images:
-                predictions.append(one(path))
+                predictions.append(predictor(path))
                 progress.step()
     finally:
-        one.folder.write_tables(predictions)
+        predictor.folder.write_tables(predictions)
     return predictions
 
 
@@ -212,6 +224,6 @@ def _picture(
     heat = overlays.with_colour_bar(overlays.anomaly_map(scores, threshold, whole), threshold)
     height = max(marked.shape[0], heat.shape[0])
     padded = [
-        cv2.copyMakeBorder(each, 0, height - each.shape[0], 0, 0, cv2.BORDER_CONSTANT) for each in (marked, heat)
+        cv2.copyMakeBorder(side, 0, height - side.shape[0], 0, 0, cv2.BORDER_CONSTANT) for side in (marked, heat)
     ]
     return np.hstack(padded)

@@ -3,10 +3,8 @@
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -19,14 +17,15 @@ def write_epochs_plot(model: Model, path: str | Path) -> None:
     """Three panels over the epochs (of a melded model: the passes); the suffix of `path` chooses the format."""
     epochs = model.epochs
     numbers = np.arange(1, len(epochs) + 1)
-    replaced = [each["replacements"] for each in epochs]
-    separation = [each["separation"] for each in epochs]
-    radius = [each.get("covering_radius", np.nan) for each in epochs]
+    replaced = [epoch["replacements"] for epoch in epochs]
+    separation = [epoch["separation"] for epoch in epochs]
+    radius = [epoch.get("covering_radius", np.nan) for epoch in epochs]
     if epochs and np.isnan(radius[-1]) and model.covering_radius is not None:
         radius[-1] = model.covering_radius
-    factor = [np.nan if each is None else each for each in model.epoch_factors]
+    factor = [np.nan if value is None else value for value in model.epoch_factors]
     blue, orange, green = (css(model_colour(number)) for number in (0, 1, 2))
     figure = Figure(figsize=(10, 3.3), layout="constrained")
+    FigureCanvasAgg(figure)
     left, middle, right = figure.subplots(1, 3)
     left.bar(numbers, replaced, color=blue, width=0.6)
     left.set_yscale("symlog", linthresh=1)

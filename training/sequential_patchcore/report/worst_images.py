@@ -27,15 +27,15 @@ def write(metrics: dict, folder: Path, image_names: Sequence[str], model_names: 
         for line, (index, text) in zip(axes, rows, strict=True):
             sample = metrics["samples"][index]
             for axis, model, name in zip(line, models, model_names, strict=True):
-                of = sample["models"][model]
+                counts = sample["models"][model]
                 picture = cv2.imread(str(folder / "overlays" / f"{image_names[index]}.{name}.overlay.jpg"))
                 scale = min(1.0, _SIDE / max(picture.shape[:2]))
                 picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
                 axis.imshow(picture[..., ::-1])
                 axis.set_axis_off()
                 axis.set_title(
-                    f"{sample['id']} · {model}\n{text}, {of['false_positive']} px false, "
-                    f"{of['false_negative']} px missed", fontsize=7,
+                    f"{sample['id']} · {model}\n{text}, {counts['false_positive']} px false, "
+                    f"{counts['false_negative']} px missed", fontsize=7,
                 )
         with atomic_path(folder / NAME) as beside:
             figure.savefig(beside, dpi=140)
@@ -44,10 +44,13 @@ def write(metrics: dict, folder: Path, image_names: Sequence[str], model_names: 
 def worst(samples: Sequence[dict], defect_ids: Sequence[int]) -> list[tuple[int, str]]:
     """(row of `samples`, what is wrong), over all models: first by missed defects, then by false pixels without one."""
     missed = [
-        sum(not i["detected"] for of in s["models"].values() for i in of["instances"] if i["class_id"] in defect_ids)
-        for s in samples
+        sum(
+            not instance["detected"] for model in sample["models"].values() for instance in model["instances"]
+            if instance["class_id"] in defect_ids
+        )
+        for sample in samples
     ]
-    false = [sum(of["false_positive"] for of in s["models"].values()) for s in samples]
+    false = [sum(model["false_positive"] for model in sample["models"].values()) for sample in samples]
     order = sorted(range(len(samples)), key=lambda k: (-missed[k], -false[k], samples[k]["id"]))
     misses = [k for k in order if missed[k]][:_ROWS]
     rest = sorted((k for k in order if false[k] and k not in misses), key=lambda k: -false[k])[:_ROWS]

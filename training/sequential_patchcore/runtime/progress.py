@@ -4,7 +4,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -12,6 +12,7 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 _json_lines = False
+_wording: Callable[[str], str] = str
 
 
 def use_json_lines(on: bool = True) -> None:
@@ -20,8 +21,15 @@ def use_json_lines(on: bool = True) -> None:
     _json_lines = on
 
 
+def use_wording(wording: Callable[[str], str]) -> None:
+    """How messages are put from now on; the command line names settings as its options (`UserError`)."""
+    global _wording
+    _wording = wording
+
+
 def say(message: str) -> None:
     """A line for a person, on stderr; bars that are on the screen move below it."""
+    message = _wording(message)
     if _json_lines:
         emit(event="message", text=message)
     else:

@@ -7,6 +7,7 @@ Test data never enters.
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -15,11 +16,19 @@ from ..metrics.threshold import above_quantile, max_f1
 from ..model.file import Threshold
 from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
-from .scorer import Scorer
+
+
+class MakesMaps(Protocol):
+    """Such as `Scorer`."""
+
+    def anomaly_map(self, image: np.ndarray) -> np.ndarray:
+        """(H, W, 3) float32 RGB in [0, 1] to (H, W) float32, not negative."""
+        ...
 
 
 def calibrate(
-    scorer: Scorer, dataset: Dataset, split: str = "val", false_positive_rate: float | None = None, per: str = "pixel"
+    scorer: MakesMaps, dataset: Dataset, split: str = "val", false_positive_rate: float | None = None,
+    per: str = "pixel",
 ) -> Threshold:
     """Score the split once and find the threshold over all its pixels; the maps lie on disk meanwhile.
 
@@ -35,7 +44,7 @@ def calibrate(
         UserError: the split is empty, is the test split, or has no clean image for a rate.
     """
     if split == "test":
-        raise UserError("a threshold set on the test split would make its results worthless; use --split val")
+        raise UserError("a threshold set on the test split would make its results worthless; use `split` val")
     samples = dataset.split(split)
     with tempfile.TemporaryDirectory(prefix="sequential-patchcore-") as folder:
         files, clean = [], []

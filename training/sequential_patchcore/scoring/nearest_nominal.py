@@ -1,77 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a pixel is anomalous: the nominal patch that its own is compared with, and what that patch looked like.
+"""Why a patch is anomalous: the nominal patch that it is compared with, and what that patch looked like."""
 
-A model file names the training image and the place on its feature grid that each vector came from; while the training
-data set is where it was, the patch can be shown.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..model.file import Model
-from ..runtime.errors import UserError
-from .provenance import Provenance
-from .scorer import PatchScores, Scorer, anomaly_map
+from ..coreset.search import NearestSearch
+from .anomaly_map import PatchScores
+from .provenance import NominalPatch, Provenance
 
-CROP = 64  # pixels of the original image around a patch: the stride and what the deeper layer sees around it
+STRANGEST = 4  # patches of an image that are explained unless others are asked for
+_APART = 8  # cells: the neighbours of a strange patch are strange for the same reason
 
 
 @dataclass(frozen=True)
-class Nominal:
-    """The coreset vector nearest to a patch.
+class Explanation:
+    """One patch of an image, and the nominal patch whose vector is nearest to its own.
 
     Attributes:
-        dataset, sample: the training image it came from.
-        position: (row, column) in that image, in pixels; None where the image cannot be read.
-        distance: between the two vectors, before the anomaly map's blur.
-        picture: (CROP, CROP, 3) float32 RGB around the position, or None where it cannot be shown.
-        note: why not; may be empty.
+        cell: (y, x) on the image's feature grid.
+        pixel: (row, column) in the image that the patch looks at.
+        map_distance: between the two vectors, as the anomaly map has it before its blur: float32, by a matrix product.
+        distance: the same in float64.
+        vector: the nominal patch's row in the coreset.
+        nominal: where it came from, and what it looked like.
     """
 
-    dataset: str
-    sample: str
-    position: tuple[float, float] | None
+    cell: tuple[int, int]
+    pixel: tuple[float, float]
+    map_distance: float
     distance: float
-    picture: np.ndarray | None
-    note: str = ""
+    vector: int
+    nominal: NominalPatch
 
 
-class ExplainingScorer:
-    """Scores like `Scorer`, and remembers the patches of the image scored last, so that they can be explained."""
-
-    def __init__(self, scorer: Scorer, model: Model) -> None:
-        self._scorer, self._model = scorer, model
-        self._scored: PatchScores | None = None
-        self._provenance = Provenance(model)
-
-    def anomaly_map(self, image: np.ndarray) -> np.ndarray:
-        """As `Scorer.anomaly_map`, bit for bit."""
-        self._scored = self._scorer.patches(image)
-        return anomaly_map(self._scored.distances, self._scored.grid, self._scorer.blur_sigma)
-
-    def explain(self, pixels: Sequence[tuple[int, int]]) -> list[Nominal]:
-        """The nominal patch for each pixel (row, column) of the image scored last."""
-        if self._scored is None:
-            raise ValueError("score an image first")
-        rows, columns = self._scored.grid.nearest_cells()
-        return [
-            self._nominal(*self._scorer.nearest_vector(self._scored.vectors[rows[y], columns[x]])) for y, x in pixels
-        ]
-
-    def _nominal(self, vector: int, distance: float) -> Nominal:
-        dataset, sample = self._model.sources[self._model.source[vector]]
-        try:
-            image, (row, column) = self._provenance.original(vector)
-        except UserError as error:
-            return Nominal(dataset, sample, None, distance, None, f"not shown: {error}")
-        return Nominal(dataset, sample, (row, column), distance, crop(image, row, column))
+def explained(
+    scored: PatchScores, cells: Iterable[tuple[int, int]], search: NearestSearch, provenance: Provenance
+) -> list[Explanation]:
+    """The explanation of each of the cells (y, x) of an image's feature grid."""
+    found = []
+    for y, x in cells:
+        vector, distance = search.nearest_exactly(scored.vectors[y, x])
+        found.append(Explanation(
+            (y, x), scored.grid.pixel(y, x), float(scored.distances[y, x]), distance, vector,
+            provenance.nominal(vector),
+        ))
+    return found
 
 
-def crop(image: np.ndarray, row: float, column: float, side: int = CROP) -> np.ndarray:
-    """(side, side, 3) of the (H, W, 3) image around a pixel, moved inward at the border; smaller in a small image."""
-    height, width = image.shape[:2]
-    top = int(np.clip(round(row) - side // 2, 0, max(0, height - side)))
-    left = int(np.clip(round(column) - side // 2, 0, max(0, width - side)))
-    return image[top : top + side, left : left + side]
+def cells_at(scored: PatchScores, pixels: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """For pixels (row, column) of the image the cells (y, x) whose value they take in the anomaly map."""
+    rows, columns = scored.grid.nearest_cells()
+    return [(int(rows[row]), int(columns[column])) for row, column in pixels]
+
+
+def strangest(distances: np.ndarray, count: int) -> list[tuple[int, int]]:
+    """The cells (y, x) of the largest of (h, w) distances, at least `_APART` cells from each other, largest first."""
+    left = distances.copy()
+    found: list[tuple[int, int]] = []
+    while len(found) < count and np.isfinite(left.max()):
+        y, x = (int(value) for value in np.unravel_index(int(left.argmax()), left.shape))
+        left[max(0, y - _APART) : y + _APART + 1, max(0, x - _APART) : x + _APART + 1] = -np.inf
+        found.append((y, x))
+    return found

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a coreset vector back to the piece of the training image that it came from."""
+"""From a coreset vector back to the piece of the training image that it came from.
+
+A model file names the training image and the place on its feature grid that each vector came from; while the training
+data set is where it was, the patch can be shown.
+"""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -15,6 +20,28 @@ from ..runtime.errors import UserError
 
 CONTEXT_CELLS = 8
 """Side of a shown piece, in cells of the feature grid: a cell alone is too small to recognise anything on it."""
+
+CROP = 64  # pixels of the original image around a patch: the stride and what the deeper layer sees around it
+
+
+@dataclass(frozen=True)
+class NominalPatch:
+    """What a coreset vector was made from.
+
+    Attributes:
+        dataset, sample: the training image.
+        cell: (y, x) on its feature grid.
+        position: (row, column) in the image, in pixels; None where the image is not found.
+        picture: (CROP, CROP, 3) float32 RGB in [0, 1] around the position, or None where it cannot be shown.
+        note: why not; may be empty.
+    """
+
+    dataset: str
+    sample: str
+    cell: tuple[int, int]
+    position: tuple[float, float] | None
+    picture: np.ndarray | None
+    note: str = ""
 
 
 class Provenance:
@@ -42,30 +69,18 @@ class Provenance:
                 found.setdefault((dataset.name, sample.id), (dataset, sample))
         return found
 
-    def place(self, vector: int) -> dict:
-        """Where a coreset vector came from, JSON-ready: data set, image, grid (y, x); pixel (row, column) if known."""
-        dataset, sample = self._model.sources[int(self._model.source[vector])]
-        y, x = (int(value) for value in self._model.position[vector])
-        known = self._samples.get((dataset, sample))
-        pixel = None
-        if known is not None:
-            pixel = [round(value, 1) for value in self._grid(known[0].image_size(known[1])).pixel(y, x)]
-        return {"dataset": dataset, "image": sample, "grid": [y, x], "pixel": pixel}
-
-    def original(self, vector: int) -> tuple[np.ndarray, tuple[float, float]]:
-        """The training image of a coreset vector, (H, W, 3) float32, and the (row, column) that the vector looks at.
-
-        Raises:
-            UserError: the data set or the image is not where it was.
-        """
+    def nominal(self, vector: int) -> NominalPatch:
+        """Where a coreset vector came from, with its piece of image as far as that can be shown."""
         source = int(self._model.source[vector])
         dataset, sample = self._model.sources[source]
-        image = self._image(source)
-        if image is None:
-            places = [*self._places, *(share["path"] for share in self._model.data)]
-            raise UserError(f"no image {sample} of {dataset} in {', '.join(map(str, places)) or 'any data set named'}")
         y, x = (int(value) for value in self._model.position[vector])
-        return image, self._grid(image.shape[:2]).pixel(y, x)
+        position = self._position(source, y, x)
+        image = None if position is None else self._image(source)
+        if position is None or image is None:
+            places = [*self._places, *(share["path"] for share in self._model.data)]
+            note = f"not shown: no image {sample} of {dataset} in {', '.join(map(str, places)) or 'any data set named'}"
+            return NominalPatch(dataset, sample, (y, x), position, None, note)
+        return NominalPatch(dataset, sample, (y, x), position, crop(image, *position))
 
     def pieces(self, vectors: Iterable[int], side: int) -> Iterator[tuple[int, np.ndarray | None]]:
         """(vector, uint8 (side, side, 3) RGB, its piece of image, or None where that is gone), image by image."""
@@ -80,6 +95,16 @@ class Provenance:
     def _piece(self, image: np.ndarray, vector: int, side: int) -> np.ndarray:
         y, x = (int(value) for value in self._model.position[vector])
         return piece(image, self._grid(image.shape[:2]).pixel(y, x), context_pixels(self._model), side)
+
+    def _position(self, source: int, y: int, x: int) -> tuple[float, float] | None:
+        """Where in its image the patch (y, x) looks; the image's header is enough."""
+        known = self._samples.get(self._model.sources[source])
+        if known is None:
+            return None
+        try:
+            return self._grid(known[0].image_size(known[1])).pixel(y, x)
+        except UserError:
+            return None
 
     @lru_cache(maxsize=4)  # noqa: B019  (the object lives as long as one command)
     def _image(self, source: int) -> np.ndarray | None:
@@ -99,6 +124,14 @@ class Provenance:
 def context_pixels(model: Model) -> int:
     """Side of a shown piece in pixels of the image."""
     return max(8, round(CONTEXT_CELLS * model.extractor["stride"] / model.extractor["image_scale"]))
+
+
+def crop(image: np.ndarray, row: float, column: float, side: int = CROP) -> np.ndarray:
+    """(side, side, 3) of the (H, W, 3) image around a pixel, moved inward at the border; smaller in a small image."""
+    height, width = image.shape[:2]
+    top = int(np.clip(round(row) - side // 2, 0, max(0, height - side)))
+    left = int(np.clip(round(column) - side // 2, 0, max(0, width - side)))
+    return image[top : top + side, left : left + side]
 
 
 def piece(image: np.ndarray, centre: tuple[float, float], width: int, side: int) -> np.ndarray:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a model file back to something that scores images."""
+"""From a model back to the feature extractor that it was made with."""
 
 from pathlib import Path
 
-from ..extractors.base import Extractor, ExtractorSettings
+from ..extractors.base import Extractor, ExtractorSettings, identity
 from ..extractors.builder import build_extractor
 from ..model.file import Model
 from ..runtime.choices import FILTERS
 from ..runtime.errors import UserError
-from .scorer import Scorer
+
+_FREE = {"precision", "offset", "weights"}  # of what a model says of its extractor; the last two follow from the rest
 
 
 def restore_extractor(
@@ -35,25 +36,38 @@ def restore_extractor(
     )
     place = weights or model.settings.get("weights") or "hub"
     if place not in ("hub", "none") and not Path(place).is_file():
-        raise UserError(f"{name} was made with weights from {place}, which is not there; give them with --weights FILE")
+        raise UserError(f"{name} was made with weights from {place}, which is not there; say where they are: `weights`")
     extractor = build_extractor(settings, place)
-    if extractor.weights_fingerprint != made_with["weights_fingerprint"]:
-        raise UserError(
-            f"{name} was trained with weights {made_with['weights_fingerprint']} ({made_with['weights']}), but {place} "
-            f"has {extractor.weights_fingerprint}; give the right ones with --weights"
-        )
-    if extractor.preprocessing != made_with["preprocessing"]:
-        raise UserError(
-            f"{name} was made by another version of this program, in which images came to {settings.backbone} "
-            f"otherwise ({made_with['preprocessing']}, now {extractor.preprocessing}); train it again, with --overwrite"
-        )
+    check_extractor(extractor, model, name, place)
     return extractor
 
 
-def scorer_of(
-    model: Model, name: str, weights: str | None = None, device: object = "cpu", blur_sigma: float | None = None,
-    precision: str | None = None,
-) -> Scorer:
-    """A model ready to score; the blur is the one it was made with unless given."""
-    sigma = blur_sigma if blur_sigma is not None else float(model.settings.get("blur_sigma", 2.0))
-    return Scorer(restore_extractor(model, name, weights, precision), model.features, sigma, device=device)
+def check_extractor(extractor: Extractor, model: Model, name: str, place: str = "the extractor given") -> None:
+    """Refuse an extractor whose vectors do not compare with the model's.
+
+    Args:
+        name: the model's, for messages.
+        place: where the weights came from, for messages.
+
+    Raises:
+        UserError: other weights or settings, or images come to the network in another way; the precision is free.
+    """
+    made_with = model.extractor
+    if extractor.weights_fingerprint != made_with["weights_fingerprint"]:
+        raise UserError(
+            f"{name} was trained with weights {made_with['weights_fingerprint']} ({made_with['weights']}), but {place} "
+            f"has {extractor.weights_fingerprint}; give the right ones: `weights`"
+        )
+    if extractor.preprocessing != made_with["preprocessing"]:
+        raise UserError(
+            f"{name} was made by another version of this program, in which images came to "
+            f"{extractor.settings.backbone} otherwise ({made_with['preprocessing']}, now {extractor.preprocessing}); "
+            "train it again"
+        )
+    given = identity(extractor)
+    other = [key for key in made_with.keys() | given.keys() if made_with.get(key) != given.get(key)]
+    if differing := sorted(set(other) - _FREE):
+        key = differing[0]
+        raise UserError(
+            f"{name} was made with another extractor: {key} is {made_with.get(key)!r} there and {given.get(key)!r} here"
+        )

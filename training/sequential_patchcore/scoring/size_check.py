@@ -43,7 +43,7 @@ def size_check(scorer: Scorer, vectors: int, budget: str) -> Callable[[Path], No
         except UserError as error:
             raise UserError(
                 f"{width} x {height} pixels would not fit into the memory budget of {gib(limit)}; cut the image into "
-                "parts, or raise --memory-budget"
+                "parts, or raise `memory_budget`"
             ) from error
 
     return check

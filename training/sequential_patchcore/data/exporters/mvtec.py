@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Export to an MVTec-AD-like tree; its layout stands in `mvtec_layout`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from ...runtime.file_names import safe_name
+from ...runtime.file_names import unique_names
 from ...runtime.files import make_folder
 from ...runtime.progress import say, track
 from .. import png
 from ..dataset import Dataset, Sample
-from ..mvtec_layout import FOLDERS
+from ..mvtec_layout import COMBINED, FOLDERS, GOOD
 from .whole_folder import whole_folder
 
 
@@ -26,17 +27,18 @@ def export_mvtec(dataset: Dataset, out: str | Path, *, progress: bool = True) ->
         UserError: `out` is not empty or cannot be written; a broken sample.
     """
     left_out = 0
+    names = _type_names(dataset)
     samples = dataset.samples
     with whole_folder(out) as folder:
         for sample in track(samples, "export", len(samples)) if progress else samples:
-            type_name = _type_of(dataset, sample)
+            type_name = _type_of(sample, names)
             images, masks = FOLDERS[sample.split]
-            if type_name != "good" and not masks:
+            if type_name != GOOD and not masks:
                 left_out += 1
             else:
                 copy = make_folder(folder / images / type_name) / f"{sample.id}.png"
                 copy.write_bytes(png.read_bytes(dataset.image_path(sample)))
-                if type_name != "good":
+                if type_name != GOOD:
                     mask = np.isin(dataset.mask(sample), dataset.defect_ids).astype(np.uint8) * 255
                     file = make_folder(folder / masks / type_name) / f"{sample.id}_mask.png"
                     file.write_bytes(png.encode_image(mask))
@@ -45,9 +47,14 @@ def export_mvtec(dataset: Dataset, out: str | Path, *, progress: bool = True) ->
     return Path(out)
 
 
-def _type_of(dataset: Dataset, sample: Sample) -> str:
-    defects = {info.name for info in dataset.classes if info.kind == "defect"}
-    visible = {instance.class_name for instance in sample.instances if instance.pixels} & defects
+def _type_names(dataset: Dataset) -> dict[str, str]:
+    """Defect class -> the name of its folder."""
+    defects = [info.name for info in dataset.classes if info.kind == "defect"]
+    return dict(zip(defects, unique_names(defects, taken=(GOOD, COMBINED)), strict=True))
+
+
+def _type_of(sample: Sample, names: Mapping[str, str]) -> str:
+    visible = {instance.class_name for instance in sample.instances if instance.pixels} & names.keys()
     if len(visible) > 1:
-        return "combined"
-    return safe_name(next(iter(visible), "good"))
+        return COMBINED
+    return names[visible.pop()] if visible else GOOD

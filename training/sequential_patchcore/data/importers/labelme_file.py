@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One LabelMe JSON file: parsed, checked, and its shapes turned into pixels."""
+"""One LabelMe JSON file: parsed, checked, and its shapes in the common form."""
 
 import base64
 import binascii
+import hashlib
 import io
-import math
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,14 @@ import numpy as np
 from PIL import Image
 
 from ...runtime.errors import UserError
-from ..format import parse_json, read_text
-from . import shapes
+from ..decoders import decoding
+from ..format import parse_json
+from ..png import read_bytes
+from . import outlines
+from .items import Shape
+from .mask_file import is_lossy, labelled
+from .outlines import Bitmap, Outline, Polygon
+from .recognise import LABELME, kind_of_json
 
 # Shape type -> fewest points that make one. The last two are X-AnyLabeling's, which keeps LabelMe's files otherwise.
 _FEWEST_POINTS = {
@@ -26,90 +34,83 @@ _FARTHEST = 1e6  # pixels; beyond it the crossings of a polygon's edges lose the
 
 
 @dataclass(frozen=True)
-class Shape:
-    """One shape. `points` is float64 (N, 2) in (x, y); `patch` is the bitmap of a `mask` shape, bool (h, w)."""
-
-    label: str
-    kind: str
-    points: np.ndarray
-    group_id: int | str | None
-    patch: np.ndarray | None
-
-
-@dataclass(frozen=True)
 class LabelFile:
-    """A label file without its embedded image. `size` is (H, W) as it claims, None for what it does not say."""
+    """A label file without its embedded image.
+
+    Attributes:
+        image_path: as the file says it, with "/"; also where the rest of the file is broken, if it can be found.
+        size: (H, W) as it claims, None for what it does not say.
+        problems: all that is wrong with it, one line each; the shapes that are right are in `shapes` all the same.
+        foreign: whether it holds labels of another tool instead.
+        unclean: a mark of `mask_file` for each bitmap that is not clean, and what names it.
+    """
 
     path: Path
+    sha256: str
     image_path: str
-    size: tuple[int | None, int | None]
-    has_image_data: bool
-    shapes: tuple[Shape, ...]
+    size: tuple[int | None, int | None] = (None, None)
+    has_image_data: bool = False
+    shapes: tuple[Shape, ...] = ()
+    problems: tuple[str, ...] = ()
+    unclean: tuple[tuple[str, str], ...] = ()
+    foreign: bool = False
 
 
 def read_label_file(path: Path) -> LabelFile:
     """Read and check a LabelMe file.
 
     Raises:
-        UserError: broken JSON, no LabelMe file, an unknown type of shape, coordinates that are no numbers.
+        UserError: the file cannot be read at all.
     """
-    content = _load(path)
+    data = read_bytes(path)
+    sha256 = hashlib.sha256(data).hexdigest()
+    try:
+        content = _parse(data, path)
+    except UserError as error:
+        named = re.search(rb'"imagePath"\s*:\s*"((?:[^"\\]|\\.)*)"', data)
+        image_path = named[1].decode(errors="replace").replace("\\\\", "/") if named else ""
+        return LabelFile(path, sha256, image_path, problems=(str(error),))
+    if content is None:
+        return LabelFile(path, sha256, "", foreign=True)
+    problems = []
     size = (content.get("imageHeight"), content.get("imageWidth"))
     if not all(extent is None or (isinstance(extent, (int, float)) and extent > 0) for extent in size):
-        raise UserError(f"{path}: expected imageWidth and imageHeight in pixels, found {size[1]!r} and {size[0]!r}")
+        problems.append(f"{path}: expected imageWidth and imageHeight in pixels, found {size[1]!r} and {size[0]!r}")
+        size = (None, None)
+    shapes, unclean = [], []
+    for number, entry in enumerate(content["shapes"], start=1):
+        try:
+            shapes.append(_parse_shape(entry, number, path, unclean))
+        except UserError as error:
+            problems.append(str(error))
     return LabelFile(
-        path=path,
-        image_path=str(content.get("imagePath") or "").replace("\\", "/").replace("\0", ""),
-        size=size,
-        has_image_data=bool(content.get("imageData")),
-        shapes=tuple(_parse_shape(entry, number, path) for number, entry in enumerate(content["shapes"], start=1)),
+        path, sha256, str(content.get("imagePath") or "").replace("\\", "/").replace("\0", ""), size,
+        bool(content.get("imageData")), tuple(shapes), tuple(problems), tuple(unclean),
     )
 
 
 def read_image_data(path: Path) -> bytes:
     """The file that is embedded in `imageData`, decoded from base64."""
-    return _decode_base64(_load(path).get("imageData"), f"{path}: imageData")
+    return _decode_base64((_parse(read_bytes(path), path) or {}).get("imageData"), f"{path}: imageData")
 
 
-def rasterise(shape: Shape, size: tuple[int, int], line_width: float = shapes.STROKE_WIDTH) -> np.ndarray:
-    """The pixels of a shape, bool (H, W), cut to the image.
-
-    Areas hold the pixels whose centre is inside. Lines and points are strokes of `line_width` pixels. An area so
-    small that it holds no pixel's centre gets the pixel below its mean point: a labelled defect must not vanish.
-    """
-    points = shape.points
-    if shape.kind == "mask":
-        left, top = np.rint(points[0]).astype(int)
-        return shapes.paste(shape.patch, int(left), int(top), size)
-    if shape.kind in ("point", "points"):
-        return shapes.draw_strokes(np.stack([points, points], axis=1), line_width, size)
-    if shape.kind in ("line", "linestrip"):
-        return shapes.draw_strokes(np.stack([points[:-1], points[1:]], axis=1), line_width, size)
-    if shape.kind == "circle":
-        inside = shapes.fill_circle(points[0], math.dist(points[0], points[1]), size)
-        middle = points[0]
-    else:
-        if shape.kind == "rectangle" and len(points) == 2:
-            (x0, y0), (x1, y1) = points
-            points = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
-        inside = shapes.fill_polygon(points, size)
-        middle = points.mean(axis=0)
-    if not inside.any():
-        x, y = np.floor(middle).astype(int)
-        if 0 <= y < size[0] and 0 <= x < size[1]:
-            inside[y, x] = True
-    return inside
-
-
-def _load(path: Path) -> dict[str, Any]:
-    content = parse_json(read_text(path), str(path))
-    if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
-        raise UserError(f"{path}: no LabelMe file (it has no list of shapes); "
-                        "move it away, or name the files to take with --splits CSV")
+def _parse(data: bytes, path: Path) -> dict[str, Any] | None:
+    """The file's content; None for labels of another tool."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: expected UTF-8 text ({error.reason} at byte {error.start})") from error
+    content = parse_json(text, str(path))
+    kind = kind_of_json(content)
+    if kind not in (None, LABELME):
+        return None
+    if kind is None:
+        raise UserError(f"{path}: no LabelMe file (it has no list of shapes); move it away, leave it out with "
+                        "`exclude`, or name the files to take with a table of `splits`")
     return content
 
 
-def _parse_shape(entry: Any, number: int, path: Path) -> Shape:
+def _parse_shape(entry: Any, number: int, path: Path, unclean: list[tuple[str, str]]) -> Shape:
     if not isinstance(entry, dict):
         raise UserError(f"{path}: shape {number} is no object")
     label = str(entry.get("label") or "").strip()
@@ -119,28 +120,59 @@ def _parse_shape(entry: Any, number: int, path: Path) -> Shape:
     kind = entry.get("shape_type") or "polygon"  # files before LabelMe 3.5 hold polygons only and name no type
     if not isinstance(kind, str) or kind not in _FEWEST_POINTS:
         raise UserError(f"{where} has the unknown type {kind!r}; known: {', '.join(_FEWEST_POINTS)}")
+    points = _parse_points(entry.get("points"), kind, where)
+    group_id = entry.get("group_id")
+    if group_id is not None and not isinstance(group_id, (int, str)):
+        raise UserError(f"{where}: expected group_id as an integer, a text or null, found {group_id!r}")
+    if kind == "mask":
+        outline, how = _bitmap(entry.get("mask"), points, where)
+        unclean += [(how, where)] if how else []
+    else:
+        outline = _outline(kind, points)
+    return Shape(label, outline, where, None if group_id == "" else group_id)
+
+
+def _parse_points(value: Any, kind: str, where: str) -> np.ndarray:
+    """float64 (N, 2) in (x, y)."""
     try:
-        points = np.array(entry.get("points"), dtype=np.float64)
+        points = np.array(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: its points are no list of [x, y]") from error
-    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+    if points.ndim != 2 or points.shape[1] != 2:
         raise UserError(f"{where}: its points are no list of [x, y]")
+    if not np.isfinite(points).all():
+        wrong = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
+        raise UserError(f"{where}: its points are no list of [x, y]: point {wrong + 1} is {json.dumps(value[wrong])}")
     if np.abs(points).max(initial=0) > _FARTHEST:
         raise UserError(f"{where}: its points are far outside any image (up to {np.abs(points).max():g} pixels)")
     if len(points) < _FEWEST_POINTS[kind]:
         raise UserError(f"{where}: a {kind} needs {_FEWEST_POINTS[kind]} points, found {len(points)}")
-    group_id = entry.get("group_id")
-    if group_id is not None and not isinstance(group_id, (int, str)):
-        raise UserError(f"{where}: expected group_id as an integer, a text or null, found {group_id!r}")
-    patch = None
-    if kind == "mask":
-        data = _decode_base64(entry.get("mask"), f"{where}: mask")
-        try:
-            with Image.open(io.BytesIO(data)) as image:
-                patch = np.array(image if image.mode in ("1", "L", "P") else image.convert("L")) > 0
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise UserError(f"{where}: its mask is no picture") from error
-    return Shape(label, kind, points, None if group_id == "" else group_id, patch)
+    return points
+
+
+def _outline(kind: str, points: np.ndarray) -> Outline:
+    if kind in ("point", "points"):
+        return outlines.dots(points)
+    if kind in ("line", "linestrip"):
+        return outlines.polyline(points)
+    if kind == "circle":
+        return outlines.circle_through(points[0], points[1])
+    if kind == "rectangle" and len(points) == 2:
+        return outlines.box(*points[0], *points[1])
+    return Polygon(points)
+
+
+def _bitmap(text: Any, points: np.ndarray, where: str) -> tuple[Bitmap, str]:
+    """The bitmap, and what was done where it is not clean (`mask_file.labelled`). Of a palette the index counts."""
+    data = _decode_base64(text, f"{where}: mask")
+    try:
+        with decoding(), Image.open(io.BytesIO(data)) as image:
+            values = np.array(image if image.mode in ("1", "L", "P") else image.convert("L"))
+            patch, how = labelled(values.astype(np.uint8), is_lossy(data)) if image.mode != "P" else (values > 0, "")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{where}: its mask is no picture") from error
+    left, top = np.rint(points[0]).astype(int).tolist()
+    return Bitmap(patch, left, top), how
 
 
 def _decode_base64(text: Any, where: str) -> bytes:

@@ -11,7 +11,8 @@ import numpy as np
 
 from ...runtime.errors import UserError
 from .. import png
-from ..photographs import IMAGE_SUFFIXES, decode_image
+from ..photographs import IMAGE_SUFFIXES
+from .mask_file import half_of_largest, mask_values
 
 FIND = "find"
 PLATE_LABEL = "plate"  # a shape of this label is a region, unless it is listed as a class
@@ -80,7 +81,7 @@ class RegionSource:
         if self.where not in (None, FIND):
             self.where = Path(self.where)
             if not self.where.is_dir():
-                raise UserError(f"--regions {self.where}: no such folder; expected 'find', or a folder of masks")
+                raise UserError(f"`regions` {self.where}: no such folder; expected 'find', or a folder of masks")
 
     def as_dict(self) -> Mapping[str, object]:
         """For the data set's recipe: nothing where nothing was asked for."""
@@ -107,7 +108,9 @@ class RegionSource:
             return None
         raise UserError(f"{name} has no region: expected {self.where / path.stem}.png")
 
-    def of(self, image: np.ndarray, name: str, file: Path | None, drawn: np.ndarray | None) -> np.ndarray | None:
+    def region_of(
+        self, image: np.ndarray, name: str, file: Path | None, drawn: np.ndarray | None
+    ) -> np.ndarray | None:
         """The region of an image, bool (H, W), or None where all of it is inspected.
 
         Args:
@@ -132,6 +135,11 @@ class RegionSource:
         self.covered.append(1.0 if region is None else float(region.mean()))
         return None if region is None or region.all() else region
 
+    @property
+    def worth_saying(self) -> bool:
+        """Whether anything was asked for or found."""
+        return bool(self.covered) and (bool(self.as_dict()) or min(self.covered) < 1)
+
     def summary(self) -> str:
         """What a person should know before trusting what was found."""
         whole = sum(share == 1 for share in self.covered)
@@ -148,12 +156,8 @@ def digest(file: Path) -> str:
 
 def _read_mask(file: Path, size: tuple[int, int]) -> np.ndarray:
     """Inside is what reaches half of the mask's largest value, so that 0 and 1 do as well as 0 and 255."""
-    mask, _ = decode_image(png.read_bytes(file), file)
-    mask = mask if mask.ndim == 2 else mask.max(axis=2)
-    if mask.shape != size:
-        raise UserError(f"{file} is {mask.shape[1]} x {mask.shape[0]} pixels, its image {size[1]} x {size[0]}")
-    top = int(mask.max())
-    return mask >= max((top + 1) // 2, 1)
+    values = mask_values(png.read_bytes(file), file, size)
+    return values >= half_of_largest(values)
 
 
 def _without_holes(inside: np.ndarray) -> np.ndarray:

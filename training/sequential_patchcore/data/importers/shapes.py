@@ -76,12 +76,14 @@ def paste(patch: np.ndarray, left: int, top: int, size: tuple[int, int]) -> np.n
     return inside
 
 
-def paint(areas: Iterable[tuple[int, int, np.ndarray]], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def paint(
+    areas: Iterable[tuple[int | np.ndarray, int, np.ndarray]], size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
     """Paint instances over each other in the order given; a pixel belongs to the last that covers it.
 
     Args:
-        areas: (instance number, class id, bool (H, W)); impurities come before defects, so that defects own what
-            they share.
+        areas: (instance number, class id, bool (H, W)), the number for all pixels or an (H, W) array of numbers;
+            impurities come before defects, so that defects own what they share.
         size: (H, W).
 
     Returns:
@@ -91,7 +93,7 @@ def paint(areas: Iterable[tuple[int, int, np.ndarray]], size: tuple[int, int]) -
     instances = np.zeros(size, np.uint16)
     for number, class_id, inside in areas:
         mask[inside] = class_id
-        instances[inside] = number
+        instances[inside] = number[inside] if isinstance(number, np.ndarray) else number
     return mask, instances
 
 

@@ -3,10 +3,13 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from ...runtime.errors import UserError
 from ..format import SPLITS
+from .items import Item
+from .labels import group_of
 
 FOLDERS = "folders"
 _FOLDER_NAMES = {
@@ -61,7 +64,7 @@ def apportion(count: int, weights: Sequence[float]) -> list[int]:
     if not count or not total:
         return [0] * len(weights)
     exact = [count * weight / total for weight in weights]
-    given = [int(each) for each in exact]
+    given = [int(part) for part in exact]
     for place in sorted(range(len(weights)), key=lambda k: given[k] - exact[k])[: count - sum(given)]:
         given[place] += 1
     if count >= sum(weight > 0 for weight in weights):
@@ -70,6 +73,22 @@ def apportion(count: int, weights: Sequence[float]) -> list[int]:
                 given[given.index(max(given))] -= 1
                 given[place] = 1
     return given
+
+
+def draw_validation(items: Sequence[Item], fraction: float, group_by: str | None) -> list[Item]:
+    """Move a share of the images of `test` to `val`.
+
+    Of those with the same labels, the ones whose name has the smallest SHA-256 are moved; with `group_by` whole plates
+    of all labels together.
+    """
+    tested = [item for item in items if item.split == "test"]
+    unit = {item.name: item.name if group_by is None else group_of(item.name, group_by, "") for item in tested}
+    chosen: set[str] = set()
+    for labels in {item.labels if group_by is None else () for item in tested}:
+        units = {unit[item.name] for item in tested if group_by is not None or item.labels == labels}
+        ordered = _by_hash(units)
+        chosen.update(ordered[: round(fraction * len(ordered))])
+    return [replace(item, split="val") if unit.get(item.name) in chosen else item for item in items]
 
 
 def refuse_shared_plates(groups: Sequence[str], splits: Sequence[str]) -> None:
@@ -85,7 +104,7 @@ def refuse_shared_plates(groups: Sequence[str], splits: Sequence[str]) -> None:
         names = " and ".join(split for split in SPLITS if split in found[shared[0]])
         raise UserError(
             f"{len(shared)} plate(s) would be in more than one split, so that scores flatter; the first: {shared[0]!r} "
-            f"in {names}; change the splits, or share plates out with --split-shares"
+            f"in {names}; change the splits, or share plates out with `split_shares`"
         )
 
 
