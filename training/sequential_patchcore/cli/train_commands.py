@@ -9,12 +9,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..data.dataset import Dataset, open_dataset
 from ..runtime.errors import UserError
 from ..runtime.progress import say
 from .finished_work import file_digest, fingerprints, is_finished, request_digest, weights_override, weights_place
 
 if TYPE_CHECKING:
+    from ..data.dataset import Dataset
     from ..extractors.base import Extractor
     from ..fitting.settings import RunOptions, TrainSettings
     from ..model.file import Model
@@ -24,6 +24,7 @@ def train(arguments: Namespace) -> None:
     if arguments.ray:
         _train_on_cluster(arguments)
         return
+    from ..data.dataset import open_dataset
     from ..extractors.base import ExtractorSettings
     from ..extractors.builder import build_extractor
     from ..fitting.settings import TrainSettings
@@ -59,6 +60,7 @@ def train(arguments: Namespace) -> None:
 
 def _train_on_cluster(arguments: Namespace) -> None:
     """Each shard is the `train` command with --shard I/N; the model is their meld, in order."""
+    from ..data.dataset import open_dataset
     from ..fitting.cluster import run_shards, shard_path
     from ..fitting.melding import Melder
     from ..model.file import load_model, save_model
@@ -94,6 +96,7 @@ _NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "mem
 
 
 def finetune(arguments: Namespace) -> None:
+    from ..data.dataset import open_dataset
     from ..fitting.settings import TrainSettings
     from ..fitting.training import train as run
     from ..model.file import load_model
@@ -143,7 +146,7 @@ def _need_checkpoint(arguments: Namespace) -> None:
 
 
 def _carried_out(
-    arguments: Namespace, request: str, datasets: list[Dataset], extractor: "Extractor", settings: "TrainSettings",
+    arguments: Namespace, request: str, datasets: list["Dataset"], extractor: "Extractor", settings: "TrainSettings",
     record: dict[str, Any],
 ) -> "RunOptions":
     """Threads, device, and the chunk size that fits the budget; prints the estimate."""
