@@ -8,7 +8,6 @@ process held before the patches came, with glibc told to give large blocks back
 """
 
 import json
-import runpy
 import sys
 import time
 from pathlib import Path
@@ -16,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-REPAIR = Path(__file__).parents[2] / "training" / "sequential_patchcore" / "extractors" / "torchvision_repair.py"
 BLOCK = 20_000
 CLUSTERS = 50
 
@@ -98,7 +96,6 @@ def greedy(job: dict) -> dict:
 
 
 def anomalib(job: dict) -> dict:
-    runpy.run_path(str(REPAIR))
     from anomalib.models.components import KCenterGreedy
 
     KCenterGreedy(embedding=block(0, job["dimension"])[:500], sampling_ratio=0.01).select_coreset_idxs()
@@ -126,7 +123,6 @@ def _by_steps(job: dict, base: int, select) -> dict:
 
 def neighbours(job: dict) -> dict:
     """anomalib's distance stage over one image's patches."""
-    runpy.run_path(str(REPAIR))
     from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
     class Bank(PatchcoreModel):

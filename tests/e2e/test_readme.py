@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SHARED_BY_THE_CLONE = ("blender_addon", "shaders", "scenes", "tools", "Makefile", "pyproject.toml", ".venv",
-                       ".venv-blender", "training")  # fmt: skip
+SHARED_BY_THE_CLONE = (
+    "blender_addon", "shaders", "scenes", "tools", "training", "constraints", "Makefile", "pyproject.toml",
+    ".venv", ".venv-blender",
+)  # fmt: skip
 
 
 def readme_commands() -> list[str]:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A spot at a known place is red in the anomaly map at that place, whatever the extractor, the size and the scale."""
 
+import runpy
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -68,3 +70,21 @@ def test_what_lies_beyond_the_image_does_not_move_what_is_in_it():
     whole = extractor(image)[0, :8, :8]
     for rows, columns in ((313, 320), (320, 309), (311, 307)):
         assert float((extractor(image[..., :rows, :columns])[0, :8, :8] - whole).norm() / whole.norm()) < 1e-3
+
+
+def test_the_benchmarks_assumption_is_that_every_cell_looks_at_its_middle():
+    """Between cells of 16 pixels a cell of 8 lies a quarter before or behind: so the coarse map is interpolated."""
+    file = Path(__file__).parents[2] / "bench" / "bench_alignment.py"
+    assume_middles = runpy.run_path(str(file))["assume_middles"]
+    extractor = build_extractor(ExtractorSettings("mobilenetv3_small_050", pool=1), "none")
+    image = to_tensor(np.random.default_rng(0).random((96, 128, 3), np.float32), 1.0, "cpu")
+    measured = extractor(image)[0]
+    assume_middles(extractor)
+    found = extractor(image)[0]
+    fine, coarse = (maps[0].permute(1, 2, 0).numpy() for maps in extractor._maps_of(image, "float32"))
+    assert extractor.offset == 3.5
+    np.testing.assert_array_equal(found[..., : fine.shape[-1]], fine)
+    rows = 0.75 * coarse[:-1] + 0.25 * coarse[1:]
+    expected = 0.75 * rows[:, :-1] + 0.25 * rows[:, 1:]
+    np.testing.assert_allclose(found[1:-1:2, 1:-1:2, fine.shape[-1] :], expected, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(found, measured, rtol=1e-2), "the measured offsets are others"

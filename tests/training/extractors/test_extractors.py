@@ -2,18 +2,22 @@
 """The backbones with random weights: shapes, places, identity, and weights files good and bad."""
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
-from sequential_patchcore.extractors import timm_backbone  # repaired where torchvision is
+from sequential_patchcore.extractors import timm_backbone
 from sequential_patchcore.extractors.alignment import measure_offsets, resample
 from sequential_patchcore.extractors.base import ExtractorSettings, average_pool, identity, scaled_size, to_tensor
 from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.extractors.projection import projection_matrix
-from sequential_patchcore.extractors.timm_models import timm  # repaired where torchvision is
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.scoring.restore import restore_extractor
 
@@ -274,7 +278,7 @@ def test_a_weights_file_is_loaded_and_found_again(tmp_path, small_weights, suffi
     with pytest.raises(UserError, match=rf"model\.h5 was trained with weights {extractor.weights_fingerprint}"):
         restore_extractor(model, "model.h5", "none")
     (tmp_path / f"weights{suffix}").unlink()
-    with pytest.raises(UserError, match=r"not there; give them with --weights"):
+    with pytest.raises(UserError, match=r"not there; say where they are: `weights`"):
         restore_extractor(model, "model.h5")
 
 
@@ -296,3 +300,24 @@ def test_a_damaged_weights_file_is_refused_in_one_line(tmp_path, name):
     with pytest.raises(UserError) as caught:
         build_extractor(ExtractorSettings(backbone=SMALL), str(tmp_path / name))
     assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_torchvision_that_does_not_fit_torch_is_one_clear_error(tmp_path: Path) -> None:
+    broken = tmp_path / "torchvision" / "__init__.py"
+    broken.parent.mkdir()
+    broken.write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    code = (
+        "from sequential_patchcore.extractors.base import ExtractorSettings\n"
+        "from sequential_patchcore.extractors.builder import build_extractor\n"
+        "import sequential_patchcore.runtime.errors as e\n"
+        "build_extractor(ExtractorSettings('filters'))\n"
+        "try: build_extractor(ExtractorSettings('resnet18'), 'none')\n"
+        "except e.UserError as error: print(error)"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert "does not fit torch" in done.stdout and "filters" in done.stdout
+    assert done.stdout.count("\n") == 1

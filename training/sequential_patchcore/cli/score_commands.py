@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def calibrate(arguments: Namespace) -> None:
     from ..model.file import Threshold, load_model, save_model
-    from ..scoring.scorer import Scorer
+    from ..scoring.conditions import conditions_of, was_set_under
 
     model = load_model(arguments.model)
     if arguments.threshold is not None:
@@ -35,11 +35,12 @@ def calibrate(arguments: Namespace) -> None:
             ("fingerprint", dataset.fingerprint), ("split", arguments.split), ("wanted_rate", rate),
             ("rate_per", None if rate is None else arguments.per),
         )
-    )
+    ) and was_set_under(before, model, conditions_of(model, arguments.precision))
     if same and not arguments.overwrite:
         print(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
         return
     from ..extractors.device import choose_device
+    from ..scoring.scorer import Scorer
 
     scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
                     precision=arguments.precision, device=choose_device(arguments.device))  # fmt: skip
@@ -61,18 +62,18 @@ def evaluate(arguments: Namespace) -> None:
     if arguments.threshold is not None:
         by_hand = Threshold(arguments.threshold, "by_hand")
         models = {path: model.with_threshold(by_hand) for path, model in models.items()}
-    thresholds = [model.threshold and model.threshold.value for model in models.values()]
     rule = Rule(arguments.min_region, arguments.hysteresis)
-    request = request_digest(
-        "evaluate", models=[model.fingerprint for model in models.values()], names=[Path(path).stem for path in models],
-        thresholds=thresholds, dataset=dataset.fingerprint, split=arguments.split,
-        rule=asdict(rule), coverage=arguments.detection_coverage,
-    )
     device, weights = choose_device(arguments.device), weights_override(arguments.weights)
     scorers = [
         Scorer(model, path=path, weights=weights, precision=arguments.precision, device=device)
         for path, model in models.items()
     ]
+    request = request_digest(
+        "evaluate", models=[model.fingerprint for model in models.values()], names=[Path(path).stem for path in models],
+        conditions=[scorer.conditions for scorer in scorers],
+        thresholds=[model.threshold and model.threshold.value for model in models.values()],
+        dataset=dataset.fingerprint, split=arguments.split, rule=asdict(rule), coverage=arguments.detection_coverage,
+    )
     metrics = run(
         scorers, dataset, split=arguments.split, out=arguments.out, rule=rule, coverage=arguments.detection_coverage,
         inputs=request,
@@ -110,6 +111,7 @@ def predict(arguments: Namespace) -> int:
         from ..prediction.explanation import Explainer
 
         explainer = Explainer(scorer, model, arguments.out)
+    request = request_digest("predict")
     fits = size_check(scorer, len(model.features), arguments.memory_budget)
 
     def show(each: "Prediction") -> None:
@@ -121,7 +123,7 @@ def predict(arguments: Namespace) -> int:
         print(f"{each.verdict:10}  {score:>10}  {detail}  {each.image}", flush=True)
 
     if arguments.watch:
-        one, latest = Predictor(scorer, model, arguments.out, settings, fits, explainer), {}
+        one, latest = Predictor(scorer, model, arguments.out, settings, fits, explainer, request), {}
 
         def handle(path: Path) -> None:
             latest[path] = one(path)
@@ -132,7 +134,7 @@ def predict(arguments: Namespace) -> int:
               arguments.idle_exit)
         predictions = list(latest.values())
     else:
-        predictions = run(scorer, model, images, arguments.out, settings, fits, explainer)
+        predictions = run(scorer, model, images, arguments.out, settings, fits, explainer, request)
         readable = [each for each in predictions if each.verdict != "unreadable"]
         if not readable and not arguments.exit_code:
             first = predictions[0]

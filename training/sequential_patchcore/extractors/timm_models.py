@@ -10,9 +10,16 @@ from pathlib import Path
 import torch
 
 from ..runtime.errors import UserError
-from . import torchvision_repair  # noqa: F401  (before timm)
 
-import timm  # isort: skip
+try:
+    import timm
+except RuntimeError as error:  # timm imports torchvision, whose compiled part fits one torch alone
+    if "torchvision::nms" not in str(error):
+        raise
+    raise UserError(
+        f"torchvision does not fit torch {torch.__version__} here ({error}), and timm's networks need it; install the "
+        "two from one source, both for CUDA or both for the CPU, or take the `backbone` 'filters', which needs none"
+    ) from error
 
 logging.getLogger("timm").setLevel(logging.ERROR)  # it reports the unused classifier of every weights file
 

@@ -2,6 +2,7 @@
 """From a model to anomaly maps: the distance of each patch of an image to the nearest vector of the coreset."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from ..extractors.base import Extractor, to_tensor
 from ..extractors.grid import Grid
 from ..model.file import Model, Threshold
 from ..runtime.errors import UserError
-from .anomaly_map import BLUR_SIGMA, PatchScores
+from .anomaly_map import PatchScores
 from .calibration import calibrate
+from .conditions import BLUR_SIGMA, conditions_of, departures
 from .nearest_nominal import STRANGEST, Explanation, cells_at, explained, strangest
 from .provenance import Provenance
 from .restore import check_extractor, restore_extractor
@@ -40,6 +42,7 @@ class Scorer:
     Attributes:
         model: what was given, with the threshold of `calibrate` where that was called.
         threshold: the model's; None until calibrated. Pixels with a score of at least its `value` are anomalous.
+        conditions: what the scores depend on beside model and image: `precision` and `blur_sigma`; JSON-ready.
 
     Raises:
         UserError: an extractor that the model was not made with; at the first use, no weights to be had, or of other
@@ -57,11 +60,11 @@ class Scorer:
                 raise UserError("expected either an `extractor`, or `weights` and `precision` to restore it; got both")
             check_extractor(extractor, model, self._name)
             extractor = extractor.to(torch.device(device))
-        own_blur = float(model.settings.get("blur_sigma", BLUR_SIGMA))
+            precision = extractor.settings.precision
         self.model: Model | None = model
         self.threshold: Threshold | None = model.threshold
-        self.blur_sigma = own_blur if blur_sigma is None else float(blur_sigma)
-        self._weights, self._precision, self._data = weights, precision, tuple(data)
+        self.conditions = conditions_of(model, precision, blur_sigma)
+        self._weights, self._data = weights, tuple(data)
         self._begin(model.features, extractor, device, chunk_size)
 
     @classmethod
@@ -77,8 +80,8 @@ class Scorer:
         """
         scorer = cls.__new__(cls)
         scorer.path = scorer.model = scorer.threshold = None
-        scorer.blur_sigma = blur_sigma
-        scorer._weights, scorer._precision, scorer._data = None, None, ()
+        scorer.conditions = {"precision": extractor.settings.precision, "blur_sigma": float(blur_sigma)}
+        scorer._weights, scorer._data = None, ()
         scorer._begin(vectors, extractor.to(torch.device(device)), device, chunk_size)
         return scorer
 
@@ -98,17 +101,16 @@ class Scorer:
         """What turns images into patch vectors; restored now if it was not yet."""
         if self._extractor is None:
             assert self.model is not None
-            restored = restore_extractor(self.model, self._name, self._weights, self._precision)
+            restored = restore_extractor(
+                self.model, self._name, self._weights, self.conditions["precision"]
+            )
             self._extractor = restored.to(self.device)
         return self._extractor
 
     @property
-    def precision(self) -> str:
-        """Of the network's arithmetic."""
-        if self._extractor is not None:
-            return self._extractor.settings.precision
-        assert self.model is not None
-        return self._precision or self.model.extractor.get("precision", "float32")
+    def blur_sigma(self) -> float:
+        """Of the map's Gaussian, in pixels of the image."""
+        return self.conditions["blur_sigma"]
 
     @cached_property
     def provenance(self) -> Provenance:
@@ -177,7 +179,9 @@ class Scorer:
         `scoring.calibration.calibrate`.
         """
         threshold = calibrate(self, dataset, split, false_positive_rate, per)
-        self.threshold = threshold
         if self.model is not None:
+            noted = threshold.calibrated_on | departures(self.model, self.conditions)
+            threshold = replace(threshold, calibrated_on=noted)
             self.model = self.model.with_threshold(threshold)
+        self.threshold = threshold
         return threshold
