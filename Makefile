@@ -69,7 +69,7 @@ demo: .venv/.done $(RENDER_ENVIRONMENT)
 test: test-rendering test-training
 
 test-rendering: .venv-blender/.done
-	BLENDER="$(BLENDER)" $(RENDERING) -m pytest tests/test_walls.py tests/core tests/blender tests/parity $(ARGS)
+	BLENDER="$(BLENDER)" $(RENDERING) -m pytest tests/test_walls.py tests/test_architecture.py tests/core tests/blender tests/parity $(ARGS)
 
 # Without a renderer the tests that need one are skipped and say so.
 test-training: .venv/.done
@@ -141,11 +141,11 @@ bench-render: .venv-blender/.done
 	$(RENDERING) tests/bench/bench_stain.py
 
 gallery: .venv-blender/.done
-	$(RENDERING) tools/gallery_scene.py $(ARGS)
-	$(RENDERING) tools/gallery_features.py
-	$(RENDERING) tools/gallery_stain.py
-	$(RENDERING) tools/gallery_readme.py
-	$(RENDERING) tools/gallery_panel.py
+	$(RENDERING) tools/gallery/scene.py $(ARGS)
+	$(RENDERING) tools/gallery/features.py
+	$(RENDERING) tools/gallery/stain.py
+	$(RENDERING) tools/gallery/readme.py
+	$(RENDERING) tools/gallery/panel.py
 
 clean:
 	rm -rf build dist training/*.egg-info .pytest_cache .ruff_cache

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 
 /* The jittered grid: space cut into cubes of edge G, one centre in each, drawn by a hash of (cell, seed).
-   The same function as blender_addon/core/grid.py. Lengths in metres.
+   The same function as blender_addon/core/noise/grid.py. Lengths in metres.
    noise("hash", ...) is lookup3 over the bits of four floats: it runs on the CPU and on OptiX. */
 
 #define FAR 1e9

@@ -2,6 +2,7 @@
 """The walls of docs/architecture.md, drawn from the import statements themselves."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,16 +64,57 @@ def test_the_addon_and_the_training_package_do_not_know_each_other() -> None:
     assert not [each for each in from_training if top(each[1]) in {"blender_addon", "bpy"}]
 
 
-@pytest.mark.parametrize("module", ["coreset.py", "metrics.py", "threshold.py", "ranking.py"])
-def test_the_core_of_the_training_package_knows_no_files(module: str) -> None:
-    foreign = {"pathlib", "os", "io", "h5py", "PIL", "cv2", "tqdm", "shutil", "tempfile"}
-    assert not [each for each in all_imports(TRAINING, "sequential_patchcore", module) if top(each[1]) in foreign]
+# Which package of the training package may import which others; `runtime` is open to all, `cli` may import all.
+ALLOWED = {
+    "runtime": set(),
+    "coreset": set(),
+    "extractors": set(),
+    "data": set(),
+    "metrics": set(),
+    "model": {"coreset"},
+    "fitting": {"coreset", "data", "extractors", "model"},
+    "scoring": {"coreset", "data", "extractors", "metrics", "model"},
+    "report": {"metrics", "model", "scoring"},
+    "evaluation": {"data", "metrics", "report", "scoring"},
+    "prediction": {"data", "metrics", "model", "report", "scoring"},
+}
+
+
+def package_of(module: str) -> str:
+    """The package of the training package that a dotted name lies in; "" for its own names, such as the version."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def test_packages_import_only_those_below_them() -> None:
+    found = set()
+    for file, module, name in all_imports(TRAINING, "sequential_patchcore"):
+        if top(module) != "sequential_patchcore":
+            continue
+        here = file.split("/")[0]
+        there = package_of(f"{module}.{name}")
+        if here in ALLOWED and there in ALLOWED.keys() | {"cli"} and there not in ALLOWED[here] | {here, "runtime"}:
+            found.add((file, there))
+    assert not found
+
+
+def test_every_module_of_the_training_package_lies_in_a_package_that_the_list_knows() -> None:
+    loose = {file.name for file in TRAINING.glob("*.py")} - {"__init__.py", "__main__.py", "api.py"}
+    assert not loose
+    assert {folder.name for folder in TRAINING.iterdir() if (folder / "__init__.py").exists()} == {*ALLOWED, "cli"}
+
+
+@pytest.mark.parametrize("package", ["coreset", "metrics"])
+def test_mathematics_knows_no_files(package: str) -> None:
+    foreign = {"pathlib", "os", "io", "h5py", "PIL", "tqdm", "shutil", "tempfile"}
+    assert not [each for each in all_imports(TRAINING, "sequential_patchcore", package) if top(each[1]) in foreign]
 
 
 def test_nobody_imports_the_command_line_or_the_panel() -> None:
     in_training = [
         each for each in all_imports(TRAINING, "sequential_patchcore")
-        if "cli" in (each[1].rsplit(".", 1)[-1], each[2]) and each[0] not in ("cli.py", "__main__.py")
+        if each[1].startswith("sequential_patchcore") and package_of(f"{each[1]}.{each[2]}") == "cli"
+        and not each[0].startswith("cli/") and each[0] != "__main__.py"
     ]
     assert not in_training
     in_addon = [
@@ -115,3 +157,65 @@ def test_no_module_imports_itself_around_a_corner(package: Path, name: str) -> N
 
     for module in modules:
         visit(module, ())
+
+
+ADDON_IMPORTS: dict[str, set[str]] = {
+    "": {"ui"},
+    "core": set(),
+    "core.noise": set(),
+    "core.inspection": {"core", "core.noise"},
+    "core.stain": {"core", "core.noise"},
+    "core.features": {"core", "core.noise"},
+    "core.recipe": {"core", "core.inspection", "core.stain", "core.features"},
+    "core.labels": {"core.features", "core.recipe"},
+    "core.files": {"core"},
+    "scene": {"core", "core.noise", "core.inspection", "core.stain", "core.features", "core.recipe"},
+    "render": {
+        "core", "core.inspection", "core.stain", "core.features", "core.recipe", "core.labels", "core.files", "scene",
+    },
+    "ui.stain": {"core", "core.stain", "scene"},
+    "ui": {"core", "core.inspection", "core.stain", "core.recipe", "scene", "render", "ui.stain"},
+}
+"""Each package of the add-on, and the packages that its modules import; "" is the add-on's own `__init__`."""
+
+
+def addon_package(module: str) -> str:
+    """The package of `ADDON_IMPORTS` that holds a module of the add-on: the one with the longest matching name."""
+    below = module.removeprefix("blender_addon").removeprefix(".")
+    holders = [package for package in ADDON_IMPORTS if package == "" or f"{below}.".startswith(f"{package}.")]
+    return max(holders, key=len)
+
+
+def addon_imports() -> dict[str, set[str]]:
+    """Package -> the other packages of the add-on that its modules import."""
+    drawn: dict[str, set[str]] = {package: set() for package in ADDON_IMPORTS}
+    for file in sorted(ADDON.rglob("*.py")):
+        source = addon_package(".".join(("blender_addon", *file.relative_to(ADDON).with_suffix("").parts)))
+        for module, name in imports(file, ADDON, "blender_addon"):
+            if top(module) == "blender_addon":
+                drawn[source].add(addon_package(f"{module}.{name}"))
+    return {package: targets - {package} for package, targets in drawn.items()}
+
+
+def test_the_packages_of_the_addon_import_what_the_list_allows_and_nothing_else() -> None:
+    assert addon_imports() == ADDON_IMPORTS
+
+
+def test_the_page_says_the_same_of_the_packages_of_the_addon() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (section,) = re.findall(r"^## blender_addon/$(.*?)^## ", page, re.MULTILINE | re.DOTALL)
+    stated = {}
+    for package, text in re.findall(r"^### `([^`]+)/`$(.*?)^\| module", section, re.MULTILINE | re.DOTALL):
+        (sentence,) = re.findall(r"Imports (.*?)\.\s", text, re.DOTALL)
+        stated["" if package == "." else package.replace("/", ".")] = {
+            name.strip("`").removesuffix("/").replace("/", ".") for name in re.findall(r"`[^`]+/`", sentence)
+        }
+    assert stated == ADDON_IMPORTS
+
+
+def test_the_packages_of_the_addon_form_no_circle() -> None:
+    left = {package: set(targets) for package, targets in ADDON_IMPORTS.items()}
+    while ground := [package for package, targets in left.items() if not targets & left.keys()]:
+        for package in ground:
+            del left[package]
+    assert not left, "these packages import each other in a circle"

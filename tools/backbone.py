@@ -60,7 +60,8 @@ def hub_has_weights(backbone: str, say: Callable[[str], None]) -> bool:
     say(f"asking timm's hub for the weights of {backbone} ...")
     code = (
         "import sys\n"
-        "from sequential_patchcore.extractors import ExtractorSettings, build_extractor\n"
+        "from sequential_patchcore.extractors.base import ExtractorSettings\n"
+        "from sequential_patchcore.extractors.builder import build_extractor\n"
         "build_extractor(ExtractorSettings(sys.argv[1]), 'hub')"
     )
     # Without a network the hub's client tries for a minute; its cache answers at once.

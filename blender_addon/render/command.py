@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.settings import Recipe, load
+from ..core.recipe.settings import Recipe, load
 from . import job as jobs
 from .interrupt import leave_on_signals
 from .progress import Progress, duration

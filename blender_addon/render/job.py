@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.classes import CLASSES
-from ..core.dataset import FORMAT_VERSION, DatasetFolder
 from ..core.errors import UserError
-from ..core.sample import draw_sample, sample_id
-from ..core.settings import Recipe
+from ..core.features.classes import SURFACE_CLASSES
+from ..core.files.dataset import FORMAT_VERSION, DatasetFolder
+from ..core.recipe.sample import draw_sample, sample_id
+from ..core.recipe.settings import Recipe
 from .progress import Progress
 
 GENERATOR = {"name": "surface_impurities", "version": "0.1.0"}
@@ -106,9 +106,10 @@ def describe(recipe: Recipe) -> dict[str, Any]:
         "name": recipe.name,
         "description": recipe.description,
         "generator": GENERATOR,
+        "rendered": True,
         "recipe": recipe.as_dict(),
         "master_seed": recipe.seed,
-        "classes": [{"id": entry.id, "name": entry.name, "kind": entry.kind} for entry in CLASSES],
+        "classes": [{"id": number, "name": name, "kind": kind} for number, name, kind, *_ in SURFACE_CLASSES],
         "pixel_size_um": sample.camera.object_pixel_um * 100.0 / sample.render.scale_percent,
     }
 

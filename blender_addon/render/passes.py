@@ -7,10 +7,10 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ..core.denoise import regress
 from ..core.errors import UserError
-from ..core.exr import read_layers
-from ..core.sample import Sample
+from ..core.files.exr import read_layers
+from ..core.inspection.denoise import regress
+from ..core.recipe.sample import Sample
 from ..scene import compat
 from ..scene.guides import guides_of, stain_guide
 from ..scene.inspection import InspectionScene

@@ -3,7 +3,7 @@
 
 import bpy
 
-from ..core.camera import Camera
+from ..core.inspection.camera import Camera
 
 
 def build_camera(camera: Camera, name: str, collection: bpy.types.Collection) -> bpy.types.Object:

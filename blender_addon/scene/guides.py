@@ -6,14 +6,14 @@ from collections.abc import Mapping
 import bpy
 import numpy as np
 
-from ..core.sample import Sample
+from ..core.recipe.sample import Sample
 
 _SHAPE, _METAL = "Guide Shape", "Guide Metal"
 GUIDES = (_SHAPE, _METAL)
 """Layers of the picture: (slope x, slope y, albedo of what covers) and (reflectance, roughness, cover)."""
 
 _SLOPE, _REFLECTANCE, _ROUGHNESS = 0.01, 0.02, 0.01
-"""Differences that count as large, see `core/denoise.py`."""
+"""Differences that count as large, see `core/inspection/denoise.py`."""
 
 
 def ensure_layers(scene: bpy.types.Scene) -> None:

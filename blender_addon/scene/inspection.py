@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import bpy
 
-from ..core.sample import Sample
+from ..core.recipe.sample import Sample
 from .camera_object import build_camera
 from .light_object import build_light, build_surroundings
 from .material import build_distance_material, build_guide_material, build_label_material, build_plate_material

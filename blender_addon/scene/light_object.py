@@ -5,7 +5,7 @@ import math
 
 import bpy
 
-from ..core.ring_light import RingLight
+from ..core.inspection.ring_light import RingLight
 
 
 def build_light(light: RingLight, name: str, collection: bpy.types.Collection) -> bpy.types.Object:

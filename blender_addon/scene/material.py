@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import bpy
 
-from ..core.sample import Sample
-from ..core.view import pixel_pitch_mm, seen_part
+from ..core.recipe.sample import Sample
+from ..core.recipe.view import pixel_pitch_mm, seen_part
 from . import compat
 from .feature_nodes import build_feature_group
 from .guides import add_guides

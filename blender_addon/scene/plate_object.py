@@ -6,7 +6,7 @@ import math
 import bmesh
 import bpy
 
-from ..core.plate import Plate
+from ..core.inspection.plate import Plate
 
 _BEVEL_SEGMENTS = 3
 

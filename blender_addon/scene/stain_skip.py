@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Leave the stain out where it cannot be: the map of ``core/stain_reach.py`` as an image that a shader looks up.
+"""Leave the stain out where it cannot be: the map of ``core/stain/reach.py`` as an image that a shader looks up.
 
 One look-up instead of the search over neighbouring cells, and the result is unchanged, since the map is never wrong in
 saying no. It belongs to one plate and one set of parameters.
@@ -8,9 +8,9 @@ saying no. It belongs to one plate and one set of parameters.
 import bpy
 import numpy as np
 
-from ..core.plate import Plate
-from ..core.stain_parameters import StainParameters
-from ..core.stain_reach import reach_map
+from ..core.inspection.plate import Plate
+from ..core.stain.parameters import StainParameters
+from ..core.stain.reach import reach_map
 
 _FACE_MM = 0.01
 """What is less than this below the seen face counts to it."""

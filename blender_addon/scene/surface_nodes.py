@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The brushed surface as a node group around a texture: `core/brushing.py` evaluated once, looked up by every path.
+"""The brushed surface as a node group around a texture: `core/inspection/brushing.py`, evaluated once for all paths.
 
 As nodes, three scales of grooves were half of the cost of a path. The texture costs the same for any number of scales.
 """
@@ -9,8 +9,8 @@ import math
 import bpy
 import numpy as np
 
-from ..core.brushing import bake, coarsening, to_grain
-from ..core.sample import Sample
+from ..core.inspection.brushing import bake_grain, coarsening, to_grain
+from ..core.recipe.sample import Sample
 from . import compat
 from .compat import SocketSpec
 from .image import float_image
@@ -35,7 +35,7 @@ def build_surface_group(sample: Sample, name: str, whole_plate: bool = False) ->
     surface = sample.surface
     pixel_um = sample.camera.object_pixel_um * 100.0 / sample.render.scale_percent
     coarsen = 1 if whole_plate else coarsening(surface, pixel_um)
-    texture = bake(surface, *_window(sample, whole_plate), coarsen)
+    texture = bake_grain(surface, *_window(sample, whole_plate), coarsen)
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
     compat.ensure_group_sockets(tree, _INPUTS, _OUTPUTS)
     f = Formula(tree)

@@ -6,12 +6,13 @@ from dataclasses import replace
 import bpy
 
 from ..core.errors import UserError
-from ..core.sample import Sample
+from ..core.recipe.sample import Sample
 from ..render import session
 from ..scene import compat
 from ..scene.inspection import NAME, build_inspection
-from . import mask_preview, properties, stain_on_material
+from . import properties
 from .panel_recipe import sample_of
+from .stain import mask_preview, stain_on_material
 
 
 def set_up(scene: bpy.types.Scene) -> bpy.types.Scene:

@@ -4,13 +4,14 @@
 import bpy
 
 from ..core.errors import UserError
-from ..core.seeding import digest
-from ..core.stain_parameters import FIELDS, PORTABLE_SEED_LIMIT
+from ..core.seeding import SEED_LIMIT, digest
+from ..core.stain.parameters import STAIN_SPECS
 from ..scene import compat
 from ..scene.stain_osl import osl_available
-from . import inspection_scene, live, mask_preview, panel_recipe, properties, stain_on_material, stainable
+from . import inspection_scene, live, panel_recipe, properties
 from .button import Button
 from .declared import plain
+from .stain import mask_preview, stain_on_material, stainable
 
 _STAINS_ACROSS = 5.0
 """How many cells "Fit to Object" lays along the second longest side of an object."""
@@ -153,7 +154,7 @@ class RollSeed(Button, bpy.types.Operator):
     bl_description = "Draw other stains: another seed, always the same one after the present"
 
     def run(self, context, settings) -> None:
-        settings.seed = digest(settings.seed, 0, "roll") % PORTABLE_SEED_LIMIT
+        settings.seed = digest(settings.seed, 0, "roll") % SEED_LIMIT
 
 
 class FitToObject(Button, bpy.types.Operator):
@@ -174,10 +175,10 @@ class FitToObject(Button, bpy.types.Operator):
         factor = _side_mm(context.object) / _STAINS_ACROSS / settings.cell_size_mm
         powers = {"mm": 1, "µm": 1, "1/mm": -1}
         with live.paused():
-            for field in FIELDS:
-                if field.unit in powers and field.default is not None:
-                    value = plain(getattr(settings, field.name)) * factor ** powers[field.unit]
-                    setattr(settings, field.name, float(f"{value:.3g}"))
+            for spec in STAIN_SPECS:
+                if spec.unit in powers and spec.default is not None:
+                    value = plain(getattr(settings, spec.name)) * factor ** powers[spec.unit]
+                    setattr(settings, spec.name, float(f"{value:.3g}"))
         live.fire("stain", context)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..core.errors import UserError
 from ..core.parameter import Choice, Range
-from ..core.settings import Recipe, load
+from ..core.recipe.settings import Recipe, load
 
 CONTEXT = "panel.toml"
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sequential_patchcore.coreset import SequentialCoreset
+from sequential_patchcore.coreset.engine import CoresetEngine
 
 _CHUNK = 2048
 
@@ -31,17 +31,17 @@ def main() -> None:
     print(f"{chosen.patches} patches x {chosen.dimension}, coreset {chosen.size}")
     rng = np.random.default_rng(0)
     _warm_up(rng, chosen.dimension)
-    stream, tags = clustered(rng, chosen.patches, chosen.dimension), np.arange(chosen.patches)
-    coreset = SequentialCoreset(chosen.size, chosen.dimension, _CHUNK)
-    first, replaced = _timed(lambda: coreset.update(stream, tags))
+    stream, patch_ids = clustered(rng, chosen.patches, chosen.dimension), np.arange(chosen.patches)
+    coreset = CoresetEngine(chosen.size, chosen.dimension, _CHUNK)
+    first, replaced = _timed(lambda: coreset.update(stream, patch_ids))
     radii = {1: coreset.farthest(stream)}
     for epoch in range(2, 6):
-        coreset.update(stream, tags)
+        coreset.update(stream, patch_ids)
         radii[epoch] = coreset.farthest(stream)
-    while coreset.update(stream, tags):
+    while coreset.update(stream, patch_ids):
         pass
     rounds = [  # in turns, so that a change of the machine's speed meets both
-        (_timed(lambda: _bare(stream, chosen.size))[0], _timed(lambda: coreset.update(stream, tags))[0])
+        (_timed(lambda: _bare(stream, chosen.size))[0], _timed(lambda: coreset.update(stream, patch_ids))[0])
         for _ in range(3)
     ]
     bare, quiet = (min(each, key=lambda found: found.cpu) for each in zip(*rounds, strict=True))
@@ -66,27 +66,27 @@ def clustered(rng: np.random.Generator, count: int, dimension: int) -> torch.Ten
 def _warm_up(rng: np.random.Generator, dimension: int) -> None:
     """Compile before the clock starts."""
     few = clustered(rng, 500, dimension)
-    coreset = SequentialCoreset(16, dimension)
+    coreset = CoresetEngine(16, dimension)
     coreset.update(few, np.arange(500))
     coreset.farthest(few)
 
 
 def _bare(stream: torch.Tensor, size: int) -> None:
     vectors = stream[:size]
-    norms2 = vectors.square().sum(1)
+    norms_sq = vectors.square().sum(1)
     out = torch.empty(_CHUNK, size)
     for first in range(0, len(stream), _CHUNK):
         chunk = stream[first : first + _CHUNK]
-        torch.addmm(norms2, chunk, vectors.T, alpha=-2, out=out[: len(chunk)]).amin(1)
+        torch.addmm(norms_sq, chunk, vectors.T, alpha=-2, out=out[: len(chunk)]).amin(1)
 
 
 def slow_against_chunked(size: int = 256, count: int = 5000) -> str:
     rng = np.random.default_rng(0)
     stream = clustered(rng, count, 152)
     slow, expected = _timed(lambda: slow_rule(stream.numpy(), size))
-    coreset = SequentialCoreset(size, 152, _CHUNK)
+    coreset = CoresetEngine(size, 152, _CHUNK)
     fast, _ = _timed(lambda: coreset.update(stream, np.arange(count)))
-    same = "equal" if np.array_equal(coreset.result().tags, expected) else "NOT EQUAL"
+    same = "equal" if np.array_equal(coreset.result().patch_ids, expected) else "NOT EQUAL"
     times = f"slow loop {slow.cpu:.2f} s, chunked {fast.cpu:.3f} s, {slow.cpu / fast.cpu:.0f} times"
     return f"{count} patches, coreset {size}: {times}; the coresets are {same}."
 
@@ -111,11 +111,11 @@ def slow_rule(stream: np.ndarray, size: int) -> np.ndarray:
 
 def _greedy_radius(stream: torch.Tensor, size: int) -> float:
     """Covering radius of offline greedy k-center (Gonzalez 1985), which needs all patches at once."""
-    nearest2 = (stream - stream[0]).square().sum(1)
+    nearest_sq = (stream - stream[0]).square().sum(1)
     for _ in range(size - 1):
-        chosen = stream[int(nearest2.argmax())]
-        torch.minimum(nearest2, (stream - chosen).square().sum(1), out=nearest2)
-    return float(nearest2.max().sqrt())
+        chosen = stream[int(nearest_sq.argmax())]
+        torch.minimum(nearest_sq, (stream - chosen).square().sum(1), out=nearest_sq)
+    return float(nearest_sq.max().sqrt())
 
 
 class Time(NamedTuple):

@@ -164,7 +164,8 @@ def coverage_part(chosen: argparse.Namespace, real: torch.Tensor | None) -> str:
 
 def real_patches(chosen: argparse.Namespace, images: int = 30, scale: float = 0.34) -> torch.Tensor:
     from sequential_patchcore.data.dataset import open_dataset
-    from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
+    from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
+    from sequential_patchcore.extractors.builder import build_extractor
 
     data = open_dataset(chosen.data)
     extractor = build_extractor(ExtractorSettings(chosen.backbone, scale), chosen.weights)

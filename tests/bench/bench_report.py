@@ -15,8 +15,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from sequential_patchcore.evaluate import EvaluatedModel, evaluate
-from sequential_patchcore.regions import Rule
+from sequential_patchcore.evaluation.evaluated_model import EvaluatedModel
+from sequential_patchcore.evaluation.evaluator import evaluate_models
+from sequential_patchcore.metrics.binarize import Rule
 
 Class = namedtuple("Class", "id name kind")
 Sample = namedtuple("Sample", "id split seed group instances")
@@ -88,7 +89,7 @@ def main() -> None:
     start = time.perf_counter()
     if arguments.page_only:
         leave_out_all_but_the_page()
-    evaluate(models, plates, "test", out, rule=Rule(arguments.min_region))
+    evaluate_models(models, plates, "test", out, rule=Rule(arguments.min_region))
     each = (time.perf_counter() - start) / arguments.images / arguments.models
     page = out / "report.html"
     print(f"{arguments.images} images of 2448 x 2050, {arguments.models} models")
@@ -103,11 +104,11 @@ def main() -> None:
 
 def leave_out_all_but_the_page() -> None:
     """The page is the same but for its figures; 200 images of 5 megapixels then take three minutes instead of seven."""
-    module = sys.modules["sequential_patchcore.evaluate"]
+    module = sys.modules["sequential_patchcore.evaluation.pictures"]
     module._write_full_size = lambda *_: None
     module.figures.write = lambda *_: {}
-    module.contact_sheet.write = lambda *_: None
-    sys.modules["sequential_patchcore.tally"].SWEPT_HYSTERESIS = (1.0,)
+    module.worst_images.write = lambda *_: None
+    sys.modules["sequential_patchcore.metrics.tally"].SWEPT_HYSTERESIS = (1.0,)
 
 
 def opened(page: Path) -> float:

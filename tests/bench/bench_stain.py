@@ -18,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from blender_addon.core.sample import draw_sample  # noqa: E402
-from blender_addon.core.settings import load  # noqa: E402
+from blender_addon.core.recipe.sample import draw_sample  # noqa: E402
+from blender_addon.core.recipe.settings import load  # noqa: E402
 from blender_addon.render import passes, session  # noqa: E402
 from blender_addon.scene.inspection import build_inspection  # noqa: E402
 from blender_addon.scene.stain_osl import osl_available  # noqa: E402
@@ -50,7 +50,7 @@ def main() -> None:
         on = replace(sample, render=replace(sample.render, stain_backend=backend))
         for name, stain in stains.items():
             pair = [replace(on, stain=None), replace(on, stain=stain)]
-            seconds = [[_picture(scene, each) for each in pair] for _ in range(options.rounds)]
+            seconds = [[_picture(scene, plate) for plate in pair] for _ in range(options.rounds)]
             clean, stained = (statistics.median(column) for column in zip(*seconds, strict=True))
             print(f"| {backend} | {name} | {clean:.2f} | {stained:.2f} | {stained / clean:.2f} |", flush=True)
 

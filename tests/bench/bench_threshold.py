@@ -11,7 +11,7 @@ import sys
 import time
 
 import numpy as np
-from sequential_patchcore.threshold import max_f1
+from sequential_patchcore.metrics.threshold import max_f1
 
 BATCH = 5_018_400  # one image of 2448 x 2050
 

@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def metrics() -> bool:
-    from sequential_patchcore.ranking import ScoreHistogram
+    from sequential_patchcore.metrics.ranking import ScoreHistogram
 
     rng = np.random.default_rng(0)
     scores, masks = [], []

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from sequential_patchcore.coreset import SequentialCoreset, certified_factor
-from sequential_patchcore.greedy import greedy_coreset
+from sequential_patchcore.coreset.engine import CoresetEngine
+from sequential_patchcore.coreset.greedy import greedy_coreset
+from sequential_patchcore.coreset.guarantee import certified_factor
 
 DIMENSION = 40
 
@@ -29,15 +30,15 @@ def streams(count: int) -> Iterator[tuple[str, torch.Tensor]]:
 
 def rows(name: str, patches: torch.Tensor, size: int, limit: int = 200) -> Iterator[dict]:
     """One row for each eviction: the ratio after 1, 2, 5 epochs and at the end, and whether the certificate held."""
-    tags = np.arange(len(patches))
-    chosen = SequentialCoreset(size, patches.shape[1])
+    patch_ids = np.arange(len(patches))
+    chosen = CoresetEngine(size, patches.shape[1])
     chosen.update(patches[greedy_coreset(patches, size)], np.arange(size))
     offline = chosen.farthest(patches)
     for eviction in ("lower-index", "seeded-random"):
-        coreset = SequentialCoreset(size, patches.shape[1], eviction=eviction)
+        coreset = CoresetEngine(size, patches.shape[1], eviction=eviction)
         found, epochs, held = {}, 0, True
         while epochs < limit:
-            replaced = coreset.update(patches, tags)
+            replaced = coreset.update(patches, patch_ids)
             epochs += 1
             if epochs in (1, 2, 5) or not replaced:
                 radius = coreset.farthest(patches)

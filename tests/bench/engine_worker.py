@@ -37,7 +37,7 @@ def all_patches(count: int, dimension: int) -> torch.Tensor:
 
 
 def ours(job: dict) -> dict:
-    from sequential_patchcore.coreset import SequentialCoreset
+    from sequential_patchcore.coreset.engine import CoresetEngine
 
     def stream():
         for number, first in enumerate(range(0, job["patches"], BLOCK)):
@@ -45,7 +45,7 @@ def ours(job: dict) -> dict:
 
     warm_up(block(0, job["dimension"])[:3000])
     base = peak()
-    coreset = SequentialCoreset(job["size"], job["dimension"], eviction=job.get("eviction", "lower-index"))
+    coreset = CoresetEngine(job["size"], job["dimension"], eviction=job.get("eviction", "lower-index"))
     epochs = []
     for epoch in range(job["epochs"]):
         if epoch:
@@ -61,9 +61,9 @@ def ours(job: dict) -> dict:
 
 def warm_up(patches: torch.Tensor) -> None:
     """Compile before the clock starts."""
-    from sequential_patchcore.coreset import SequentialCoreset
+    from sequential_patchcore.coreset.engine import CoresetEngine
 
-    warm = SequentialCoreset(64, patches.shape[1])
+    warm = CoresetEngine(64, patches.shape[1])
     for _ in range(2):
         warm.update(patches, np.arange(len(patches)))
         warm.watch()
@@ -75,19 +75,19 @@ def plain(job: dict) -> dict:
     patches = all_patches(job["patches"], job["dimension"])
 
     def select(steps: int) -> None:
-        norms2 = patches.square().sum(1)
-        nearest2 = torch.full_like(norms2, torch.inf)
+        norms_sq = patches.square().sum(1)
+        nearest_sq = torch.full_like(norms_sq, torch.inf)
         row = 0
         for _ in range(steps):
-            distances2 = norms2 + norms2[row] - 2 * (patches @ patches[row])
-            nearest2 = torch.minimum(nearest2, distances2)
-            row = int(nearest2.argmax())
+            distances2 = norms_sq + norms_sq[row] - 2 * (patches @ patches[row])
+            nearest_sq = torch.minimum(nearest_sq, distances2)
+            row = int(nearest_sq.argmax())
 
     return _by_steps(job, base, select)
 
 
 def greedy(job: dict) -> dict:
-    from sequential_patchcore.greedy import greedy_coreset
+    from sequential_patchcore.coreset.greedy import greedy_coreset
 
     greedy_coreset(block(0, job["dimension"])[:500].clone(), 4)
     base = peak()
@@ -138,11 +138,13 @@ def neighbours(job: dict) -> dict:
 
 def inference(job: dict) -> dict:
     import cv2
+    from sequential_patchcore.data.photographs import as_float_rgb
     from sequential_patchcore.data.png import read_image
-    from sequential_patchcore.data.sources import as_float_rgb
-    from sequential_patchcore.extractors import ExtractorSettings, build_extractor, to_tensor
-    from sequential_patchcore.patches import Grid
-    from sequential_patchcore.scoring import Scorer, anomaly_map
+    from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
+    from sequential_patchcore.extractors.builder import build_extractor
+    from sequential_patchcore.extractors.grid import Grid
+    from sequential_patchcore.scoring.anomaly_map import anomaly_map
+    from sequential_patchcore.scoring.scorer import Scorer
 
     cv2.setNumThreads(1)
     rng = np.random.default_rng(0)
@@ -159,16 +161,16 @@ def inference(job: dict) -> dict:
     cells = tuple(patches.shape[:2])
     flat = patches.reshape(-1, patches.shape[-1])
     bank = flat[torch.from_numpy(rng.permutation(len(flat))[: job["size"]])]
-    scorer = Scorer(extractor, bank.numpy())
+    scorer = Scorer.of_vectors(extractor, bank.numpy())
     found["distances"] = best(lambda: scorer.patch_distances(flat))
     distances = scorer.patch_distances(flat).reshape(cells).numpy()
     grid = Grid.of(extractor, image.shape[:2], cells)
     found["map"] = best(lambda: anomaly_map(distances, grid, 2.0))
-    out, norms2 = torch.empty(2048, len(bank)), bank.square().sum(1)
+    out, norms_sq = torch.empty(2048, len(bank)), bank.square().sum(1)
 
     def product() -> None:
         for chunk in flat.split(2048):
-            torch.addmm(norms2, chunk, bank.T, alpha=-2, out=out[: len(chunk)])
+            torch.addmm(norms_sq, chunk, bank.T, alpha=-2, out=out[: len(chunk)])
 
     found["bare product"] = best(product)
     found["patches"] = len(flat)
@@ -177,33 +179,33 @@ def inference(job: dict) -> dict:
 
 def update(job: dict) -> dict:
     """The update without replacements over the bare product and minimum, in turns; and a replacement's cost."""
-    from sequential_patchcore.coreset import SequentialCoreset
+    from sequential_patchcore.coreset.engine import CoresetEngine
 
     if "file" in job:
         patches, size = torch.from_numpy(np.load(job["file"])), job["size"]
     else:
         patches, size = all_patches(job["patches"], job["dimension"]), job["size"]
-    dimension, tags = patches.shape[1], np.arange(len(patches))
+    dimension, patch_ids = patches.shape[1], np.arange(len(patches))
     warm_up(patches[:3000])
     vectors = patches[:size].clone()
-    norms2, out = vectors.square().sum(1), torch.empty(2048, size)
+    norms_sq, out = vectors.square().sum(1), torch.empty(2048, size)
 
     def bare() -> None:
         for chunk in patches.split(2048):
-            torch.addmm(norms2, chunk, vectors.T, alpha=-2, out=out[: len(chunk)]).amin(1)
+            torch.addmm(norms_sq, chunk, vectors.T, alpha=-2, out=out[: len(chunk)]).amin(1)
 
-    coreset = SequentialCoreset(size, dimension, eviction=job["eviction"])
+    coreset = CoresetEngine(size, dimension, eviction=job["eviction"])
     start = time.process_time()
-    replaced = coreset.update(patches, tags)
+    replaced = coreset.update(patches, patch_ids)
     first = time.process_time() - start
     epochs = 1
-    while coreset.update(patches, tags):
+    while coreset.update(patches, patch_ids):
         epochs += 1
     coreset.watch()
-    coreset.update(patches, tags)
+    coreset.update(patches, patch_ids)
     pairs = []
     for _ in range(job["rounds"]):
-        pairs.append((timed(bare), timed(lambda: coreset.update(patches, tags))))
+        pairs.append((timed(bare), timed(lambda: coreset.update(patches, patch_ids))))
     quiet, plain = min(pair[1] for pair in pairs), min(pair[0] for pair in pairs)
     return {"patches": len(patches), "bare": plain, "quiet": quiet,
             "ratio": float(np.median([one / other for other, one in pairs])),

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The formula of `core/brushing.py` as shader nodes, which every path evaluates anew: what the texture is measured
-against, in speed and in its slopes. In place of the texture's group it has the same sockets.
+"""The formula of `core/inspection/brushing.py` as shader nodes, which every path evaluates anew: what the texture is
+measured against, in speed and in its slopes. In place of the texture's group it has the same sockets.
 """
 
 import math
 
 import bpy
 
-from blender_addon.core import brushing
-from blender_addon.core.plate import Surface
-from blender_addon.core.sample import Sample
+from blender_addon.core.inspection import brushing
+from blender_addon.core.inspection.plate import Surface
+from blender_addon.core.recipe.sample import Sample
 from blender_addon.core.seeding import uniform
 from blender_addon.scene import compat
 from blender_addon.scene.nodes import Formula, Value

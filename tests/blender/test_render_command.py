@@ -91,7 +91,7 @@ def test_dry_run_writes_nothing(tmp_path):
 def test_the_folder_is_as_the_contract_says(whole):
     description = json.loads((whole / "dataset.json").read_text())
     keys = {"format_version", "name", "generator", "recipe", "master_seed", "classes", "pixel_size_um"}
-    assert keys <= set(description)
+    assert keys <= set(description) and description["rendered"] is True
     assert description["classes"][5] == {"id": 6, "name": "water_stain", "kind": "impurity"}
     records = [json.loads(line) for line in (whole / "samples.jsonl").read_text().splitlines()]
     assert [record["id"] for record in records] == [f"inspection_demo_{k:04d}" for k in range(4)]

@@ -20,9 +20,9 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 import parity_render as render  # noqa: E402
 from parity_cases import CASES, random_cases  # noqa: E402
 
-from blender_addon.core.grid import NEIGHBOURS_27, cell_of, centres_of  # noqa: E402
-from blender_addon.core.stain import larger_radius, stain_field, stain_is_present, stretched_length  # noqa: E402
-from blender_addon.core.stain_parameters import StainParameters  # noqa: E402
+from blender_addon.core.noise.grid import NEIGHBOURS_27, cell_of, centres_of  # noqa: E402
+from blender_addon.core.stain.field import larger_radius, stain_field, stain_is_present, stretched_length  # noqa: E402
+from blender_addon.core.stain.parameters import StainParameters  # noqa: E402
 from blender_addon.scene.stain_osl import osl_available  # noqa: E402
 
 TOLERANCE = 1e-5

@@ -47,11 +47,11 @@ def plates() -> Callable[..., Dataset]:
     """
 
     def make(
-        folder: Path, seed: int = 0, train: int = 4, val: int = 2, test: int = 2, generator: str = "test",
+        folder: Path, seed: int = 0, train: int = 4, val: int = 2, test: int = 2, rendered: bool = False,
         regions: dict[str, np.ndarray] | None = None,
     ) -> Dataset:
         rng = np.random.default_rng(seed)
-        with DatasetWriter(folder, folder.name, generator, CLASSES) as writer:
+        with DatasetWriter(folder, folder.name, "test", CLASSES, rendered=rendered) as writer:
             for split, count in (("train", train), ("val", val), ("test", test)):
                 for number in range(count):
                     image, mask = plate(rng, spotted=split != "train")

@@ -14,8 +14,8 @@ from pathlib import Path
 import sequential_patchcore
 from sequential_patchcore import __version__
 from sequential_patchcore.data.dataset import Dataset, open_dataset
-from sequential_patchcore.errors import UserError
-from sequential_patchcore.files import make_folder, write_text
+from sequential_patchcore.runtime.errors import UserError
+from sequential_patchcore.runtime.files import make_folder, write_text
 
 from . import machine
 from .estimate import duration

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
-from sequential_patchcore.files import atomic_path
+from sequential_patchcore.runtime.files import atomic_path
 
 from .results import Results
 

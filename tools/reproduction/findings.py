@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sequential_patchcore.bootstrap import interval
+from sequential_patchcore.metrics.bootstrap import interval
 
 from .plan import FIGURES, SECONDS, Claim, Finding, Plan
 from .results import Results

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sequential_patchcore.data.dataset import Dataset
-from sequential_patchcore.errors import UserError
-from sequential_patchcore.files import write_text
+from sequential_patchcore.runtime.errors import UserError
+from sequential_patchcore.runtime.files import write_text
 
 from .plan import GREEDY, REAL, Data, Plan, Scenario
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-from sequential_patchcore.files import write_text
+from sequential_patchcore.runtime.files import write_text
 
 from . import tables
 from .curves import write_coverage_curves

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sequential_patchcore.errors import UserError
+from sequential_patchcore.runtime.errors import UserError
 
 from .toml_table import Table
 

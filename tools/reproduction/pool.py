@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sequential_patchcore.errors import UserError
-from sequential_patchcore.files import make_folder
+from sequential_patchcore.runtime.errors import UserError
+from sequential_patchcore.runtime.files import make_folder
 
 from .estimate import Estimate, duration
 from .jobs import Job

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from sequential_patchcore.bootstrap import FEW_GROUPS, draw, groups_of, interval, statistics
-from sequential_patchcore.errors import UserError
+from sequential_patchcore.metrics.bootstrap import FEW_GROUPS, draw, groups_of, interval, statistics
+from sequential_patchcore.runtime.errors import UserError
 
 from .plan import SECONDS
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sequential_patchcore.files import write_text
+from sequential_patchcore.runtime.files import write_text
 
 DONE = "done.json"
 _SPENT = "spent.json"

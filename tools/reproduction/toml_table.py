@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from sequential_patchcore.errors import UserError
+from sequential_patchcore.runtime.errors import UserError
 
 
 class Table:

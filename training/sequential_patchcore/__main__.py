@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-from .cli import entry
+from .cli.parser import entry
 
 entry()

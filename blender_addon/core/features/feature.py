@@ -2,7 +2,7 @@
 """What all surface features share: a place on the plate, a frame of their own, and a field.
 
 A feature is written once, here in NumPy, as a function of points in its own frame: u along its axis, v across, mm. The
-masks are that function at the centres of the pixels; the renderer looks it up in a texture (`feature_texture.py`).
+masks are that function at the centres of the pixels; the renderer looks it up in a texture (`texture.py`).
 """
 
 import math
@@ -11,8 +11,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from ..hashing import white_noise_value
-from ..noise import perlin_4d
+from ..noise.hashing import white_noise_value
+from ..noise.perlin import perlin_4d
 from ..parameter import parameter
 
 _NOISE_PLANE = 0.37

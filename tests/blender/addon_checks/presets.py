@@ -28,7 +28,7 @@ def check_own_presets_are_saved_used_and_removed():
     settings().radius_mm, settings().ring_count = 1.25, 3
     assert press("save_preset", preset="My Drops") == {"FINISHED"}
     file = module("ui.presets").own_folder() / "my_drops.toml"
-    assert module("core.settings").load(file).section("stain")["radius_mm"] == 1.25
+    assert module("core.recipe.settings").load(file).section("stain")["radius_mm"] == 1.25
     press("use_preset", preset="Dried Rim")
     press("use_preset", preset="My Drops")
     assert settings().radius_mm == 1.25 and settings().ring_count == 3
@@ -53,5 +53,5 @@ def check_refusals_say_why():
 
 def check_presets_are_recipes_that_render():
     for preset in module("ui.presets").presets():
-        sample = module("core.sample").draw_sample(module("core.settings").load(preset.path), 0)
+        sample = module("core.recipe.sample").draw_sample(module("core.recipe.settings").load(preset.path), 0)
         assert sample.stain is not None and bpy.app.version

@@ -34,7 +34,7 @@ def check_a_pairs_mask_is_that_of_the_field():
     x = ((np.arange(width) + 0.5) / width - 0.5) * field[0] * 1e-3
     y = (0.5 - (np.arange(height) + 0.5) / height) * field[0] * 1e-3 * height / width
     points = np.stack([*np.meshgrid(x, y), np.zeros((height, width))], axis=-1).reshape(-1, 3)
-    inside = module("core.stain").stain_field(points, module("ui.properties").stain_parameters(settings())).inside
+    inside = module("core.stain.field").stain_field(points, module("ui.properties").stain_parameters(settings())).inside
     assert (inside.reshape(height, width) != (mask == 6)).sum() <= 2, "pixel centres to some digits, outlines apart"
 
 
@@ -78,7 +78,7 @@ def check_impossible_data_sets_are_refused_in_words():
 def check_the_exported_recipe_is_that_of_the_data_set():
     path = FOLDER / "exported.toml"
     assert press("export_recipe", filepath=str(path)) == {"FINISHED"}
-    recipe = module("core.settings").load(path)
+    recipe = module("core.recipe.settings").load(path)
     assert recipe.name == "two" and recipe.count == 2 and path.read_text(encoding="utf-8").startswith("# A data set")
     assert "cannot write" in refusal("export_recipe", filepath=str(path / "below" / "a_file.toml"))
 

@@ -13,11 +13,11 @@ SOCKETS = {"Radius": 3.5e-3, "Noise Frequency": 400.0, "Noise Amplitude": 0.75e-
 
 
 def check_settings_come_from_the_declarations():
-    for field in module("core.stain_parameters").FIELDS:
-        definition = settings().bl_rna.properties[field.name]
-        assert field.tooltip in definition.description
-        assert np.isclose([definition.soft_min, definition.soft_max], field.soft, rtol=1e-5).all(), field.name
-        assert field.default is None or np.isclose(getattr(settings(), field.name), field.default)
+    for spec in module("core.stain.parameters").STAIN_SPECS:
+        definition = settings().bl_rna.properties[spec.name]
+        assert spec.tooltip in definition.description
+        assert np.isclose([definition.soft_min, definition.soft_max], spec.soft, rtol=1e-5).all(), spec.name
+        assert spec.default is None or np.isclose(getattr(settings(), spec.name), spec.default)
     properties = module("ui.properties")
     for section, kind in properties.SECTIONS.items():
         for name in module("core.parameter").parameters_of(kind):
@@ -27,8 +27,8 @@ def check_settings_come_from_the_declarations():
 def check_a_recipe_of_the_settings_reads_back_as_the_same():
     recipe = module("ui.panel_recipe").dataset_recipe(settings())
     path = FOLDER / "round_trip.toml"
-    module("core.recipe_file").write_recipe(recipe, path, "A heading\nof two lines")
-    again = module("core.settings").load(path)
+    module("core.recipe.recipe_file").write_recipe(recipe, path, "A heading\nof two lines")
+    again = module("core.recipe.settings").load(path)
     assert again.as_dict() == recipe.as_dict() and again.count == recipe.count
 
 

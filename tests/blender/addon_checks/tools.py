@@ -122,6 +122,6 @@ def classes(file) -> np.ndarray:
     colours = np.rint(np.array(image.pixels[:]).reshape(height, width, 4)[::-1, :, :3] * 255)
     bpy.data.images.remove(image)
     ids = np.full((height, width), -1)
-    for number, colour in enumerate(module("core.classes").PALETTE):
+    for number, colour in enumerate(module("core.features.classes").PALETTE):
         ids[(colours == colour).all(axis=-1)] = number
     return ids

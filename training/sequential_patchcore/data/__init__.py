@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The data set folder: its format, reading, writing, checking; photographs; importers and exporters."""

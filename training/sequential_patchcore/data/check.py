@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import UserError
-from ..progress import track
+from ..runtime.errors import UserError
+from ..runtime.progress import track
 from . import png
 from .dataset import Dataset, read_header, record_files
 from .format import Header, Sample, canonical_json, parse_json, parse_sample, read_text

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ..files import atomic_path
-from ..progress import Progress
+from ..runtime.files import atomic_path
+from ..runtime.progress import Progress
 from .dataset import Dataset, Sample
 from .format import SPLITS, class_colours
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 from . import png
 from .format import (
     HEADER_FILE,
@@ -24,7 +24,7 @@ from .format import (
     parse_sample,
     read_text,
 )
-from .sources import as_float_rgb
+from .photographs import as_float_rgb
 
 __all__ = ["ClassInfo", "Dataset", "Instance", "Sample", "open_dataset"]
 
@@ -33,7 +33,8 @@ __all__ = ["ClassInfo", "Dataset", "Instance", "Sample", "open_dataset"]
 class Dataset:
     """A data set folder, opened.
 
-    `generator` is "name version" of the program that wrote it; `samples` are sorted by id; `fingerprint` is the
+    `generator` is "name version" of the program that wrote it; `is_render` says whether the pictures were rendered, so
+    that plates fill the frame and borders are cut in augmentation; `samples` are sorted by id; `fingerprint` is the
     SHA-256 over classes and records, the same however the records are spread over shard files.
     """
 
@@ -44,11 +45,7 @@ class Dataset:
     pixel_size_um: float | None
     samples: tuple[Sample, ...]
     fingerprint: str
-
-    @property
-    def is_render(self) -> bool:
-        """Whether the pictures were rendered, so that plates fill the frame and borders are cut in augmentation."""
-        return self.generator.lower().replace("-", "_").replace(" ", "_").startswith("surface_impurities")
+    is_render: bool = False
 
     @property
     def defect_ids(self) -> tuple[int, ...]:
@@ -159,7 +156,7 @@ def open_dataset(path: str | Path) -> Dataset:
     return Dataset(
         path=path, name=header.name, generator=header.generator, classes=header.classes,
         pixel_size_um=header.pixel_size_um, samples=tuple(samples),
-        fingerprint=_fingerprint(header.classes, seen),
+        fingerprint=_fingerprint(header.classes, seen), is_render=header.rendered,
     )
 
 

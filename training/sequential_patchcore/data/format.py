@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 
 FORMAT_VERSION = 1
 HEADER_FILE = "dataset.json"
 SAMPLES_FILE = "samples.jsonl"
+LEFT_OUT_FILE = "left_out.txt"  # what an import left out and why; no part of the data
 SPLITS = ("train", "val", "test")
 KINDS = ("defect", "impurity")
 
@@ -66,12 +67,18 @@ class Sample:
 
 @dataclass(frozen=True)
 class Header:
-    """What `dataset.json` says. `generator` is "name version" of the program that wrote the data set."""
+    """What `dataset.json` says.
+
+    Attributes:
+        generator: "name version" of the program that wrote the data set.
+        rendered: whether the pictures were rendered, so that plates fill the frame.
+    """
 
     name: str
     generator: str
     classes: tuple[ClassInfo, ...]
     pixel_size_um: float | None
+    rendered: bool
 
 
 def canonical_json(value: Any) -> str:
@@ -129,11 +136,15 @@ def parse_header(value: Any, where: str) -> Header:
     pixel_size_um = value.get("pixel_size_um")
     if pixel_size_um is not None and not (_is_number(pixel_size_um) and pixel_size_um > 0):
         raise UserError(f"{where}: expected pixel_size_um as a positive number or null, found {pixel_size_um!r}")
+    rendered = value.get("rendered", _is_renderers_name(str(generator)))
+    if not isinstance(rendered, bool):
+        raise UserError(f"{where}: expected rendered as true or false, found {rendered!r}")
     return Header(
         name=str(value.get("name") or Path(where).resolve().parent.name),
         generator=str(generator),
         classes=parse_classes(value.get("classes"), where),
         pixel_size_um=None if pixel_size_um is None else float(pixel_size_um),
+        rendered=rendered,
     )
 
 
@@ -222,6 +233,11 @@ def palette(classes: tuple[ClassInfo, ...]) -> bytes:
     for class_id, colour in class_colours(classes).items():
         table[3 * class_id : 3 * class_id + 3] = bytes.fromhex(colour[1:])
     return bytes(table)
+
+
+def _is_renderers_name(generator: str) -> bool:
+    """What decides for data sets that were written before the field `rendered`."""
+    return generator.lower().replace("-", "_").replace(" ", "_").startswith("surface_impurities")
 
 
 def _is_count(value: Any) -> bool:

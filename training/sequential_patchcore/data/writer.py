@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..errors import UserError
-from ..files import atomic_path, make_folder, write_text
+from ..runtime.errors import UserError
+from ..runtime.files import atomic_path, make_folder, write_text
 from . import png
 from .dataset import read_records, record_files
 from .format import (
     FORMAT_VERSION,
     HEADER_FILE,
+    LEFT_OUT_FILE,
     SAMPLES_FILE,
     SPLITS,
     ClassInfo,
@@ -47,6 +48,9 @@ class DatasetWriter:
         recipe: the settings that made the data set, as JSON values.
         overwrite: begin anew where another *data set* stands. A folder that holds anything else is refused all the
             same, so that nobody's files are deleted.
+        rendered: whether the pictures are rendered, so that plates fill the frame.
+
+    `added` holds the ids of the samples that this writer wrote.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class DatasetWriter:
         pixel_size_um: float | None = None,
         recipe: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        rendered: bool = False,
     ) -> None:
         self.path = Path(path)
         listed = [{"id": info.id, "name": info.name, "kind": info.kind} for info in classes]
@@ -65,7 +70,7 @@ class DatasetWriter:
         self._overwrite = overwrite
         self._palette = palette(self.classes)
         self._records: dict[str, dict[str, Any]] = {}
-        self._added: set[str] = set()
+        self.added: set[str] = set()
         self._header = {
             "format_version": FORMAT_VERSION,
             "name": name,
@@ -74,6 +79,7 @@ class DatasetWriter:
             "master_seed": None,
             "classes": listed,
             "pixel_size_um": pixel_size_um,
+            "rendered": rendered,
         }
 
     def __enter__(self) -> "DatasetWriter":
@@ -84,7 +90,7 @@ class DatasetWriter:
             if not self._same_header(header_file):
                 if not self._overwrite:
                     raise UserError(f"{self.path} holds another data set (other settings, classes or program version); "
-                                    "choose another folder or give --overwrite")
+                                    "choose another folder or ask for `overwrite`")
                 self._clear()
         elif self.path.is_dir() and any(self.path.iterdir()):
             raise UserError(f"{self.path} is not empty and holds no data set; choose another folder")
@@ -100,6 +106,15 @@ class DatasetWriter:
     def __exit__(self, *exception: object) -> None:
         """Nothing to finish: each sample was finished by its record."""
 
+    @property
+    def photographs(self) -> dict[str, str]:
+        """Sample id -> the photograph that it was imported from, as its record says; "" where that says nothing."""
+        found = {}
+        for sample_id, record in self._records.items():
+            source = record.get("parameters", {}).get("source")
+            found[sample_id] = str(source.get("image", "")) if isinstance(source, dict) else ""
+        return found
+
     def keep_only(self, sample_ids: Iterable[str]) -> None:
         """Drop the earlier run's samples that are not in `sample_ids`, records first."""
         stale = set(self._records) - set(sample_ids)
@@ -112,7 +127,7 @@ class DatasetWriter:
         `parameters` must identify the input, by checksums of the source files for instance.
         """
         record = self._records.get(sample_id)
-        if record is None or sample_id in self._added:
+        if record is None or sample_id in self.added:
             return False
         same = canonical_json([record.get("split"), record.get("group"), record.get("parameters")])
         return same == canonical_json([split, group, dict(parameters)]) and all(
@@ -153,7 +168,7 @@ class DatasetWriter:
         problem = id_problem(sample_id)
         if problem:
             raise ValueError(problem)
-        if sample_id in self._added:
+        if sample_id in self.added:
             raise ValueError(f"the sample {sample_id!r} was added twice")
         if split not in SPLITS:
             raise ValueError(f"expected split train, val or test, got {split!r}")
@@ -185,7 +200,7 @@ class DatasetWriter:
             "parameters": dict(parameters or {}),
             "sha256": {what: hashlib.sha256(content).hexdigest() for what, content in contents.items()},
         })
-        self._added.add(sample_id)
+        self.added.add(sample_id)
 
     def _count_pixels(
         self, image: np.ndarray, mask: np.ndarray, instances: np.ndarray,
@@ -209,6 +224,8 @@ class DatasetWriter:
 
     def _same_header(self, header_file: Path) -> bool:
         present = parse_json(read_text(header_file), str(header_file))
+        if isinstance(present, dict):
+            present.setdefault("rendered", False)  # data sets of before this field
         return canonical_json(present) == canonical_json(self._header)
 
     def _clear(self) -> None:
@@ -219,7 +236,7 @@ class DatasetWriter:
         files = record_files(self.path)
         for folder in _FOLDERS.values():
             files += sorted((self.path / folder).glob("*.png"))
-        for file in [*files, self.path / HEADER_FILE]:
+        for file in [*files, self.path / LEFT_OUT_FILE, self.path / HEADER_FILE]:
             _remove(file)
 
     def _forget(self, sample_ids: set[str]) -> None:

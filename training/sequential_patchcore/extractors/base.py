@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import torch
 
-from ..errors import UserError
-from ..names import DEFAULT_BACKBONE
+from ..runtime.choices import DEFAULT_BACKBONE
+from ..runtime.errors import UserError
 
 
 @dataclass(frozen=True)

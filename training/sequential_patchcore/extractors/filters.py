@@ -43,7 +43,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 from .base import ExtractorSettings, average_pool, digest, to_tensor
 
 STRIDE = 4  # pixels between cells

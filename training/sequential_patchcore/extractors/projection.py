@@ -11,7 +11,7 @@ import math
 import numpy as np
 import torch
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 from .base import Extractor, ExtractorSettings
 
 

@@ -4,7 +4,7 @@
 import torch
 from torch.nn import functional
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 from .alignment import measure_offsets, resample
 from .base import ExtractorSettings, average_pool, half_precision
 from .timm_models import feature_network, fingerprint_of, input_statistics, name_of_weights

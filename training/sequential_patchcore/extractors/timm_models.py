@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 
 try:
     import timm
@@ -18,7 +18,7 @@ except RuntimeError as error:  # timm imports torchvision, whose compiled part f
         raise
     raise UserError(
         f"torchvision does not fit torch {torch.__version__} here ({error}), and timm's networks need it; install the "
-        "two from one source, both for CUDA or both for the CPU, or take --backbone filters, which needs no torchvision"
+        "two from one source, both for CUDA or both for the CPU, or take the `backbone` 'filters', which needs none"
     ) from error
 
 logging.getLogger("timm").setLevel(logging.ERROR)  # it reports the unused classifier of every weights file

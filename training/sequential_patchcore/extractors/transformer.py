@@ -9,7 +9,7 @@ their number: at 2448 x 2050 there are 25,725 or 19,737. `image_scale` is the wa
 import torch
 from torch.nn import functional
 
-from ..errors import UserError
+from ..runtime.errors import UserError
 from .base import ExtractorSettings, average_pool, half_precision
 from .timm_models import fingerprint_of, input_statistics, load_model, name_of_weights
 

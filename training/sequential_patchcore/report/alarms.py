@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..ladder import Ladder
-from ..nearest_nominal import Nominal, crop
-from ..tally import Labelled
+from ..metrics.tally import Labelled
+from ..metrics.threshold_sweep import ThresholdSweep
+from ..scoring.nearest_nominal import Explanation
+from ..scoring.provenance import crop
 from . import overlays
 
 _QUALITY = 72
@@ -24,11 +25,11 @@ class Alarm:
 
     Attributes:
         x, y: in pixels of the image.
-        code: it is predicted at the rungs of the ladder below this number.
+        code: it is predicted at the levels of the threshold below this number.
         score: raw units.
         picture: what is there, as JPEG.
-        nominal: what it was compared with.
-        nominal_picture: as JPEG; None where it cannot be shown.
+        explanation: what it was compared with.
+        nominal_picture: of that, as JPEG; None where it cannot be shown.
     """
 
     x: int
@@ -36,26 +37,31 @@ class Alarm:
     code: int
     score: float
     picture: bytes
-    nominal: Nominal
+    explanation: Explanation
     nominal_picture: bytes | None
 
 
 def find(
-    scores: np.ndarray, codes: np.ndarray, ladder: Ladder, of: Labelled,
-    explain: Callable[[Sequence[tuple[int, int]]], list[Nominal]] | None, most: int = 3,
+    scores: np.ndarray, codes: np.ndarray, sweep: ThresholdSweep, image: Labelled,
+    explain: Callable[[Sequence[tuple[int, int]]], list[Explanation]] | None, most: int = 3,
 ) -> tuple[Alarm, ...]:
     """At most `most` peaks, the highest first; none without `explain`.
 
     Pixels next to a defect are left out: what leaks over its border is no alarm of its own.
+
+    Args:
+        scores: (H, W) float32.
+        codes: (H, W) uint8, at how many levels of the sweep each pixel is predicted.
+        explain: for pixels (row, column) the nominal patches they were compared with.
     """
     if explain is None:
         return ()
     height, width = scores.shape
     margin = max(4, round(_MARGIN * max(height, width)))
-    defects = (np.isin(of.mask, of.defect_ids) & of.region).astype(np.uint8)
+    defects = (np.isin(image.mask, image.defect_ids) & image.region).astype(np.uint8)
     near = cv2.dilate(defects, np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)) if defects.any() else defects
-    left = np.where(of.region & (near == 0), scores, np.float32(-1))
-    least = _LEAST * float(ladder.levels[ladder.at])
+    left = np.where(image.region & (near == 0), scores, np.float32(-1))
+    least = _LEAST * float(sweep.levels[sweep.at])
     apart = max(1, round(_APART * max(height, width)))
     peaks: list[tuple[int, int]] = []
     while len(peaks) < most:
@@ -66,10 +72,10 @@ def find(
         left[max(0, y - apart) : y + apart + 1, max(0, x - apart) : x + apart + 1] = -1
     return tuple(
         Alarm(
-            x, y, int(codes[y, x]), float(scores[y, x]), _jpeg(crop(of.image, y, x)), nominal,
-            None if nominal.picture is None else _jpeg(nominal.picture),
+            x, y, int(codes[y, x]), float(scores[y, x]), _jpeg(crop(image.image, y, x)), explanation,
+            None if explanation.nominal.picture is None else _jpeg(explanation.nominal.picture),
         )
-        for (y, x), nominal in zip(peaks, explain(peaks) if peaks else (), strict=True)
+        for (y, x), explanation in zip(peaks, explain(peaks) if peaks else (), strict=True)
     )
 
 

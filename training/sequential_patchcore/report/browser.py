@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The data of the report's image browser: exact counts for every rung of the thresholds, and pictures of codes.
+"""The data of the report's image browser: exact counts for every level of the threshold, and pictures of codes.
 
 The page computes no figure from a picture. Counts come from tables that were made here over all pixels; the pictures,
 which are smaller than the images, only show where.
@@ -12,38 +12,38 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from markupsafe import Markup
 
-from ..ladder import Ladder
-from ..metrics import COVERAGE_PERCENT
+from ..metrics.counts import COVERAGE_PERCENT
+from ..metrics.threshold_sweep import ThresholdSweep
 from . import overlays, palette
 from .alarms import Alarm
 from .cards import Card
 
 
-def numbers(metrics: Mapping, cards: Sequence[Card], ladders: Sequence[Ladder]) -> Markup:
+def numbers(metrics: Mapping, cards: Sequence[Card], sweeps: Sequence[ThresholdSweep]) -> Markup:
     """The tables as JSON, safe inside a script element. Arrays are little-endian, as base64.
 
-    `tp`, `fp`: uint32 (images, L). `highest`: int16 (instances of all images, 12), the highest rung at which each is
-    detected, for each coverage. `classPixels`: how many pixels of each class are predicted at each rung.
+    `tp`, `fp`: uint32 (images, L). `highest`: int16 (instances of all images, 12), the highest level at which each is
+    detected, for each coverage. `classPixels`: how many pixels of each class are predicted at each level.
     """
     classes = metrics["dataset"]["classes"]
-    place = {of["id"]: k for k, of in enumerate(classes)}
+    place = {class_info["id"]: k for k, class_info in enumerate(classes)}
     models = []
-    for (name, of), ladder in zip(metrics["models"].items(), ladders, strict=True):
-        sweep = of["threshold_sweep"]
+    for (name, model), sweep in zip(metrics["models"].items(), sweeps, strict=True):
+        recorded = model["threshold_sweep"]
         models.append({
             "name": name,
             "colour": palette.css(palette.model_colour(len(models))),
-            "levels": sweep["threshold"],
-            "chosen": ladder.at,
-            "top": overlays.scale_top(of["threshold"]),
-            "tp": _packed(ladder.true_positive, "<u4"),
-            "fp": _packed(ladder.false_positive, "<u4"),
-            "highest": _packed([rows.reshape(-1) for rows in ladder.instances], "<i2"),
-            "classPixels": [sweep["class_pixels"][each["name"]] for each in classes],
+            "levels": recorded["threshold"],
+            "chosen": sweep.at,
+            "top": overlays.scale_top(model["threshold"]),
+            "tp": _packed(sweep.true_positive, "<u4"),
+            "fp": _packed(sweep.false_positive, "<u4"),
+            "highest": _packed([rows.reshape(-1) for rows in sweep.instances], "<i2"),
+            "classPixels": [recorded["class_pixels"][class_info["name"]] for class_info in classes],
         })
     coverage = next(iter(metrics["models"].values()))["detection_coverage_percent"]
     return _json({
-        "classes": [{**of, "colour": palette.class_colour(k)} for k, of in enumerate(classes)],
+        "classes": [{**class_info, "colour": palette.class_colour(k)} for k, class_info in enumerate(classes)],
         "coverage": list(COVERAGE_PERCENT),
         "coverageChosen": coverage,
         "models": models,
@@ -61,7 +61,7 @@ def numbers(metrics: Mapping, cards: Sequence[Card], ladders: Sequence[Ladder]) 
                 "classPixels": {place[k]: v[0] for k, v in card.tiles[0].counts.class_pixels.items()},
                 "instances": [place.get(i.class_id, -1) for i in card.tiles[0].counts.instances],
                 "scores": [tile.counts.score for tile in card.tiles],
-                "alarms": [[_alarm(of) for of in tile.alarms] for tile in card.tiles],
+                "alarms": [[_alarm(alarm) for alarm in tile.alarms] for tile in card.tiles],
             }
             for card in cards
         ],
@@ -69,28 +69,28 @@ def numbers(metrics: Mapping, cards: Sequence[Card], ladders: Sequence[Ladder]) 
 
 
 def pictures(card: Card) -> Markup:
-    """The pictures of one image as JSON: photograph (JPEG), labels and maps of rungs (PNG), in base64.
+    """The pictures of one image as JSON: photograph (JPEG), labels and maps of levels (PNG), in base64.
 
-    Of each model `maps` has the rungs that the score reaches, `predicted` those at which the pixel is predicted; null
+    Of each model `maps` has how many levels the score reaches, `predicted` at how many the pixel is predicted; null
     where no filter acts, as both are the same.
     """
     return _json({
         "photograph": _base64(card.photograph),
         "labels": _base64(card.labels),
-        "maps": [_base64(tile.rungs) for tile in card.tiles],
+        "maps": [_base64(tile.reached) for tile in card.tiles],
         "predicted": [tile.codes and _base64(tile.codes) for tile in card.tiles],
         "alarms": [
-            [{"here": _base64(of.picture), "nominal": of.nominal_picture and _base64(of.nominal_picture)}
-             for of in tile.alarms]
+            [{"here": _base64(alarm.picture), "nominal": alarm.nominal_picture and _base64(alarm.nominal_picture)}
+             for alarm in tile.alarms]
             for tile in card.tiles
         ],
     })
 
 
-def _alarm(of: Alarm) -> dict:
-    nominal = of.nominal
+def _alarm(alarm: Alarm) -> dict:
+    nominal = alarm.explanation.nominal
     return {
-        "x": of.x, "y": of.y, "code": of.code, "score": of.score, "distance": nominal.distance,
+        "x": alarm.x, "y": alarm.y, "code": alarm.code, "score": alarm.score, "distance": alarm.explanation.distance,
         "dataset": nominal.dataset, "sample": nominal.sample, "note": nominal.note,
         "place": None if nominal.position is None else [round(v) for v in reversed(nominal.position)],
     }

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 
-from ..metrics import ImageCounts
+from ..metrics.counts import ImageCounts
 from .alarms import Alarm
 
 # Worst first: the order of the filter buttons too.
@@ -20,22 +20,22 @@ _REPORT_BYTES = 28e6  # for all small pictures together, so that the page opens 
 _ALARM_BYTES = 8e6  # for the pieces of image beside false alarms
 _ONE_ALARM = 9e3  # two of them as base64: 3e3 measured on brushed plates, three times that on noise
 _PHOTOGRAPH = 0.45  # bytes a pixel as base64, JPEG at QUALITY: 0.17 measured on brushed plates, 0.73 on pure noise
-_CODES = 0.90  # a map of the ladder's rungs as PNG, of patches that are pure noise
+_CODES = 0.90  # a map of the threshold's levels as PNG, of patches that are pure noise
 _SIDES = (160, 760)
 QUALITY = 82
 
 
 @dataclass(frozen=True)
 class Tile:
-    """What one model made of the image: counts, pictures of rungs as PNG (`tally.Scored`), its false alarms.
+    """What one model made of the image: counts, pictures of levels as PNG (`tally.Scored`), its false alarms.
 
-    `codes` is None where no filter acts, so that it would be `rungs`.
+    `codes` is None where no filter acts, so that it would be `reached`.
     """
 
     counts: ImageCounts
     outcome: str
     false_regions: int
-    rungs: bytes
+    reached: bytes
     codes: bytes | None
     alarms: tuple[Alarm, ...]
 
@@ -82,7 +82,7 @@ def picture_side(images: int, maps: int, aspect: float) -> int:
 
     Args:
         images: how many.
-        maps: pictures of rungs for each of them.
+        maps: pictures of levels for each of them.
         aspect: the shorter side of the images over the longer.
     """
     side = sqrt(_REPORT_BYTES / max(1, images) / (_PHOTOGRAPH + maps * _CODES) / aspect)

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..files import atomic_path
+from ..runtime.files import atomic_path
 from . import palette
 
 _STYLE = {
@@ -55,12 +55,12 @@ def coverage_sweep(metrics: dict) -> Figure | None:
     for axis, (model, values) in zip(axes, models.items(), strict=False):
         sweep = values["coverage_sweep"]
         for position, name in enumerate(_class_names(metrics)):
-            of = sweep["classes"][name]
-            if of["instances"]:
+            swept = sweep["classes"][name]
+            if swept["instances"]:
                 axis.plot(
-                    sweep["percent"], _percent(of["recall"]), color=_hex(palette.class_colour(position)), lw=1.4,
-                    ls="-" if of["kind"] == "defect" else (0, (4, 2)), marker="o", ms=2.6,
-                    label=name.replace("_", " ") + ("" if of["kind"] == "defect" else " (impurity)"),
+                    sweep["percent"], _percent(swept["recall"]), color=_hex(palette.class_colour(position)), lw=1.4,
+                    ls="-" if swept["kind"] == "defect" else (0, (4, 2)), marker="o", ms=2.6,
+                    label=name.replace("_", " ") + ("" if swept["kind"] == "defect" else " (impurity)"),
                 )
         if sweep["mean_over_defect_classes"][0] is not None:
             axis.plot(
@@ -80,7 +80,7 @@ def coverage_sweep(metrics: dict) -> Figure | None:
 
 def precision_recall(metrics: dict) -> Figure | None:
     """Pixel precision against recall for every threshold; a dot marks the calibrated one."""
-    curves = {name: of["precision_recall_curve"] for name, of in metrics["models"].items()}
+    curves = {name: model["precision_recall_curve"] for name, model in metrics["models"].items()}
     if not any(curve["recall"] for curve in curves.values()):
         return None
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -131,28 +131,29 @@ def class_recall(metrics: dict) -> Figure | None:
 def filters(metrics: dict) -> Figure | None:
     """What a smallest region and hysteresis would change: F1, mean defect-wise recall, false-positive regions."""
     models = metrics["models"]
-    rows = {name: of["filter_sweep"] for name, of in models.items()}
+    rows = {name: model["filter_sweep"] for name, model in models.items()}
     panels = [
         ("f1", "pixel $F_1$ [%]", 100), ("mean_defect_wise_recall", "mean defect-wise recall [%]", 100),
         ("false_positive_regions_per_image", "false-positive regions an image", 1),
     ]
-    panels = [panel for panel in panels if any(row[panel[0]] is not None for of in rows.values() for row in of)]
+    panels = [panel for panel in panels if any(row[panel[0]] is not None for sweep in rows.values() for row in sweep)]
     if not panels:
         return None
     figure = Figure(figsize=(3.3 * len(panels) + 1.6, 2.3 * len(models) + 0.6), layout="constrained")
     axes = figure.subplots(len(models), len(panels), sharex=True, sharey="col", squeeze=False)
-    shares = sorted({row["hysteresis"] for of in rows.values() for row in of}, reverse=True)
+    shares = sorted({row["hysteresis"] for sweep in rows.values() for row in sweep}, reverse=True)
     shades = matplotlib.colormaps["viridis"]
     for number, (line, (model, sweep)) in enumerate(zip(axes, rows.items(), strict=True)):
         for axis, (key, label, factor) in zip(line, panels, strict=True):
             for k, share in enumerate(shares):
-                of = [row for row in sweep if row["hysteresis"] == share]
-                values = [np.nan if row[key] is None else factor * row[key] for row in of]
+                same_share = [row for row in sweep if row["hysteresis"] == share]
+                values = [np.nan if row[key] is None else factor * row[key] for row in same_share]
+                shade = shades(0.9 * k / max(1, len(shares) - 1))
                 axis.plot(
-                    range(len(of)), values, marker="o", ms=3, lw=1.4, color=shades(0.9 * k / max(1, len(shares) - 1)),
+                    range(len(values)), values, marker="o", ms=3, lw=1.4, color=shade,
                     label="none" if share == 1 else f"down to {share:g} t",
                 )
-            axis.set_xticks(range(len(of)), [str(row["min_region"]) for row in of])
+            axis.set_xticks(range(len(same_share)), [str(row["min_region"]) for row in same_share])
             if number == 0:
                 axis.set_title(label)
         line[0].set_ylabel(model)
@@ -165,7 +166,7 @@ def filters(metrics: dict) -> Figure | None:
 
 def replacements(metrics: dict) -> Figure | None:
     """How many vectors of the coreset each epoch of training replaced; None where no model brings the numbers."""
-    series = {name: replaced_per_epoch(of["info"]) for name, of in metrics["models"].items()}
+    series = {name: replaced_per_epoch(model["info"]) for name, model in metrics["models"].items()}
     if not any(series.values()):
         return None
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")

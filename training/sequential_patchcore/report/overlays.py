@@ -15,8 +15,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..errors import UserError
-from ..metrics import ClassLike
+from ..metrics.counts import ClassLike
+from ..runtime.errors import UserError
 from . import palette
 
 _TINT = 0.75  # of the colour laid over the photograph; the rest shows the surface
@@ -49,9 +49,9 @@ def label_codes(
     """
     size = picture_size(*mask.shape, side)
     codes = np.zeros(size, np.uint8)
-    places = sorted(enumerate(classes), key=lambda of: (of[1].kind == "defect", -of[0]))
-    for position, of in places:
-        codes[_any_of((mask == of.id) & region, size)] = min(position + 1, CLASS_BITS)
+    places = sorted(enumerate(classes), key=lambda place: (place[1].kind == "defect", -place[0]))
+    for position, class_info in places:
+        codes[_any_of((mask == class_info.id) & region, size)] = min(position + 1, CLASS_BITS)
     impurity = np.isin(mask, [c.id for c in classes if c.kind == "impurity"]) & region
     if impurity.any():
         codes[_outline(_any_of(impurity, size))] |= OUTLINE

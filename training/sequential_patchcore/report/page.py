@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import __version__
-from ..ladder import Ladder
+from ..metrics.threshold_sweep import ThresholdSweep
 from . import browser, overlays, palette
 from .cards import OUTCOMES, QUALITY, Card, worst_first
 
@@ -31,7 +31,7 @@ _HIDDEN_INFO = ("epochs", "random_weights")  # shown as a figure and as the bann
 def render(
     metrics: dict,
     cards: Sequence[Card],
-    ladders: Sequence[Ladder],
+    sweeps: Sequence[ThresholdSweep],
     figures: Mapping[str, Path],
     training_pictures: Mapping[str, Sequence[tuple[str, np.ndarray]]],
 ) -> str:
@@ -40,7 +40,7 @@ def render(
     Args:
         metrics: what metrics.json holds.
         cards: one per image, in the order of metrics["samples"].
-        ladders: one per model, with the counts of the same images.
+        sweeps: one per model, with the counts of the same images.
         figures: name to the path of an SVG.
         training_pictures: model name to pairs of caption and (H, W, 3) picture, float in [0, 1] or uint8.
     """
@@ -52,27 +52,21 @@ def render(
         "percent": percent, "count": count, "number": number, "decimals": decimals, "jpeg": _jpeg_uri,
         "words": _words, "info": _info_text, "css": palette.css, "interval": interval, "breakable": _breakable,
     }
-    models = metrics["models"]
+    models, classes = metrics["models"], metrics["dataset"]["classes"]
     return environment.get_template("report.html").render(
         metrics=metrics,
-        models=[
-            {"name": name, "colour": palette.css(palette.model_colour(k)), "top": overlays.scale_top(of["threshold"]),
-             **of, "info": {key: value for key, value in of["info"].items() if key not in _HIDDEN_INFO}}
-            for k, (name, of) in enumerate(models.items())
-        ],
-        random_models=[name for name, of in models.items() if of["info"].get("random_weights")],
-        classes=[
-            {**of, "colour": palette.css(palette.class_colour(k))} for k, of in enumerate(metrics["dataset"]["classes"])
-        ],
+        models=[_shown_model(name, model, k) for k, (name, model) in enumerate(models.items())],
+        random_models=[name for name, model in models.items() if model["info"].get("random_weights")],
+        classes=[{**info, "colour": palette.css(palette.class_colour(k))} for k, info in enumerate(classes)],
         cards=[(cards.index(card), card) for card in worst_first(cards)],
         outcomes=OUTCOMES,
         outcome_counts={key: sum(key in card.outcomes for card in cards) for key in OUTCOMES},
-        data=browser.numbers(metrics, cards, ladders),
+        data=browser.numbers(metrics, cards, sweeps),
         pictures=[browser.pictures(card) for card in cards],
-        class_counts={
-            of["name"]: sum(of["name"] in card.content for card in cards) for of in metrics["dataset"]["classes"]
-        },
-        filtered=any(of["rule"]["min_region"] > 1 or of["rule"]["hysteresis"] < 1 for of in models.values()),
+        class_counts={info["name"]: sum(info["name"] in card.content for card in cards) for info in classes},
+        filtered=any(
+            model["rule"]["min_region"] > 1 or model["rule"]["hysteresis"] < 1 for model in models.values()
+        ),
         training=_training_strips(training_pictures),
         figures=[(_FIGURE_TITLES.get(name, _words(name)), _svg_uri(path)) for name, path in figures.items()],
         gradient=_gradient(),
@@ -81,6 +75,17 @@ def render(
         script=Markup((_HERE / "report.js").read_text(encoding="utf-8")),
         version=__version__,
     )
+
+
+def _shown_model(name: str, model: Mapping, position: int) -> dict:
+    """A model of the record with what the page needs beside it."""
+    return {
+        "name": name,
+        "colour": palette.css(palette.model_colour(position)),
+        "top": overlays.scale_top(model["threshold"]),
+        **model,
+        "info": {key: value for key, value in model["info"].items() if key not in _HIDDEN_INFO},
+    }
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -121,8 +126,8 @@ def _training_strips(
 ) -> list[tuple[list[str], list[tuple[str, bytes]]]]:
     """Per set of pictures the models that saw it, and its captions with JPEG files; equal sets are shown once."""
     strips: list[tuple[list[str], list[tuple[str, bytes]]]] = []
-    for name, of in pictures.items():
-        encoded = [(caption, _training_jpeg(picture)) for caption, picture in of[:_TRAINING_PICTURES]]
+    for name, captioned in pictures.items():
+        encoded = [(caption, _training_jpeg(picture)) for caption, picture in captioned[:_TRAINING_PICTURES]]
         if not encoded:
             continue
         same = next((names for names, strip in strips if strip == encoded), None)
@@ -176,7 +181,7 @@ def _info_text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, Mapping):
-        return "; ".join(f"{_words(str(key))}: {_info_text(of)}" for key, of in value.items())
+        return "; ".join(f"{_words(str(key))}: {_info_text(inner)}" for key, inner in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(_info_text(of) for of in value)
+        return ", ".join(_info_text(inner) for inner in value)
     return str(value)

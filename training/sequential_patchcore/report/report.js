@@ -1,6 +1,6 @@
 "use strict";
-// The page's figures come from tables over all pixels; its pictures only show where. At rung k of a model's ladder of
-// thresholds a pixel is predicted when its code is above k, an instance is found when its highest rung is at least k.
+// The page's figures come from tables over all pixels; its pictures only show where. At level k of a model's
+// threshold a pixel is predicted when its code is above k, an instance is found when its highest level is at least k.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const sources = [...document.querySelectorAll("script.pictures")];
@@ -19,14 +19,14 @@ for (const model of data.models) {
   model.tp = unpack(model.tp, Uint32Array);
   model.fp = unpack(model.fp, Uint32Array);
   model.highest = unpack(model.highest, Int16Array);
-  model.rung = model.chosen;
+  model.level = model.chosen;
 }
 let coverage = data.coverage.indexOf(data.coverageChosen);
 
 // ---- figures ----
 
 function counts(m, i) {
-  const model = data.models[m], at = i * model.levels.length + model.rung;
+  const model = data.models[m], at = i * model.levels.length + model.level;
   const image = data.images[i], tp = model.tp[at], fp = model.fp[at];
   let missed = 0;
   image.instances.forEach((place, n) => {
@@ -38,18 +38,18 @@ function counts(m, i) {
 
 function found(m, instance) {
   const model = data.models[m];
-  return model.highest[instance * data.coverage.length + coverage] >= model.rung;
+  return model.highest[instance * data.coverage.length + coverage] >= model.level;
 }
 
 function totals(m) {
   const model = data.models[m], sum = { tp: 0, fp: 0, positives: 0, clean: 0, alarmed: 0 };
   const classes = data.classes.map((_, place) => ({
-    detected: 0, instances: 0, pixels: 0, predicted: model.classPixels[place][model.rung],
+    detected: 0, instances: 0, pixels: 0, predicted: model.classPixels[place][model.level],
   }));
   data.images.forEach((image, i) => {
-    const of = counts(m, i);
-    sum.tp += of.tp; sum.fp += of.fp; sum.positives += image.positives;
-    sum.clean += image.clean; sum.alarmed += image.clean && of.fp > 0;
+    const result = counts(m, i);
+    sum.tp += result.tp; sum.fp += result.fp; sum.positives += image.positives;
+    sum.clean += image.clean; sum.alarmed += image.clean && result.fp > 0;
     for (const [place, pixels] of Object.entries(image.classPixels)) classes[place].pixels += pixels;
     image.instances.forEach((place, n) => {
       if (place < 0) return;
@@ -58,13 +58,13 @@ function totals(m) {
     });
   });
   const ratio = (part, whole) => (whole ? part / whole : null);
-  const defects = classes.filter((of, place) => data.classes[place].kind === "defect" && of.instances);
+  const defects = classes.filter((sums, place) => data.classes[place].kind === "defect" && sums.instances);
   return {
-    ...sum, classes, threshold: model.levels[model.rung],
+    ...sum, classes, threshold: model.levels[model.level],
     precision: ratio(sum.tp, sum.tp + sum.fp), recall: ratio(sum.tp, sum.positives),
     f1: ratio(2 * sum.tp, sum.tp + sum.fp + sum.positives),
-    mean: ratio(defects.reduce((all, of) => all + of.detected / of.instances, 0), defects.length),
-    found: defects.reduce((all, of) => all + of.detected, 0), defects: defects.reduce((all, of) => all + of.instances, 0),
+    mean: ratio(defects.reduce((all, sums) => all + sums.detected / sums.instances, 0), defects.length),
+    found: defects.reduce((all, sums) => all + sums.detected, 0), defects: defects.reduce((all, sums) => all + sums.instances, 0),
   };
 }
 
@@ -85,31 +85,31 @@ function cell(element, text, value, small) {
 
 function showFigures() {
   data.models.forEach((model, m) => {
-    const of = totals(m), row = document.querySelector(`.live tr[data-model="${m}"]`);
+    const sum = totals(m), row = document.querySelector(`.live tr[data-model="${m}"]`);
     const at = (name) => row.querySelector(`[data-of="${name}"]`);
-    row.classList.toggle("moved", model.rung !== model.chosen);
-    cell(at("threshold"), short(of.threshold), of.threshold);
-    for (const name of ["precision", "recall", "f1", "mean"]) cell(at(name), percent(of[name]), of[name]);
-    cell(at("found"), count(of.found), of.found, `of ${count(of.defects)}`);
-    cell(at("alarmed"), of.clean ? count(of.alarmed) : "–", of.alarmed, of.clean ? `of ${count(of.clean)}` : "");
-    of.classes.forEach((each, place) => {
+    row.classList.toggle("moved", model.level !== model.chosen);
+    cell(at("threshold"), short(sum.threshold), sum.threshold);
+    for (const name of ["precision", "recall", "f1", "mean"]) cell(at(name), percent(sum[name]), sum[name]);
+    cell(at("found"), count(sum.found), sum.found, `of ${count(sum.defects)}`);
+    cell(at("alarmed"), sum.clean ? count(sum.alarmed) : "–", sum.alarmed, sum.clean ? `of ${count(sum.clean)}` : "");
+    sum.classes.forEach((sums, place) => {
       const where = (name) => document.querySelector(`[data-class="${place}"][data-model="${m}"][data-of="${name}"]`);
-      const recall = each.instances ? each.detected / each.instances : null;
-      const share = each.pixels ? each.predicted / each.pixels : null;
-      cell(where("instances"), percent(recall), recall, `${count(each.detected)} of ${count(each.instances)}`);
+      const recall = sums.instances ? sums.detected / sums.instances : null;
+      const share = sums.pixels ? sums.predicted / sums.pixels : null;
+      cell(where("instances"), percent(recall), recall, `${count(sums.detected)} of ${count(sums.instances)}`);
       cell(where("pixels"), percent(share), share);
     });
   });
   for (const card of cards) {
     const i = Number(card.dataset.index);
     data.models.forEach((_, m) => {
-      const of = counts(m, i), column = card.querySelector(`.column[data-model="${m}"]`);
-      for (const name of ["tp", "fp", "fn"]) column.querySelector(`[data-of="${name}"]`).textContent = count(of[name]);
+      const result = counts(m, i), column = card.querySelector(`.column[data-model="${m}"]`);
+      for (const name of ["tp", "fp", "fn"]) column.querySelector(`[data-of="${name}"]`).textContent = count(result[name]);
       const tag = column.querySelector(".tag");
-      tag.className = `tag ${of.outcome}`;
-      tag.textContent = OUTCOMES[of.outcome];
+      tag.className = `tag ${result.outcome}`;
+      tag.textContent = OUTCOMES[result.outcome];
       for (const button of column.querySelectorAll("[data-alarm]")) {
-        button.classList.toggle("below", data.images[i].alarms[m][button.dataset.alarm].code <= data.models[m].rung);
+        button.classList.toggle("below", data.images[i].alarms[m][button.dataset.alarm].code <= data.models[m].level);
       }
     });
   }
@@ -132,9 +132,9 @@ async function pixels(type, text) {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-function grey(of) {
-  const values = new Uint8Array(of.width * of.height);
-  for (let k = 0; k < values.length; k++) values[k] = of.data[4 * k];
+function grey(picture) {
+  const values = new Uint8Array(picture.width * picture.height);
+  for (let k = 0; k < values.length; k++) values[k] = picture.data[4 * k];
   return values;
 }
 
@@ -142,18 +142,18 @@ function load(i) {
   if (!loaded.has(i)) {
     loaded.set(i, (async () => {
       const text = JSON.parse(sources[i].textContent);
-      const greys = (list) => Promise.all(list.map(async (each) => each && grey(await pixels("png", each))));
+      const greys = (list) => Promise.all(list.map(async (code) => code && grey(await pixels("png", code))));
       const [photograph, labels, maps, predicted] = await Promise.all([
         pixels("jpeg", text.photograph), pixels("png", text.labels), greys(text.maps), greys(text.predicted),
       ]);
-      const of = { photograph, labels: grey(labels), maps, predicted: predicted.map((each, m) => each ?? maps[m]) };
-      ready.set(i, of);
+      const image = { photograph, labels: grey(labels), maps, predicted: predicted.map((codes, m) => codes ?? maps[m]) };
+      ready.set(i, image);
       if (ready.size > KEPT) { // the oldest that is not on the screen
         for (const old of ready.keys()) {
           if (old !== i && !near.has(old)) { ready.delete(old); loaded.delete(old); break; }
         }
       }
-      return of;
+      return image;
     })());
   }
   return loaded.get(i);
@@ -161,17 +161,17 @@ function load(i) {
 
 const OUTLINE = 64, OUTSIDE = 128, CLASS = 63;
 const isDefect = new Uint8Array(64);
-data.classes.forEach((of, place) => { isDefect[place + 1] = of.kind === "defect" ? 1 : 0; });
+data.classes.forEach((info, place) => { isDefect[place + 1] = info.kind === "defect" ? 1 : 0; });
 
-function draw(canvas, kind, m, of) {
-  const { width, height, data: photograph } = of.photograph;
+function draw(canvas, kind, m, image) {
+  const { width, height, data: photograph } = image.photograph;
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d"), picture = context.createImageData(width, height), out = picture.data;
   if (kind === "photograph") out.set(photograph);
-  else if (kind === "labels") drawLabels(out, photograph, of.labels);
-  else if (kind === "overlay") drawOverlay(out, photograph, of.labels, of.predicted[m], data.models[m].rung);
-  else drawMap(out, of.labels, of.maps[m], of.predicted[m], width, data.models[m]);
+  else if (kind === "labels") drawLabels(out, photograph, image.labels);
+  else if (kind === "overlay") drawOverlay(out, photograph, image.labels, image.predicted[m], data.models[m].level);
+  else drawMap(out, image.labels, image.maps[m], image.predicted[m], width, data.models[m]);
   context.putImageData(picture, 0, 0);
 }
 
@@ -192,14 +192,14 @@ function drawLabels(out, photograph, labels) {
   }
 }
 
-function drawOverlay(out, photograph, labels, codes, rung) {
+function drawOverlay(out, photograph, labels, codes, level) {
   const { tp, fp, fn, impurity } = data.colours;
   for (let k = 0, at = 0; k < labels.length; k++, at += 4) {
     const label = labels[k], base = luma(photograph, at) * (label & OUTSIDE ? 0.4 : 0.85);
     out[at] = out[at + 1] = out[at + 2] = base;
     out[at + 3] = 255;
     if (label & OUTSIDE) continue;
-    const predicted = codes[k] > rung, defect = isDefect[label & CLASS];
+    const predicted = codes[k] > level, defect = isDefect[label & CLASS];
     if (defect) tint(out, at, base, predicted ? tp : fn, 0.75);
     else if (predicted) tint(out, at, base, fp, 0.75);
     if (label & OUTLINE && !(defect || predicted)) tint(out, at, base, impurity, 1);
@@ -215,17 +215,17 @@ function drawMap(out, labels, reached, codes, width, model) {
     const shade = model.shades[reached[k]], dark = labels[k] & OUTSIDE ? 0.4 : 1;
     for (let c = 0; c < 3; c++) out[at + c] = shade[c] * dark;
     out[at + 3] = 255;
-    if (codes[k] > model.rung || dark < 1) continue; // the line just outside of what is predicted
+    if (codes[k] > model.level || dark < 1) continue; // the line just outside of what is predicted
     const x = k % width;
-    const beside = (n, inside) => inside && codes[n] > model.rung && !(labels[n] & OUTSIDE);
+    const beside = (n, inside) => inside && codes[n] > model.level && !(labels[n] & OUTSIDE);
     if (beside(k - 1, x > 0) || beside(k + 1, x < width - 1) || beside(k - width, k >= width)
       || beside(k + width, k + width < codes.length)) tint(out, at, 0, [255, 255, 255], 1);
   }
 }
 
-function drawCard(card, of) {
+function drawCard(card, image) {
   for (const button of card.querySelectorAll(".picture")) {
-    draw(button.firstElementChild, button.dataset.kind, Number(button.dataset.model), of);
+    draw(button.firstElementChild, button.dataset.kind, Number(button.dataset.model), image);
   }
 }
 
@@ -235,7 +235,7 @@ const watcher = new IntersectionObserver((entries) => {
     const i = Number(target.dataset.index);
     if (isIntersecting) {
       near.add(i);
-      load(i).then((of) => near.has(i) && drawCard(target, of));
+      load(i).then((image) => near.has(i) && drawCard(target, image));
     } else {
       near.delete(i); // hundreds of canvases would fill the memory
       for (const canvas of target.querySelectorAll("canvas")) canvas.width = canvas.height = 0;
@@ -263,10 +263,10 @@ slider.value = 0;
 function move() {
   const step = Number(slider.value);
   data.models.forEach((model, m) => {
-    if (!moved?.value || Number(moved.value) === m) model.rung = model.chosen + step;
+    if (!moved?.value || Number(moved.value) === m) model.level = model.chosen + step;
   });
-  const of = data.models[Number(moved?.value || 0)];
-  const base = of.levels[of.chosen], text = base > 0 ? `${(of.levels[of.rung] / base).toFixed(2)} × calibrated` : short(of.levels[of.rung]);
+  const model = data.models[Number(moved?.value || 0)];
+  const base = model.levels[model.chosen], text = base > 0 ? `${(model.levels[model.level] / base).toFixed(2)} × calibrated` : short(model.levels[model.level]);
   byId("factor").textContent = step ? text : "calibrated";
   slider.setAttribute("aria-valuetext", byId("factor").textContent);
   showFigures();
@@ -301,11 +301,11 @@ function keys(card) {
   const i = Number(card.dataset.index), sort = byId("sort").value;
   if (sort === "name") return [];
   if (sort.startsWith("score")) return [data.images[i].scores[Number(sort.slice(5))] ?? -1];
-  const of = data.models.map((_, m) => counts(m, i));
-  const sum = (value) => of.reduce((all, each) => all + value(each), 0);
-  if (sort === "missed") return [sum((each) => each.missed), sum((each) => each.fn)];
-  if (sort === "alarms") return [sum((each) => each.fp)];
-  return [sum((each) => each.missed), sum((each) => each.fp + each.fn)];
+  const results = data.models.map((_, m) => counts(m, i));
+  const sum = (value) => results.reduce((all, result) => all + value(result), 0);
+  if (sort === "missed") return [sum((result) => result.missed), sum((result) => result.fn)];
+  if (sort === "alarms") return [sum((result) => result.fp)];
+  return [sum((result) => result.missed), sum((result) => result.fp + result.fn)];
 }
 
 let order = cards;
@@ -324,10 +324,10 @@ slider.addEventListener("input", move);
 slider.addEventListener("change", settle);
 byId("reset").addEventListener("click", () => step(0));
 moved?.addEventListener("change", () => {
-  const of = data.models[Number(moved.value || 0)];
-  slider.value = of.rung - of.chosen;
+  const model = data.models[Number(moved.value || 0)];
+  slider.value = model.level - model.chosen;
   if (!moved.value) move();
-  else byId("factor").textContent = of.rung === of.chosen ? "calibrated" : `${(of.levels[of.rung] / of.levels[of.chosen]).toFixed(2)} × calibrated`;
+  else byId("factor").textContent = model.level === model.chosen ? "calibrated" : `${(model.levels[model.level] / model.levels[model.chosen]).toFixed(2)} × calibrated`;
 });
 byId("coverage").addEventListener("change", (event) => { coverage = Number(event.target.value); showFigures(); choose(); });
 for (const id of ["outcome", "class"]) byId(id).addEventListener("change", choose);
@@ -361,10 +361,10 @@ let open = null;
 function enlarge(button) {
   open = button;
   const i = Number(button.closest(".card").dataset.index);
-  load(i).then((of) => {
+  load(i).then((image) => {
     if (open !== button) return;
     const canvas = large.querySelector("canvas");
-    draw(canvas, button.dataset.kind, Number(button.dataset.model), of);
+    draw(canvas, button.dataset.kind, Number(button.dataset.model), image);
     canvas.style.setProperty("--ratio", canvas.width / canvas.height);
     large.querySelector("figcaption").textContent = button.dataset.caption;
     if (!large.open) large.showModal();
@@ -372,17 +372,17 @@ function enlarge(button) {
 }
 
 function showAlarm(i, m, n) {
-  const of = data.images[i].alarms[m][n], picture = JSON.parse(sources[i].textContent).alarms[m][n];
-  const model = data.models[m], level = model.levels[model.rung];
+  const alarm = data.images[i].alarms[m][n], picture = JSON.parse(sources[i].textContent).alarms[m][n];
+  const model = data.models[m], level = model.levels[model.level];
   byId("here").src = `data:image/jpeg;base64,${picture.here}`;
   byId("nominal").hidden = !picture.nominal;
   if (picture.nominal) byId("nominal").src = `data:image/jpeg;base64,${picture.nominal}`;
-  byId("missing").textContent = picture.nominal ? "" : of.note;
-  const where = of.place ? ` around (${of.place[0]}, ${of.place[1]})` : "";
-  byId("story").textContent = `${data.images[i].id} at (${of.x}, ${of.y}), ${model.name}: score ${short(of.score)}, `
-    + `${of.score >= level ? "at or above" : "below"} the threshold ${short(level)}. The nearest vector of the coreset, `
-    + `at distance ${short(of.distance)} before the blur, comes from ${of.dataset}, image ${of.sample}${where}.`
-    + (picture.nominal && of.note ? ` Note: ${of.note}.` : "");
+  byId("missing").textContent = picture.nominal ? "" : alarm.note;
+  const where = alarm.place ? ` around (${alarm.place[0]}, ${alarm.place[1]})` : "";
+  byId("story").textContent = `${data.images[i].id} at (${alarm.x}, ${alarm.y}), ${model.name}: score ${short(alarm.score)}, `
+    + `${alarm.score >= level ? "at or above" : "below"} the threshold ${short(level)}. The nearest vector of the coreset, `
+    + `at distance ${short(alarm.distance)} before the blur, comes from ${alarm.dataset}, image ${alarm.sample}${where}.`
+    + (picture.nominal && alarm.note ? ` Note: ${alarm.note}.` : "");
   compare.showModal();
 }
 
@@ -392,9 +392,9 @@ function alarmAt(button, event) { // the predicted alarm nearest to a click on a
   const box = button.getBoundingClientRect();
   const x = (event.clientX - box.left) / box.width * image.width, y = (event.clientY - box.top) / box.height * image.height;
   let best = null, nearest = 0.05 * Math.max(image.width, image.height);
-  image.alarms[m].forEach((of, n) => {
-    const away = Math.hypot(of.x - x, of.y - y);
-    if (of.code > data.models[m].rung && away < nearest) [best, nearest] = [n, away];
+  image.alarms[m].forEach((alarm, n) => {
+    const away = Math.hypot(alarm.x - x, alarm.y - y);
+    if (alarm.code > data.models[m].level && away < nearest) [best, nearest] = [n, away];
   });
   return best === null ? null : [i, m, best];
 }
@@ -440,9 +440,9 @@ async function preload(first) { // one after the other, and only for the latest 
 window.addEventListener("beforeprint", () => {
   const shown = ordered().filter((card) => !card.hidden);
   shown.forEach((card, n) => {
-    const of = ready.get(Number(card.dataset.index));
-    card.classList.toggle("unprinted", n >= PRINTED || !of);
-    if (n < PRINTED && of) drawCard(card, of);
+    const image = ready.get(Number(card.dataset.index));
+    card.classList.toggle("unprinted", n >= PRINTED || !image);
+    if (n < PRINTED && image) drawCard(card, image);
   });
 });
 window.addEventListener("afterprint", () => {

@@ -9,34 +9,34 @@ from collections.abc import Callable, Sequence
 def scenarios(metrics: dict) -> str:
     """One row a model, as in the paper's table II, with the counts."""
     rows = []
-    for name, of in metrics["models"].items():
-        pixel, counts, clean = of["pixel"], of["pixel"]["counts"], of["clean_images"]
+    for name, model in metrics["models"].items():
+        pixel, counts, clean = model["pixel"], model["pixel"]["counts"], model["clean_images"]
         rows.append({
             "model": name,
             "precision": pixel["precision"],
             "recall": pixel["recall"],
             "f1": pixel["f1"],
-            "mean_defect_wise_recall": of["mean_defect_wise_recall"],
+            "mean_defect_wise_recall": model["mean_defect_wise_recall"],
             "auroc": pixel["auroc"],
             "average_precision": pixel["average_precision"],
             "aupro": pixel["aupro"],
-            "image_auroc": of["image_auroc"],
-            "threshold": of["threshold"],
+            "image_auroc": model["image_auroc"],
+            "threshold": model["threshold"],
             "true_positive": counts["true_positive"],
             "false_positive": counts["false_positive"],
             "false_negative": counts["false_negative"],
             "true_negative": counts["true_negative"],
             "false_positive_on_impurities": counts["false_positive_on_impurities"],
-            "images": of["images"],
+            "images": model["images"],
             "clean_images": clean["images"],
             "clean_images_with_false_positives": clean["images_with_false_positives"],
             "clean_false_positive_pixels": clean["false_positive_pixels"],
-            "false_positive_regions": of["false_positive_regions"]["regions"],
-            "false_positive_regions_per_image": of["false_positive_regions"]["per_image"],
-            "false_positive_regions_per_clean_image": of["false_positive_regions"]["per_clean_image"],
-            **_interval_columns(of, ("precision", "recall", "f1", "mean_defect_wise_recall", "auroc",
+            "false_positive_regions": model["false_positive_regions"]["regions"],
+            "false_positive_regions_per_image": model["false_positive_regions"]["per_image"],
+            "false_positive_regions_per_clean_image": model["false_positive_regions"]["per_clean_image"],
+            **_interval_columns(model, ("precision", "recall", "f1", "mean_defect_wise_recall", "auroc",
                                      "average_precision")),
-            "groups": of["bootstrap"]["groups"],
+            "groups": model["bootstrap"]["groups"],
         })
     return _csv(rows)
 
@@ -47,10 +47,10 @@ def per_class(metrics: dict) -> str:
         "kind", "pixel_recall", "predicted_pixels", "pixels", "defect_wise_recall", "detected_instances", "instances"
     )
     return _csv([
-        {"model": name, "class": of, **{column: values[column] for column in columns},
-         **_interval_columns(model, (f"pixel_recall.{of}", f"defect_wise_recall.{of}"), f".{of}")}
+        {"model": name, "class": label, **{column: values[column] for column in columns},
+         **_interval_columns(model, (f"pixel_recall.{label}", f"defect_wise_recall.{label}"), f".{label}")}
         for name, model in metrics["models"].items()
-        for of, values in model["classes"].items()
+        for label, values in model["classes"].items()
     ])
 
 
@@ -59,10 +59,10 @@ def coverage_sweep(metrics: dict) -> str:
     rows = []
     for name, model in metrics["models"].items():
         sweep = model["coverage_sweep"]
-        for of, values in sweep["classes"].items():
+        for label, values in sweep["classes"].items():
             for k, percent in enumerate(sweep["percent"]):
                 rows.append({
-                    "model": name, "class": of, "kind": values["kind"], "coverage_percent": percent,
+                    "model": name, "class": label, "kind": values["kind"], "coverage_percent": percent,
                     "defect_wise_recall": values["recall"][k], "detected_instances": values["detected_instances"][k],
                     "instances": values["instances"],
                 })

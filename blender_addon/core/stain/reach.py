@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where on a plate a stain can be at all: a coarse map that is never wrong in saying no."""
+
+import math
+
+import numpy as np
+
+from ..noise.grid import nearest_centre
+from ..noise.perlin import STRICT_BOUND
+from .field import larger_radius, stain_is_present, stretched_length
+from .parameters import StainParameters
+
+_FINEST_TILES = 16
+"""Tiles along a stain's smallest diameter worth looking at: a finer map would not exclude much more."""
+
+
+def tile_size_mm(parameters: StainParameters) -> float:
+    """Edge of the tiles: a fraction of the mean radius, between 0.25 and 1 mm."""
+    return min(max(2.0 * parameters.radius_mm / _FINEST_TILES, 0.25), 1.0)
+
+
+def reach_map(parameters: StainParameters, low_mm: tuple, high_mm: tuple) -> np.ndarray:
+    """Which tiles of a box may hold a point inside a stain.
+
+    Args:
+        parameters: the stain.
+        low_mm, high_mm: two corners (x, y, z) of the box in object space.
+
+    Returns:
+        (rows, columns) bool, row 0 at low y, column 0 at low x; a tile spans the whole height of the box. False is
+        certain: a stain's outline is at most r' = r + dr + 1.2516 A (the strict bound of the noise), and the
+        stretched distance changes by no more than the way that one goes.
+    """
+    tile = tile_size_mm(parameters)
+    counts = [max(1, math.ceil((high - low) / tile)) for low, high in zip(low_mm[:2], high_mm[:2], strict=True)]
+    x, y = ((low + (np.arange(n) + 0.5) * (high - low) / n) / 1000.0
+            for low, high, n in zip(low_mm[:2], high_mm[:2], counts, strict=True))  # fmt: skip
+    z = (low_mm[2] + high_mm[2]) / 2000.0
+    centres = np.stack([*np.meshgrid(x, y), np.full((counts[1], counts[0]), z)], axis=-1)
+    size = [(high - low) / n for low, high, n in zip(low_mm, high_mm, (*counts, 1), strict=True)]
+    half_diagonal = 0.5 * math.hypot(*size) / 1000.0
+
+    v = parameters.in_metres()
+    points = centres.reshape(-1, 3).astype(np.float32)
+    if v.cell_size is None:
+        excess = stretched_length(points - v.centre, v)
+    elif half_diagonal > float(v.cell_size):
+        return np.ones((counts[1], counts[0]), dtype=bool)  # several stains in every tile
+    else:
+        excess, _ = nearest_centre(
+            points, v.cell_size, v.seed, neighbours=125,
+            length=lambda vectors: stretched_length(vectors, v),
+            handicap=lambda cells: larger_radius(cells, v),
+            present=lambda cells: stain_is_present(cells, v),
+        )  # fmt: skip
+    outline = float(v.radius) + STRICT_BOUND * float(v.noise_amplitude)
+    return (excess <= outline + half_diagonal * 1.001).reshape(counts[1], counts[0])

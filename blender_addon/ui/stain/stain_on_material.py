@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Put the stain into a material that is there, keep it as the panel says, and take it out again without a trace."""
+
+import bpy
+
+from ...core.errors import UserError
+from ...core.stain.parameters import StainParameters
+from ...scene import stain_osl
+from ...scene.stain_nodes import STAMP, add_stain_node, build_stain_group
+from ...scene.stain_sockets import VECTOR, set_stain_values
+from .shader_sites import give_groups_back, sites, trees
+from .stain_channels import CHANNELS, MARK, marked, plug, remove
+
+STAIN, HELPER = "stain", "helper"
+
+
+def is_stained(material: bpy.types.Material | None) -> bool:
+    return bool(material is not None and material.node_tree and stain_nodes(material))
+
+
+def stain_nodes(material: bpy.types.Material) -> list:
+    """The stains that `apply_stain` put into the material: one per tree that holds a Principled BSDF."""
+    return [node for tree in trees(material.node_tree) for node in marked(tree, STAIN)]
+
+
+def apply_stain(material: bpy.types.Material, parameters: StainParameters, backend: str) -> None:
+    """Let the stain act on every Principled BSDF that leads to the output, or change the stain that is there.
+
+    Raises:
+        UserError: the backend or this Blender's nodes cannot show these parameters; the material is as before.
+    """
+    fresh = not is_stained(material)
+    try:
+        for tree, principled in sites(material.node_tree, own=True):
+            stain = ensure_stain(tree, parameters, backend)
+            for shader in principled:
+                plug(tree, stain, shader, parameters)
+        for tree in trees(material.node_tree):
+            if marked(tree, STAIN):  # the mask preview's, where no shader is
+                ensure_stain(tree, parameters, backend)
+    except UserError:
+        if fresh:
+            remove_stain(material)
+        raise
+    remove_unused_groups()
+
+
+def ensure_stain(tree, parameters: StainParameters, backend: str):
+    """The tree's stain, made where there is none, of the right kind and with these values."""
+    group = build_stain_group(neighbours=parameters.neighbours, backend=backend)
+    there = next(iter(marked(tree, STAIN)), None)
+    if there is not None and there.node_tree == group:
+        set_stain_values(there, parameters, backend)
+        return there
+    before, active = {node.name for node in tree.nodes}, tree.nodes.active
+    try:
+        stain = add_stain_node(tree, parameters, backend)
+    except UserError:
+        for node in [node for node in tree.nodes if node.name not in before]:
+            tree.nodes.remove(node)
+        raise
+    for node in [node for node in tree.nodes if node.name not in before]:
+        node[MARK], node.select = HELPER, False
+    stain[MARK] = STAIN
+    tree.nodes.active = active
+    if there is None:
+        _place(tree, stain)
+    else:
+        _replace(tree, there, stain)
+    return stain
+
+
+def remove_stain(material: bpy.types.Material) -> None:
+    """Take the stain out: what was linked is linked again, and shared groups are shared again."""
+    for tree in trees(material.node_tree):
+        for channel in CHANNELS:
+            remove(tree, channel, list(tree.nodes))
+        for node in [*marked(tree, STAIN), *marked(tree, HELPER)]:
+            tree.nodes.remove(node)
+    give_groups_back(material.node_tree)
+    remove_unused_groups()
+
+
+def remove_unused_groups() -> None:
+    """Remove the stain's node groups and shader text that nothing uses any more."""
+    unused = True
+    while unused:
+        unused = [tree for tree in bpy.data.node_groups if tree.get(STAMP) is not None and tree.users == 0]
+        for tree in unused:
+            bpy.data.node_groups.remove(tree)
+    text = bpy.data.texts.get(stain_osl.SHADER)
+    if text is not None and not bpy.data.user_map(subset={text})[text]:  # a text's own count is never 0
+        bpy.data.texts.remove(text)
+
+
+def _replace(tree, old, new) -> None:
+    """Put a new stain node, of another group, in the place of an old one."""
+    coordinates = new.inputs[VECTOR].links[0].from_node
+    for link in old.inputs[VECTOR].links:
+        if link.from_node.get(MARK) == HELPER:
+            coordinates.location = link.from_node.location
+            tree.nodes.remove(link.from_node)
+            break
+    for output in old.outputs:
+        for target in [link.to_socket for link in output.links]:
+            tree.links.new(new.outputs[output.name], target)
+    new.location = old.location
+    tree.nodes.remove(old)
+
+
+def _place(tree, stain) -> None:
+    """Place a new stain and its coordinates below all other nodes; the channels line up beside it."""
+    others = [node for node in tree.nodes if not node.get(MARK) and node.type != "FRAME"]
+    left = min((node.location.x for node in others), default=0.0)
+    low = min((node.location.y - max(node.dimensions.y, 300.0) for node in others), default=0.0) - 120.0
+    stain.location = (left, low)
+    stain.inputs[VECTOR].links[0].from_node.location = (left - 220.0, low)

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The slow reference is a module beside the tests."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))

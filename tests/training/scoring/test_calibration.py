@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calibration on a split against all thresholds tried one by one."""
+
+import numpy as np
+import pytest
+from sequential_patchcore.runtime.errors import UserError
+from sequential_patchcore.scoring.calibration import calibrate
+
+
+class Darkness:
+    """A scorer: how much darker than white, in steps, so that many pixels share a score."""
+
+    def anomaly_map(self, image: np.ndarray) -> np.ndarray:
+        return (np.round((1 - image.mean(2)) * 50) / 50).astype(np.float32)
+
+
+def best_by_trying(data, split: str) -> tuple[float, float]:
+    """The threshold of highest F1 over the pixels inside the regions, and that F1."""
+    scores, positive = [], []
+    for sample in data.split(split):
+        region = data.region(sample)
+        scores.append(Darkness().anomaly_map(data.image(sample))[region])
+        positive.append((data.mask(sample) == 2)[region])  # dents; stains count as normal
+    scores, positive = np.concatenate(scores), np.concatenate(positive)
+    found = {}
+    for value in np.unique(scores):
+        predicted = scores >= value
+        found[float(value)] = 2 * (predicted & positive).sum() / (predicted.sum() + positive.sum())
+    value = max(found, key=found.get)
+    return value, found[value]
+
+
+def test_the_threshold_maximises_f1_inside_the_regions(plates, tmp_path):
+    region = np.zeros((96, 128), bool)
+    region[:, 20:] = True
+    data = plates(tmp_path / "d", seed=3, train=1, val=4, test=1, regions={"val1": region})
+    threshold = calibrate(Darkness(), data)
+    value, f1 = best_by_trying(data, "val")
+    assert threshold.value == value and threshold.method == "max_f1"
+    origin = threshold.calibrated_on
+    assert origin["f1"] == pytest.approx(f1, rel=1e-12)
+    assert (origin["dataset"], origin["fingerprint"], origin["split"]) == ("d", data.fingerprint, "val")
+    assert origin["images"] == 4 and origin["pixels"] == 4 * 96 * 128 - 96 * 20
+    assert origin["positives"] == sum(
+        int((data.mask(sample) == 2)[data.region(sample)].sum()) for sample in data.split("val")
+    )
+
+
+def test_pixels_outside_the_region_change_nothing(plates, tmp_path):
+    """The dent of val0 is masked out: with it nothing is left to find, and the result says so."""
+    everything = plates(tmp_path / "d", train=1, val=1, test=1)
+    sound = everything.mask(everything.split("val")[0]) == 0
+    masked = plates(tmp_path / "e", train=1, val=1, test=1, regions={"val0": sound})
+    threshold = calibrate(Darkness(), masked)
+    assert threshold.method == "nominal_quantile" and threshold.calibrated_on["positives"] == 0
+
+
+def test_without_defects_it_is_a_quantile_of_the_normal_scores(plates, tmp_path, capsys):
+    data = plates(tmp_path / "d", train=3, val=1, test=1)
+    threshold = calibrate(Darkness(), data, "train")
+    scores = np.concatenate([Darkness().anomaly_map(data.image(sample)).ravel() for sample in data.split("train")])
+    above = (scores >= threshold.value).mean()
+    assert threshold.method == "nominal_quantile" and above <= 1 - threshold.calibrated_on["quantile"] + 1e-3
+    assert "holds no defects" in capsys.readouterr().err
+
+
+def test_the_test_split_and_an_empty_one_are_refused(plates, tmp_path):
+    data = plates(tmp_path / "d", train=1, val=0, test=1)
+    with pytest.raises(UserError, match="use `split` val"):
+        calibrate(Darkness(), data, "test")
+    with pytest.raises(UserError, match="no samples in the split 'val'"):
+        calibrate(Darkness(), data)
+
+
+def test_a_split_without_a_pixel_inside_is_refused(plates, tmp_path):
+    data = plates(tmp_path / "d", train=1, val=1, test=1, regions={"val0": np.zeros((96, 128), bool)})
+    with pytest.raises(UserError):
+        calibrate(Darkness(), data)
+
+
+def clean_split(plates, tmp_path):
+    """Train plates are clean: 4 of them as the split to calibrate on."""
+    return plates(tmp_path / "d", seed=5, train=4, val=1, test=1)
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.01, 1e-9])
+def test_a_rate_of_pixels_is_kept_and_no_lower_threshold_would_keep_it(plates, tmp_path, rate):
+    data = clean_split(plates, tmp_path)
+    threshold = calibrate(Darkness(), data, "train", rate)
+    scores = np.concatenate([Darkness().anomaly_map(data.image(s)).ravel() for s in data.split("train")])
+    assert (scores >= np.float32(threshold.value)).mean() <= rate
+    assert (scores >= np.nextafter(np.float32(threshold.value), np.float32(0))).mean() > rate or rate == 0
+    origin = threshold.calibrated_on
+    assert threshold.method == "false_positive_rate" and origin["wanted_rate"] == rate
+    assert origin["reached_rate"] == (scores >= np.float32(threshold.value)).mean()
+    assert (origin["images"], origin["pixels"]) == (4, 4 * 96 * 128)
+
+
+def test_a_rate_of_images_counts_alarmed_images(plates, tmp_path):
+    data = clean_split(plates, tmp_path)
+    highest = sorted(Darkness().anomaly_map(data.image(s)).max() for s in data.split("train"))
+    for alarmed in range(4):
+        threshold = calibrate(Darkness(), data, "train", alarmed / 4 + 0.01, "image")
+        assert sum(peak >= np.float32(threshold.value) for peak in highest) <= alarmed
+        assert threshold.value <= np.nextafter(highest[3 - alarmed], np.float32(9))
+        assert threshold.calibrated_on["images_alarmed"] == sum(p >= np.float32(threshold.value) for p in highest)
+
+
+def test_a_rate_needs_clean_images_and_labelled_ones_do_not_count(plates, tmp_path):
+    data = plates(tmp_path / "d", train=1, val=2, test=1)
+    with pytest.raises(UserError, match="no clean image"):
+        calibrate(Darkness(), data, "val", 0.01)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a command's result depends on, as a digest: by it work that was done before is recognised and kept."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from .. import __version__
+from ..data.dataset import Dataset
+from ..runtime.choices import FILTERS
+from ..runtime.errors import UserError
+
+
+def weights_place(weights: str, backbone: str) -> str:
+    """ "hub", "none" or an absolute path."""
+    if backbone == FILTERS and weights == "hub":
+        return "none"
+    return weights if weights in ("hub", "none") else str(Path(weights).resolve())
+
+
+def weights_override(weights: str | None) -> str | None:
+    return None if weights is None else weights_place(weights, "")
+
+
+def file_digest(place: str) -> str:
+    if place in ("hub", "none"):
+        return place
+    try:
+        return hashlib.sha256(Path(place).read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise UserError(f"cannot read the weights file {place}: {error.strerror}") from error
+
+
+def fingerprints(datasets: list[Dataset]) -> list[str]:
+    return [dataset.fingerprint for dataset in datasets]
+
+
+def request_digest(command: str, **inputs: object) -> str:
+    """The digest of a command and all that its result depends on; by it finished work is recognised."""
+    text = json.dumps({"command": command, "version": __version__, **inputs}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_finished(out: str, request: str, overwrite: bool) -> bool:
+    """Whether `out` already holds what the command would make.
+
+    Raises:
+        UserError: it holds something else, and --overwrite was not given.
+    """
+    from ..model.file import read_request
+
+    path = Path(out)
+    if path.is_dir():
+        raise UserError(f"{out} is a folder; expected the name of the model file to write, such as {path / 'model.h5'}")
+    if not path.exists() or overwrite:
+        return False
+    if read_request(path) == request:
+        print(f"{out} was already made by this command from the same data; kept")
+        return True
+    raise UserError(f"{out} exists and was made from other data or settings; give --overwrite, or another --out")

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that score images with a model: calibrate, evaluate, predict; torch is imported when it is needed."""
+
+import json
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..data.dataset import open_dataset
+from ..runtime.errors import UserError
+from ..runtime.progress import say
+from .finished_work import request_digest, weights_override
+
+if TYPE_CHECKING:
+    from ..prediction.folder import Prediction
+
+
+def calibrate(arguments: Namespace) -> None:
+    from ..model.file import Threshold, load_model, save_model
+    from ..scoring.conditions import conditions_of, was_set_under
+
+    model = load_model(arguments.model)
+    if arguments.threshold is not None:
+        save_model(model.with_threshold(Threshold(arguments.threshold, "by_hand")), arguments.model)
+        print(f"threshold {arguments.threshold:g} stored in {arguments.model}")
+        return
+    if arguments.data is None:
+        raise UserError("calibrate needs --data DIR (a validation split), or --threshold VALUE by hand")
+    dataset = open_dataset(arguments.data)
+    before, rate = model.threshold, arguments.false_positive_rate
+    same = before is not None and (before.method == "false_positive_rate") == (rate is not None) and all(
+        before.calibrated_on.get(key) == value
+        for key, value in (
+            ("fingerprint", dataset.fingerprint), ("split", arguments.split), ("wanted_rate", rate),
+            ("rate_per", None if rate is None else arguments.per),
+        )
+    ) and was_set_under(before, model, conditions_of(model, arguments.precision))
+    if same and not arguments.overwrite:
+        print(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
+        return
+    from ..extractors.device import choose_device
+    from ..scoring.scorer import Scorer
+
+    scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
+                    precision=arguments.precision, device=choose_device(arguments.device))  # fmt: skip
+    threshold = scorer.calibrate(dataset, split=arguments.split, false_positive_rate=rate, per=arguments.per)
+    save_model(model.with_threshold(threshold), arguments.model)
+    print(f"threshold {threshold.value:g} ({threshold.method}) stored in {arguments.model}")
+
+
+def evaluate(arguments: Namespace) -> None:
+    from ..evaluation.evaluator import evaluate as run
+    from ..extractors.device import choose_device
+    from ..metrics.binarize import Rule
+    from ..model.file import Threshold, load_model
+    from ..scoring.description import summary_table
+    from ..scoring.scorer import Scorer
+
+    dataset = open_dataset(arguments.data)
+    models = {path: load_model(path) for path in arguments.model}
+    if arguments.threshold is not None:
+        by_hand = Threshold(arguments.threshold, "by_hand")
+        models = {path: model.with_threshold(by_hand) for path, model in models.items()}
+    rule = Rule(arguments.min_region, arguments.hysteresis)
+    device, weights = choose_device(arguments.device), weights_override(arguments.weights)
+    scorers = [
+        Scorer(model, path=path, weights=weights, precision=arguments.precision, device=device)
+        for path, model in models.items()
+    ]
+    request = request_digest(
+        "evaluate", models=[model.fingerprint for model in models.values()], names=[Path(path).stem for path in models],
+        conditions=[scorer.conditions for scorer in scorers],
+        thresholds=[model.threshold and model.threshold.value for model in models.values()],
+        dataset=dataset.fingerprint, split=arguments.split, rule=asdict(rule), coverage=arguments.detection_coverage,
+    )
+    metrics = run(
+        scorers, dataset, split=arguments.split, out=arguments.out, rule=rule, coverage=arguments.detection_coverage,
+        inputs=request,
+    )
+    print(json.dumps(metrics["models"]) if arguments.json else summary_table(metrics))
+    print(f"report: {Path(arguments.out) / 'report.html'}")
+
+
+def predict(arguments: Namespace) -> int:
+    from ..extractors.device import choose_device
+    from ..metrics.binarize import Rule
+    from ..model.file import load_model
+    from ..prediction.predictor import Predictor, PredictSettings, find_images
+    from ..prediction.predictor import predict as run
+    from ..prediction.watcher import watch
+    from ..scoring.scorer import Scorer
+    from ..scoring.size_check import size_check
+
+    folders = [Path(path) for path in arguments.images]
+    if arguments.watch:
+        if missing := [path for path in folders if not path.is_dir()]:
+            raise UserError(f"--watch takes folders, and {missing[0]} is none")
+        images = []
+    else:
+        images = find_images(arguments.images)
+    model = load_model(arguments.model)
+    settings = PredictSettings(
+        arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um
+    )
+    scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
+                    precision=arguments.precision, device=choose_device(arguments.device),
+                    data=arguments.data)  # fmt: skip
+    explainer = None
+    if arguments.explain:
+        from ..prediction.explanation import Explainer
+
+        explainer = Explainer(scorer, model, arguments.out)
+    request = request_digest("predict")
+    fits = size_check(scorer, len(model.features), arguments.memory_budget)
+
+    def show(each: "Prediction") -> None:
+        if arguments.json:
+            print(json.dumps(each.record()), flush=True)
+            return
+        detail = each.error or f"{len(each.regions):3} region(s)"
+        score = "-" if each.score is None else f"{each.score:.4g}"
+        print(f"{each.verdict:10}  {score:>10}  {detail}  {each.image}", flush=True)
+
+    if arguments.watch:
+        one, latest = Predictor(scorer, model, arguments.out, settings, fits, explainer, request), {}
+
+        def handle(path: Path) -> None:
+            latest[path] = one(path)
+            show(latest[path])
+
+        say(f"watching {', '.join(map(str, folders))}; Ctrl-C ends it")
+        watch(folders, handle, lambda: one.folder.write_tables(list(latest.values())), arguments.interval,
+              arguments.idle_exit)
+        predictions = list(latest.values())
+    else:
+        predictions = run(scorer, model, images, arguments.out, settings, fits, explainer, request)
+        readable = [each for each in predictions if each.verdict != "unreadable"]
+        if not readable and not arguments.exit_code:
+            first = predictions[0]
+            raise UserError(f"not one of {len(predictions)} file(s) could be read; {first.image}: {first.error}")
+        for each in predictions:
+            show(each)
+    verdicts = [each.verdict for each in predictions]
+    anomalous, unreadable = verdicts.count("anomalous"), verdicts.count("unreadable")
+    if not arguments.json:
+        print(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
+              f"{arguments.out}")
+    return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0

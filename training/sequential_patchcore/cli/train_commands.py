@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that make a model: train, finetune, meld. Each checks, recognises finished work, loads, calls, reports.
+
+torch and timm take seconds to import, so each function imports what it needs, after the checks that need neither.
+"""
+
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+
+from ..data.dataset import Dataset, open_dataset
+from ..runtime.choices import GREEDY
+from ..runtime.errors import UserError
+from ..runtime.progress import say
+from .finished_work import file_digest, fingerprints, is_finished, request_digest, weights_override, weights_place
+
+
+def train(arguments: Namespace) -> None:
+    if arguments.ray:
+        _train_on_cluster(arguments)
+        return
+    from ..extractors.base import ExtractorSettings
+    from ..extractors.builder import build_extractor
+    from ..fitting.greedy import count_patches
+    from ..fitting.settings import RunOptions, TrainSettings
+    from ..fitting.training import train as run
+    from ..runtime.memory import peak
+
+    datasets = [open_dataset(path) for path in arguments.data]
+    settings = TrainSettings(
+        coreset_size=arguments.coreset_size, epochs=arguments.epochs, augment=arguments.augment,
+        border_mask=arguments.border_mask, shuffle=arguments.shuffle, seed=arguments.seed, shard=arguments.shard,
+        eviction=arguments.eviction, coreset=arguments.coreset,
+    )
+    chosen = ExtractorSettings(
+        arguments.backbone, arguments.image_scale, arguments.pool, arguments.unit_maps, tuple(arguments.layers),
+        arguments.normalisation, arguments.projection, arguments.precision,
+    )
+    place = weights_place(arguments.weights, arguments.backbone)
+    request = request_digest(
+        "train", datasets=fingerprints(datasets), settings=asdict(settings), extractor=asdict(chosen),
+        weights=file_digest(place), blur_sigma=arguments.blur_sigma, split=arguments.split,
+    )
+    if is_finished(arguments.out, request, arguments.overwrite):
+        return
+    _need_checkpoint(arguments)
+    extractor = build_extractor(chosen, place)
+    say(f"backbone {chosen.backbone}, weights {extractor.weights}: vectors of {extractor.dimension}")
+    patches = 0
+    if settings.coreset == GREEDY:
+        patches = count_patches(datasets, arguments.split, settings.shard, extractor)
+    chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size, patches)
+    options = RunOptions(
+        arguments.split, device, chunk, arguments.workers, arguments.checkpoint_images, arguments.restart, request,
+        {"weights": place, "blur_sigma": arguments.blur_sigma},
+    )  # fmt: skip
+    model = run(datasets, extractor, settings, out=arguments.out, options=options)
+    say(peak(device))
+    _written(arguments.out, model)
+
+
+def _train_on_cluster(arguments: Namespace) -> None:
+    """Each shard is the `train` command with --shard I/N; the model is their meld, in order."""
+    from ..fitting.cluster import run_shards, shard_path
+    from ..fitting.melding import Melder
+    from ..model.file import load_model, save_model
+
+    if arguments.shard != (1, 1):
+        raise UserError("--ray makes the shards itself: give their number with --shards N, not --shard I/N")
+    count = arguments.shards
+    shards = []
+    for part in range(1, count + 1):
+        place = str(shard_path(Path(arguments.out).resolve(), part, count))
+        given = vars(arguments) | {"ray": None, "shard": (part, count), "out": place, "resume": False}
+        given["data"] = [str(Path(path).resolve()) for path in arguments.data]
+        given["threads"] = arguments.threads or 1
+        del given["run"], given["option_names"]
+        shards.append(Namespace(**given))
+    datasets = [open_dataset(path) for path in arguments.data]
+    request = request_digest("ray", datasets=fingerprints(datasets), shards=[
+        {key: value for key, value in vars(each).items() if key not in _NOT_OF_THE_RESULT} for each in shards
+    ])  # fmt: skip
+    if is_finished(arguments.out, request, arguments.overwrite):
+        return
+    melder = Melder(arguments.coreset_size)
+    for number in run_shards(train, shards, arguments.ray, shards[0].threads):
+        melder.add(load_model(shards[number].out), Path(shards[number].out).name)
+    model = melder.finish(request) if count > 1 else load_model(shards[0].out)
+    save_model(model, arguments.out)
+    _written(arguments.out, model)
+
+
+# Where a command runs, and how fast.
+_NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "memory_budget", "chunk_size", "restart",
+                      "resume", "overwrite", "json_progress", "checkpoint_images")  # fmt: skip
+
+
+def finetune(arguments: Namespace) -> None:
+    from ..fitting.settings import RunOptions, TrainSettings
+    from ..fitting.training import train as run
+    from ..model.file import load_model
+    from ..runtime.memory import peak
+    from ..scoring.restore import restore_extractor
+
+    initial = load_model(arguments.model)
+    datasets = [open_dataset(path) for path in arguments.data]
+    settings = TrainSettings(
+        coreset_size=arguments.coreset_size or len(initial.features), epochs=arguments.epochs,
+        augment=arguments.augment, border_mask=arguments.border_mask, shuffle=arguments.shuffle, seed=arguments.seed,
+        shard=arguments.shard, eviction=arguments.eviction,
+    )
+    request = request_digest(
+        "finetune", parent=initial.fingerprint, datasets=fingerprints(datasets), settings=asdict(settings),
+        split=arguments.split,
+    )
+    if is_finished(arguments.out, request, arguments.overwrite):
+        return
+    _need_checkpoint(arguments)
+    extractor = restore_extractor(initial, arguments.model, weights_override(arguments.weights))
+    chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size)
+    options = RunOptions(
+        arguments.split, device, chunk, arguments.workers, arguments.checkpoint_images, arguments.restart, request
+    )
+    model = run(datasets, extractor, settings, initial=initial, out=arguments.out, options=options)
+    say(peak(device))
+    _written(arguments.out, model)
+
+
+def meld(arguments: Namespace) -> None:
+    from ..fitting.melding import meld as run
+    from ..model.file import load_model, save_model
+
+    models = [load_model(path) for path in arguments.models]
+    request = request_digest("meld", parents=[model.fingerprint for model in models], size=arguments.coreset_size)
+    if is_finished(arguments.out, request, arguments.overwrite):
+        return
+    model = run(models, [Path(path).name for path in arguments.models], arguments.coreset_size, request)
+    save_model(model, arguments.out)
+    _written(arguments.out, model)
+
+
+def _need_checkpoint(arguments: Namespace) -> None:
+    from ..fitting.checkpoint import checkpoint_path
+
+    path = checkpoint_path(arguments.out)
+    if arguments.resume and not path.exists():
+        raise UserError(f"--resume: there is no {path} to go on from; leave --resume out to begin")
+
+
+def _plan(
+    arguments: Namespace, datasets: list[Dataset], extractor: object, coreset_size: int, all_patches: int = 0
+) -> tuple[int, object]:
+    """Threads, device, and the chunk size that fits the budget; prints the estimate.
+
+    Args:
+        all_patches: how many the greedy baseline will hold.
+    """
+    import torch
+
+    from ..coreset.greedy import bytes_needed
+    from ..extractors.base import scaled_size
+    from ..extractors.device import choose_device
+    from ..extractors.footprint import activation_bytes_per_pixel, weight_bytes
+    from ..runtime.memory import cap, parse_size, plan
+
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    sizes = [dataset.image_size(sample) for dataset in datasets for sample in dataset.split(arguments.split)]
+    largest = max(sizes, key=lambda size: size[0] * size[1])
+    scaled = scaled_size(largest, extractor.settings.image_scale)
+    chosen = plan(
+        largest, scaled, extractor.dimension, extractor.stride, activation_bytes_per_pixel(extractor), coreset_size,
+        arguments.chunk_size, parse_size(arguments.memory_budget), arguments.workers,
+        (all_patches, bytes_needed(all_patches, extractor.dimension)),
+        arguments.augment or any(dataset.is_render for dataset in datasets), weight_bytes(extractor),
+    )
+    say(str(chosen))
+    device = choose_device(arguments.device)
+    cap(device, chosen.budget)
+    return chosen.chunk_size, device
+
+
+def _written(out: str, model: object) -> None:
+    state = "converged" if model.converged else "not converged"
+    print(f"{out}: {len(model.features)} vectors of {model.features.shape[1]}, {state}")

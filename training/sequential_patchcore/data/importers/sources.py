@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of sources: each form of labelled photographs has one reader, into the common form of `items`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .items import Item, Job
+from .labelme_source import read_labelme
+from .mvtec import read_mvtec
+
+
+@dataclass(frozen=True)
+class Source:
+    """One form.
+
+    Attributes:
+        name: the word of the command line.
+        read: all images of a folder with their labels, in a fixed order. What is wrong goes into the job's findings; a
+            UserError ends the import.
+        has_splits: whether the source itself says which image is in which split.
+        draws_plates: whether a shape with the label `plate` is the inspected region, and no class.
+    """
+
+    name: str
+    read: Callable[[Job], list[Item]]
+    has_splits: bool = False
+    draws_plates: bool = True
+
+
+SOURCES = {
+    source.name: source
+    for source in (
+        Source("labelme", read_labelme),
+        Source("mvtec", read_mvtec, has_splits=True, draws_plates=False),
+    )
+}

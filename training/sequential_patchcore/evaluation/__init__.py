@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a split of a data set to a folder of results."""

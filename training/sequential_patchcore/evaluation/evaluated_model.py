@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model as the evaluation sees it, and how a scorer becomes one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..scoring.anomaly_map import PatchScores
+from ..scoring.description import describe_model
+from ..scoring.nearest_nominal import Explanation
+from ..scoring.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class EvaluatedModel:
+    """A model as the evaluation sees it.
+
+    Attributes:
+        name: shown in tables and used in file names; unique within a comparison.
+        path: the model file, for messages and the record.
+        threshold: raw score units; a pixel is anomalous when score >= threshold.
+        score: (H, W, 3) float32 RGB in [0, 1] to the (H, W) float32 anomaly map, non-negative.
+        info: what the report says about the model, free-form and JSON-ready. Known keys: `random_weights` (bool) puts
+            a red banner on the page, `epochs` (list of counts or of mappings with "replacements") makes a figure,
+            `training_pictures` (list of (caption, (H, W, 3) array)) are shown and stay out of metrics.json.
+        explain: for pixels (row, column) of the image scored last the nominal patches they were compared with.
+    """
+
+    name: str
+    path: str | None
+    threshold: float | None
+    score: Callable[[np.ndarray], np.ndarray]
+    info: dict = field(default_factory=dict)
+    explain: Callable[[Sequence[tuple[int, int]]], list[Explanation]] | None = None
+
+
+def evaluated_models(scorers: Scorer | Sequence[Scorer] | Mapping[str, Scorer]) -> list[EvaluatedModel]:
+    """The scorers by their names: those of the mapping, else of their model files, else "model 1", "model 2", ..."""
+    if isinstance(scorers, Mapping):
+        return [_evaluated(name, scorer) for name, scorer in scorers.items()]
+    if isinstance(scorers, Scorer):
+        scorers = [scorers]
+    return [
+        _evaluated(f"model {number}" if scorer.path is None else Path(scorer.path).stem, scorer)
+        for number, scorer in enumerate(scorers, start=1)
+    ]
+
+
+def _evaluated(name: str, scorer: Scorer) -> EvaluatedModel:
+    latest, model = _Latest(scorer), scorer.model
+    return EvaluatedModel(
+        name, scorer.path, None if scorer.threshold is None else scorer.threshold.value, latest.anomaly_map,
+        {} if model is None else describe_model(model), None if model is None else latest.explain,
+    )
+
+
+class _Latest:
+    """Keeps the patches of the image scored last, so that they can be explained without running the network again."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._scored: PatchScores | None = None
+
+    def anomaly_map(self, image: np.ndarray) -> np.ndarray:
+        self._scored = self._scorer.patches(image)
+        return self._scored.anomaly_map()
+
+    def explain(self, pixels: Sequence[tuple[int, int]]) -> list[Explanation]:
+        if self._scored is None:
+            raise ValueError("score an image first")
+        return self._scorer.explain(self._scored, pixels)

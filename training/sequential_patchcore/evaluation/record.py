@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""metrics.json: the figures of all models with their intervals, and the counts of every image."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.dataset import Dataset
+from ..metrics.bootstrap import differences, intervals
+from ..metrics.counts import DEFINITIONS, ImageCounts
+from ..metrics.tally import Tally
+from .evaluated_model import EvaluatedModel
+from .folder import FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """What one model made of one image.
+
+    Attributes:
+        counts: of pixels and instances.
+        outcome: a key of `report.cards.OUTCOMES`.
+        false_regions: how many predicted regions touch no defect.
+    """
+
+    counts: ImageCounts
+    outcome: str
+    false_regions: int
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What came of one image, by each model in the order of the comparison; `id` and `group` are the sample's."""
+
+    id: str
+    group: str
+    by_model: tuple[ModelResult, ...]
+
+
+def metrics_record(
+    models: Sequence[EvaluatedModel], tallies: Sequence[Tally], dataset: Dataset, split: str, inputs: str | None,
+    results: Sequence[ImageResult],
+) -> dict:
+    """What metrics.json holds, but for the names of the files beside it."""
+    classes = [{"id": c.id, "name": c.name, "kind": c.kind} for c in dataset.classes]
+    samples = [_sample_record(result, models, tallies[0].coverage) for result in results]
+    reference = models[0].name
+    found = {}
+    for model, tally in zip(models, tallies, strict=True):
+        chance = intervals(samples, model.name, classes)
+        if chance["intervals"]:
+            chance["intervals"] |= tally.ranking_intervals()
+        found[model.name] = {
+            "path": model.path,
+            **tally.figures(),
+            "bootstrap": chance,
+            "info": _plain({key: value for key, value in model.info.items() if key != "training_pictures"}),
+        }
+    return {
+        "format_version": FORMAT_VERSION,
+        "inputs": inputs,
+        "definitions": DEFINITIONS,
+        "dataset": {
+            "name": dataset.name,
+            "path": str(dataset.path),
+            "split": split,
+            "pixel_size_um": dataset.pixel_size_um,
+            "classes": classes,
+        },
+        "models": found,
+        "differences": {
+            "reference": reference,
+            "intervals": {m.name: differences(samples, m.name, reference, classes) for m in models[1:]},
+        },
+        "samples": samples,
+    }
+
+
+def _sample_record(result: ImageResult, models: Sequence[EvaluatedModel], coverage: float) -> dict:
+    """The counts of one image, so that any other number can be made without scoring again."""
+    return {
+        "id": result.id,
+        "group": result.group,
+        "models": {
+            model.name: {
+                "outcome": found.outcome,
+                "score": found.counts.score,
+                "true_positive": found.counts.tp,
+                "false_positive": found.counts.fp,
+                "false_negative": found.counts.fn,
+                "true_negative": found.counts.tn,
+                "false_positive_on_impurities": found.counts.fp_on_impurities,
+                "false_positive_regions": found.false_regions,
+                "classes": [
+                    {"class_id": class_id, "pixels": pixels, "predicted": predicted}
+                    for class_id, (pixels, predicted) in found.counts.class_pixels.items()
+                ],
+                "instances": [
+                    {"id": i.id, "class_id": i.class_id, "pixels": i.pixels, "predicted": i.predicted,
+                     "detected": i.detected(coverage)}
+                    for i in found.counts.instances
+                ],
+            }
+            for model, found in zip(models, result.by_model, strict=True)
+        },
+    }
+
+
+def _plain(value: object) -> object:
+    """`value` in JSON's types; a number that JSON lacks becomes None, a foreign object its text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

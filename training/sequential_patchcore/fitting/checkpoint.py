@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of a training run on disk, beside the model it will become."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ..coreset.engine import Coreset
+from ..runtime.errors import UserError
+from ..runtime.files import atomic_path
+
+
+@dataclass
+class Checkpoint:
+    """How far a run has come; between two images.
+
+    Attributes:
+        coreset: as it stands; None before the first image.
+        epoch: whole epochs done.
+        images: images done in the epoch under way.
+        replacements: in the epoch under way.
+        converged: the last whole epoch replaced nothing.
+        log: one mapping per whole epoch.
+        watched: the coreset at the beginning of the epoch under way, whose covering radius the epoch measures.
+        watched_sq: the largest squared distance found so far.
+    """
+
+    coreset: Coreset | None = None
+    epoch: int = 0
+    images: int = 0
+    replacements: int = 0
+    converged: bool = False
+    log: list[dict] = field(default_factory=list)
+    watched: np.ndarray | None = None
+    watched_sq: float = 0.0
+
+    def finish_epoch(self, separation: float, radius: float | None) -> None:
+        """Close the epoch.
+
+        Args:
+            radius: covering radius, over this epoch's patches, of the coreset that the epoch began with; None where it
+                began before the coreset was full, which proves nothing by replacing nothing.
+        """
+        if radius is not None and self.log:
+            self.log[-1]["covering_radius"] = radius
+        self.log.append({"replacements": self.replacements, "separation": separation})
+        self.converged = self.replacements == 0 and radius is not None
+        if self.converged:
+            self.log[-1]["covering_radius"] = radius
+        self.watched, self.watched_sq = None, 0.0
+        self.epoch, self.images, self.replacements = self.epoch + 1, 0, 0
+
+
+def checkpoint_path(model: str | Path) -> Path:
+    model = Path(model)
+    return model.with_name(f"{model.name}.checkpoint")
+
+
+def save_checkpoint(state: Checkpoint, model: str | Path, request: str) -> None:
+    """Write the state beside the model-to-be, atomically."""
+    with atomic_path(checkpoint_path(model)) as beside, h5py.File(beside, "w") as file:
+        if state.coreset is not None:
+            file["features"], file["tags"] = state.coreset.features, state.coreset.patch_ids
+        if state.watched is not None:
+            file["watched"] = state.watched
+        file.attrs["request"] = request
+        file.attrs["state"] = json.dumps(
+            {name: getattr(state, name) for name in ("epoch", "images", "replacements", "converged", "log")}
+            | {"watched2": state.watched_sq}  # the name in the file is older than the attribute's
+        )
+
+
+def load_checkpoint(model: str | Path, request: str) -> Checkpoint | None:
+    """The state to go on from; None where there is none.
+
+    Raises:
+        UserError: it belongs to another command, or is damaged.
+    """
+    path = checkpoint_path(model)
+    if not path.exists():
+        return None
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs["request"] != request:
+                raise UserError(
+                    f"{path} belongs to a run with other data or settings; give `restart` to drop it, "
+                    "or another `out`"
+                )
+            coreset = None
+            if "features" in file:
+                coreset = Coreset(file["features"][()].astype(np.float32), file["tags"][()].astype(np.int64))
+            watched = file["watched"][()].astype(np.float32) if "watched" in file else None
+            told = json.loads(file.attrs["state"])
+            return Checkpoint(coreset=coreset, watched=watched, watched_sq=told.pop("watched2"), **told)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}); give `restart` to drop it and begin anew") from error

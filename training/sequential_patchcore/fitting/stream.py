@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stream of a training run: images in order, augmented, read ahead of the features; and their patches."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..data.dataset import Dataset, Sample
+from ..extractors.base import Extractor, to_tensor
+from ..extractors.grid import Grid
+from ..model.patch_ids import pack_patch_ids
+from ..runtime.errors import UserError
+from ..runtime.progress import say
+from .augmentation import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
+from .settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Source:
+    """One training image: row `number` of the model's sources."""
+
+    number: int
+    dataset: Dataset
+    sample: Sample
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A training image as an epoch shows it.
+
+    Attributes:
+        source: which one.
+        image: float32 (H, W, 3) RGB in [0, 1].
+        region: bool (H, W); only patches that touch it count.
+        flips: whether it was flipped (up-down, left-right).
+    """
+
+    source: Source
+    image: np.ndarray
+    region: np.ndarray
+    flips: tuple[bool, bool]
+
+
+def sources_of(datasets: Sequence[Dataset], split: str, shard: tuple[int, int], first: int) -> list[Source]:
+    part, parts = shard
+    samples = [(dataset, sample) for dataset in datasets for sample in dataset.split(split)]
+    chosen = samples[part - 1 :: parts]
+    if not chosen:
+        raise UserError(f"shard {part}/{parts} of {len(samples)} training image(s) is empty; take fewer shards")
+    for dataset, sample in chosen:
+        if any(dataset_class.kind == "defect" for dataset_class in dataset.classes
+               if dataset_class.name in {instance.class_name for instance in sample.instances}):
+            say(f"note: training image {sample.id} of {dataset.name} holds defects; they will count as normal")
+    return [Source(first + number, dataset, sample) for number, (dataset, sample) in enumerate(chosen)]
+
+
+def changes_images(sources: Sequence[Source], settings: TrainSettings) -> bool:
+    """Whether the epochs see other pictures than the data sets hold."""
+    return settings.augment or (settings.border_mask and any(each.dataset.is_render for each in sources))
+
+
+def order_of(count: int, settings: TrainSettings, epoch: int) -> np.ndarray:
+    if settings.shuffle:
+        return np.random.default_rng((settings.seed, epoch)).permutation(count)
+    return np.arange(count)
+
+
+def pictures(
+    sources: Sequence[Source], settings: TrainSettings, epoch: int | None, workers: int = 1
+) -> Iterator[Picture]:
+    """The images in the given order, read and augmented up to `workers` images ahead by as many threads.
+
+    Each picture depends on seed, epoch and image alone, so the workers change nothing but the time. OpenCV and the
+    decoders work outside the interpreter's lock.
+
+    Args:
+        epoch: of the augmentation; None leaves the images as they are.
+        workers: 0 reads each image when it is asked for.
+    """
+    if workers == 0:
+        yield from (_picture(source, settings, epoch) for source in sources)
+        return
+    pool = ThreadPoolExecutor(workers, "images")
+    ahead: deque = deque()
+    left = iter(sources)
+    try:
+        for source in left:
+            ahead.append(pool.submit(_picture, source, settings, epoch))
+            if len(ahead) > workers:
+                break
+        while ahead:
+            yield ahead.popleft().result()
+            with suppress(StopIteration):
+                ahead.append(pool.submit(_picture, next(left), settings, epoch))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _picture(source: Source, settings: TrainSettings, epoch: int | None) -> Picture:
+    image, region = source.dataset.image(source.sample), source.dataset.region(source.sample)
+    flips = (False, False)
+    if epoch is not None:
+        rng = augmentation_rng(settings.seed, epoch, source.number)
+        if settings.augment:
+            flips = flips_of(augmentation_rng(settings.seed, epoch, source.number), AugmentSettings())
+            image, region = augment(image, region, rng, AugmentSettings())
+        if settings.border_mask and source.dataset.is_render:
+            image, region = mask_border(image, region, rng)
+    return Picture(source, image, region, flips)
+
+
+def patches_of(
+    picture: Picture, extractor: Extractor, device: torch.device | str
+) -> tuple[torch.Tensor, np.ndarray]:
+    """(N, D) vectors and (N,) patch ids of the patches inside the region."""
+    size = picture.image.shape[:2]
+    patches = extractor(to_tensor(picture.image, extractor.settings.image_scale, torch.device(device)))[0]
+    cells = (patches.shape[0], patches.shape[1])
+    grid = Grid.of(extractor, size, cells)
+    inside = grid.touched_by(picture.region).reshape(-1)
+    flat = patches.reshape(-1, patches.shape[-1])
+    patch_ids = pack_patch_ids(picture.source.number, cells, grid.places(*picture.flips))
+    if inside.all():
+        return flat, patch_ids
+    return flat[torch.from_numpy(inside).to(flat.device)], patch_ids[inside]

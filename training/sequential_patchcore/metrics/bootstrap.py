@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Intervals that say how much of a figure is chance: whole plates are drawn again, with replacement.
+
+Images of one plate resemble each other, so an interval over single images or pixels would be far too narrow. All models
+of a comparison see the same draws, so that the interval of a difference is that of paired plates.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .ranking import AUPRO_LIMIT, CoarseHistogram, overlap_area
+
+DRAWS = 2000
+LEVEL = 0.95
+FEW_GROUPS = 8  # below this many plates an interval is itself little more than a guess
+_RANKING_DRAWS = 400  # AUROC, average precision, AUPRO run over histograms: slower, and seldom near a decision
+
+Classes = Sequence[Mapping]  # as in metrics.json: "id", "name", "kind"
+
+
+def groups_of(samples: Sequence[Mapping]) -> list[str]:
+    """The plate of each sample record; an image without one is its own."""
+    return [sample["group"] or f"image {sample['id']}" for sample in samples]
+
+
+def draw(groups: Sequence[str], draws: int = DRAWS, seed: int = 0) -> tuple[list[str], np.ndarray]:
+    """The distinct groups, and (draws, G) int64: how often each is in each draw of G groups with replacement."""
+    names = sorted(set(groups))
+    rng = np.random.default_rng(seed)
+    return names, rng.multinomial(len(names), np.full(len(names), 1 / max(len(names), 1)), draws)
+
+
+def statistics(samples: Sequence[Mapping], model: str, classes: Classes, times: np.ndarray) -> dict[str, np.ndarray]:
+    """Each figure in each draw, NaN where it is undefined.
+
+    Args:
+        samples: the `samples` of metrics.json.
+        model: whose counts.
+        classes: the data set's classes.
+        times: (draws, G) from `draw`.
+
+    Returns:
+        name to (draws,) float64. The names: precision, recall, f1, mean_defect_wise_recall, image_auroc,
+        false_positive_regions_per_image, clean_images_alarmed, pixel_recall.CLASS, defect_wise_recall.CLASS.
+    """
+    groups = groups_of(samples)
+    names = sorted(set(groups))
+    counts = _group_counts(samples, model, names)
+
+    def total(key: str) -> np.ndarray:
+        return times @ counts.get(key, np.zeros(len(names)))
+
+    tp, fp, fn = total("true_positive"), total("false_positive"), total("false_negative")
+    found = {
+        "precision": _over(tp, tp + fp),
+        "recall": _over(tp, tp + fn),
+        "f1": _over(2 * tp, 2 * tp + fp + fn),
+        "false_positive_regions_per_image": _over(total("false_positive_regions"), total("images")),
+        "clean_images_alarmed": _over(total("alarmed"), total("clean")),
+    }
+    recalls = []
+    for info in classes:
+        found[f"pixel_recall.{info['name']}"] = _over(total(f"predicted.{info['id']}"), total(f"pixels.{info['id']}"))
+        recall = _over(total(f"detected.{info['id']}"), total(f"instances.{info['id']}"))
+        found[f"defect_wise_recall.{info['name']}"] = recall
+        if info["kind"] == "defect":
+            recalls.append(recall)
+    table = np.array(recalls).reshape(len(recalls), len(times))
+    there = ~np.isnan(table)
+    found["mean_defect_wise_recall"] = _over(np.where(there, table, 0).sum(0), there.sum(0))
+    found["image_auroc"] = _image_auroc(samples, model, times[:, [names.index(group) for group in groups]])
+    return found
+
+
+def _over(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+
+
+def _group_counts(samples: Sequence[Mapping], model: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Sums over the images of each group, (G,) float64 in the order of `names`; keys such as `pixels.CLASS_ID`."""
+    row = {name: k for k, name in enumerate(names)}
+    counts: dict[str, np.ndarray] = {}
+
+    def add(key: str, group: str, value: float) -> None:
+        counts.setdefault(key, np.zeros(len(names)))[row[group]] += value
+
+    for sample, group in zip(samples, groups_of(samples), strict=True):
+        result = sample["models"][model]
+        for key in ("true_positive", "false_positive", "false_negative", "false_positive_regions"):
+            add(key, group, result[key])
+        add("images", group, 1)
+        clean = not result["classes"]
+        add("clean", group, clean)
+        add("alarmed", group, clean and result["false_positive"] > 0)
+        for label in result["classes"]:
+            add(f"pixels.{label['class_id']}", group, label["pixels"])
+            add(f"predicted.{label['class_id']}", group, label["predicted"])
+        for instance in result["instances"]:
+            add(f"instances.{instance['class_id']}", group, 1)
+            add(f"detected.{instance['class_id']}", group, instance["detected"])
+    return counts
+
+
+def _image_auroc(samples: Sequence[Mapping], model: str, times: np.ndarray) -> np.ndarray:
+    """The image-level AUROC of each draw, ties counting half; times: (draws, images), how often each image is drawn."""
+    results = [sample["models"][model] for sample in samples]
+    kept = [k for k, result in enumerate(results) if result["score"] is not None]
+    _, level = np.unique([results[k]["score"] for k in kept], return_inverse=True)
+    positive = np.array([results[k]["true_positive"] + results[k]["false_negative"] > 0 for k in kept], bool)
+    area = np.full(len(times), np.nan)
+    for number, chosen in enumerate(times[:, kept]):
+        p, n = (np.bincount(level, chosen * side, minlength=1) for side in (positive, ~positive))
+        if p.any() and n.any():
+            area[number] = (p * (np.cumsum(n) - n / 2)).sum() / (p.sum() * n.sum())
+    return area
+
+
+def interval(values: np.ndarray, level: float = LEVEL) -> list[float] | None:
+    """The percentile interval of the draws in which the figure is defined; None where it is in fewer than half."""
+    defined = values[~np.isnan(values)]
+    if not len(defined) or 2 * len(defined) < len(values):
+        return None
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return [float(low), float(high)]
+
+
+def intervals(samples: Sequence[Mapping], model: str, classes: Classes, draws: int = DRAWS, seed: int = 0) -> dict:
+    """The interval of every figure of a model, with how it was made; `intervals` is empty for fewer than two groups."""
+    names, times = draw(groups_of(samples), draws, seed)
+    made = {"level": LEVEL, "draws": draws, "groups": len(names), "seed": seed, "few_groups": len(names) < FEW_GROUPS}
+    if len(names) < 2:
+        return {**made, "intervals": {}}
+    found = statistics(samples, model, classes, times)
+    return {**made, "intervals": {name: interval(values) for name, values in found.items()}}
+
+
+def differences(
+    samples: Sequence[Mapping], model: str, reference: str, classes: Classes, draws: int = DRAWS, seed: int = 0
+) -> dict[str, list[float] | None]:
+    """The interval of each figure of `model` minus that of `reference`, over the same draws of plates."""
+    names, times = draw(groups_of(samples), draws, seed)
+    if len(names) < 2:
+        return {}
+    a, b = (statistics(samples, name, classes, times) for name in (model, reference))
+    return {name: interval(a[name] - b[name]) for name in a}
+
+
+def ranking_intervals(
+    histograms: Mapping[str, CoarseHistogram], groups: Sequence[str], draws: int = _RANKING_DRAWS, seed: int = 0
+) -> dict[str, list[float] | None]:
+    """Intervals of AUROC, average precision and AUPRO, from one coarse histogram a group (64 bins to a doubling)."""
+    names, times = draw(groups, draws, seed)
+    if len(names) < 2:
+        return {}
+    negative, positive, overlap = CoarseHistogram.stack([histograms[name] for name in names])
+    regions = np.array([histograms[name].regions for name in names])
+    area, precision, aupro = (np.full(draws, np.nan) for _ in range(3))
+    for k, drawn in enumerate(times):
+        n, p = drawn @ negative, drawn @ positive
+        if not p.any():
+            continue
+        tp, fp = np.cumsum(p[::-1]), np.cumsum(n[::-1])
+        used = p[::-1] > 0
+        precision[k] = (p[::-1][used] * tp[used] / (tp[used] + fp[used])).sum() / p.sum()
+        if n.any():
+            area[k] = (p * (np.cumsum(n) - n / 2)).sum() / (p.sum() * n.sum())
+            if drawn @ regions:
+                aupro[k], _ = overlap_area(n, drawn @ overlap, drawn @ regions, AUPRO_LIMIT)
+    return {"auroc": interval(area), "average_precision": interval(precision), "aupro": interval(aupro)}

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the values in a model file are such as a run could have written; `model_file` looks at their kinds."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..runtime.choices import BOUNDS, LARGEST_VALUE, NORMALISATIONS, PRECISIONS
+from ..runtime.errors import UserError
+
+_STRIDES = (1, 4096)
+_WRITTEN = (
+    "backbone", "weights_fingerprint", "layers", "preprocessing", "threshold_method", "calibrated_on", "fingerprint",
+)
+
+
+def check_values(
+    attributes: Mapping, features: np.ndarray, extractor: Mapping, settings: Mapping, radii: Sequence[float]
+) -> None:
+    """Refuse what is of the right kind and still cannot be.
+
+    Args:
+        attributes: of the file; all that a run writes must be there.
+        features: (K, D).
+        radii: separations and covering radii of the epochs.
+
+    Raises:
+        UserError: the first such value.
+    """
+    missing = [name for name in _WRITTEN if name not in attributes]
+    if missing:
+        raise UserError(f"a part is missing: attribute {missing[0]}")
+    if not np.abs(features).max() < LARGEST_VALUE:
+        raise UserError(f"damaged: coreset/features holds values that are not finite, or beyond {LARGEST_VALUE:g}")
+    for name, (least, most) in (BOUNDS | {"stride": _STRIDES}).items():
+        where, values = ("settings", settings) if name == "blur_sigma" else ("extractor", extractor)
+        if name in values and not (_is_number(values[name]) and least <= values[name] <= most):
+            raise UserError(f"damaged: {where} has {name} {values[name]!r}, expected {least:g} to {most:g}")
+    offset = extractor.get("offset", 0.0)
+    if not (_is_number(offset) and abs(offset) <= 65536):
+        raise UserError(f"damaged: extractor has offset {offset!r}, expected a number of pixels")
+    if not all(isinstance(layer, str) for layer in extractor["layers"]):
+        raise UserError("damaged: extractor has layers that are no names")
+    for name, known in (("normalisation", NORMALISATIONS), ("precision", PRECISIONS)):
+        if extractor.get(name, known[0]) not in known:
+            raise UserError(f"damaged: extractor has {name} {extractor[name]!r}, expected one of {', '.join(known)}")
+    weights = settings.get("weights")
+    if not isinstance(weights, str | None):
+        raise UserError(f"damaged: settings has weights {weights!r}, expected a name or a path")
+    if not all(0 <= radius < math.inf for radius in radii):
+        raise UserError("damaged: a separation or covering radius of an epoch is negative or not finite")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

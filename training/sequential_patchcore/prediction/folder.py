@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `predict` leaves behind: a journal with a line an image, by which work goes on, and tables made from it."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from io import StringIO
+from pathlib import Path
+
+from ..runtime.errors import UserError
+from ..runtime.file_names import unique_names
+from ..runtime.files import make_folder, write_text
+
+JOURNAL = "predictions.jsonl"
+VERDICTS = ("normal", "anomalous", "unreadable")
+
+
+@dataclass(frozen=True)
+class Region:
+    """One connected predicted region.
+
+    Attributes:
+        box: (x, y, width, height) in pixels.
+        pixels, area_mm2: its size; mm² where the pixel size is known.
+        peak, peak_at: the highest score in it, raw units, and its (x, y).
+    """
+
+    box: tuple[int, int, int, int]
+    pixels: int
+    area_mm2: float | None
+    peak: float
+    peak_at: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was found on one image.
+
+    Attributes:
+        image: its path as given.
+        verdict: one of `VERDICTS`.
+        score: the highest value of the anomaly map; None when unreadable.
+        anomalous_pixels, area_mm2: all that is predicted.
+        regions: largest first.
+        error: why it is unreadable, in one line.
+        width, height: of the image in pixels.
+        overlay: path of the picture within the folder.
+    """
+
+    image: str
+    verdict: str
+    score: float | None
+    anomalous_pixels: int
+    area_mm2: float | None
+    regions: tuple[Region, ...]
+    error: str = ""
+    width: int | None = None
+    height: int | None = None
+    overlay: str | None = None
+
+    @classmethod
+    def unreadable(cls, path: Path, error: str) -> "Prediction":
+        return cls(str(path), "unreadable", None, 0, None, (), " ".join(error.split()))
+
+    @property
+    def boxes(self) -> list[tuple[int, int, int, int]]:
+        """(x, y, width, height) in pixels of each region, largest first."""
+        return [region.box for region in self.regions]
+
+    def record(self) -> dict:
+        """For JSON."""
+        return asdict(self) | {"boxes": [list(box) for box in self.boxes]}
+
+    @classmethod
+    def from_record(cls, record: dict) -> "Prediction":
+        regions = tuple(
+            Region(
+                tuple(region["box"]), region["pixels"], region["area_mm2"], region["peak"], tuple(region["peak_at"])
+            )
+            for region in record["regions"]
+        )
+        fields = {name: record[name] for name in cls.__dataclass_fields__ if name != "regions"}
+        return cls(**fields, regions=regions)
+
+
+class PredictionFolder:
+    """The folder as one thing; it is made with the first image that can be read."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._known: dict[str, Prediction] = {}
+        self._names: dict[str, str] = {}  # image to the name of its overlay
+        for key, found in _read_journal(out / JOURNAL):
+            self._known[key] = found
+            if found.overlay:
+                self._names[_place(found.image)] = Path(found.overlay).name
+
+    def known(self, path: Path, key: str) -> Prediction | None:
+        """An earlier prediction of the same file in the same way, while its overlay is still there."""
+        found = self._known.get(key)
+        if found is None:
+            return None
+        there = found.overlay and (self._out / found.overlay).is_file()
+        return replace(found, image=str(path)) if there else None
+
+    def overlay_path(self, path: Path) -> Path:
+        """Where the overlay of an image belongs: one name an image, also but for upper case."""
+        place = _place(str(path))
+        if place not in self._names:
+            taken = (name.removesuffix(".jpg") for name in self._names.values())
+            (name,) = unique_names([path.stem], taken)
+            self._names[place] = f"{name}.jpg"
+        return self._out / "overlays" / self._names[place]
+
+    def add(self, found: Prediction, key: str) -> Prediction:
+        """Write a line into the journal; unreadable files are tried again every time, and leave none."""
+        if found.verdict == "unreadable":
+            return found
+        self._known[key] = found
+        line = json.dumps({"key": key, **found.record()}) + "\n"
+        path = make_folder(self._out) / JOURNAL
+        try:
+            # A line cut off by a crash must not swallow the next one.
+            cut = _ends_within_a_line(path)
+            with open(path, "a", encoding="utf-8") as journal:
+                journal.write("\n" * cut + line)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        return found
+
+    def write_tables(self, predictions: Sequence[Prediction]) -> None:
+        """`predictions.csv`, `predictions.json` and `regions.csv`, of these predictions alone.
+
+        Nothing is written while not a single image could be read.
+        """
+        if all(found.verdict == "unreadable" for found in predictions):
+            return
+        rows = [
+            [found.image, found.verdict, "" if found.score is None else f"{found.score:.6g}", found.anomalous_pixels,
+             _number(found.area_mm2), len(found.regions), found.error]
+            for found in predictions
+        ]
+        columns = ["image", "verdict", "score", "anomalous_pixels", "area_mm2", "regions", "error"]
+        write_text(self._out / "predictions.csv", _csv(columns, rows))
+        columns = ["image", "x", "y", "width", "height", "pixels", "area_mm2", "peak", "peak_x", "peak_y"]
+        rows = [
+            [found.image, *region.box, region.pixels, _number(region.area_mm2), f"{region.peak:.6g}", *region.peak_at]
+            for found in predictions for region in found.regions
+        ]
+        write_text(self._out / "regions.csv", _csv(columns, rows))
+        records = [found.record() for found in predictions]
+        write_text(self._out / "predictions.json", json.dumps(records, indent=2) + "\n")
+
+
+def _place(image: str) -> str:
+    return str(Path(image).absolute())
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
+    with open(path, "rb") as file:
+        file.seek(-1, 2)
+        return file.read(1) != b"\n"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Sequence]) -> str:
+    text = StringIO()
+    table = csv.writer(text)
+    table.writerow(columns)
+    table.writerows(rows)
+    return text.getvalue()
+
+
+def _read_journal(path: Path) -> list[tuple[str, Prediction]]:
+    """The whole lines; one that was cut off by a crash, or is none of ours, is left out."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    found = []
+    for line in lines:
+        try:
+            record = json.loads(line)
+            found.append((record["key"], Prediction.from_record(record)))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found

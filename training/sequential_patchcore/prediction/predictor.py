@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Daily work: photographs in; a verdict, boxes, areas and an overlay for each out. No strange file stops the rest."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..data.dataset import read_header
+from ..data.photographs import IMAGE_SUFFIXES, load_photograph
+from ..metrics.binarize import PLAIN, Rule, binary_map
+from ..model.file import Model
+from ..report import overlays, palette
+from ..runtime.errors import UserError
+from ..runtime.files import atomic_path
+from ..runtime.progress import Progress
+from ..scoring.anomaly_map import PatchScores
+from ..scoring.scorer import Scorer
+from .folder import Prediction, PredictionFolder, Region
+
+Explains = Callable[[str, str, np.ndarray, PatchScores], None]
+
+_BOXES_DRAWN = 50  # of the largest regions; more would hide the photograph
+
+
+@dataclass(frozen=True)
+class PredictSettings:
+    """What a person chooses.
+
+    Attributes:
+        threshold: instead of the model's, raw units.
+        rule: filters after the threshold.
+        pixel_size_um: edge of a pixel on the surface; None takes it from the data set around an image, if there is one.
+    """
+
+    threshold: float | None = None
+    rule: Rule = PLAIN
+    pixel_size_um: float | None = None
+
+
+def find_images(paths: Sequence[str]) -> list[Path]:
+    """Files as they are, folders as the images directly inside, by name.
+
+    Raises:
+        UserError: nothing there, or a folder without images.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = images_in(path)
+            if not inside:
+                raise UserError(f"no images in the folder {path} (looked for {', '.join(IMAGE_SUFFIXES)})")
+            found += inside
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise UserError(f"no such image or folder: {path}")
+    return found
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The picture files directly inside, by name; hidden ones are left out.
+
+    Raises:
+        UserError: the folder cannot be read.
+    """
+    try:
+        return sorted(
+            path for path in folder.iterdir()
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+        )
+    except OSError as error:
+        raise UserError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+
+
+class Predictor:
+    """One image at a time, into one folder; an image that was predicted before in the same way is not scored again.
+
+    Args:
+        scorer: makes the anomaly maps.
+        model: for its threshold and fingerprint.
+        out: the folder of tables and overlays.
+        check_size: called with each file before it is decoded; raises a UserError for an image that is too large.
+        request: a digest of what else the result depends on, such as the program's version.
+        explainer: called with the path, the overlay's name without suffix, the (H, W, 3) image and its scored patches,
+            after its overlay.
+
+    Raises:
+        UserError: there is no threshold, or the folder cannot be written.
+    """
+
+    def __init__(
+        self, scorer: Scorer, model: Model, out: str | Path, settings: PredictSettings = PredictSettings(),
+        check_size: Callable[[Path], None] | None = None,
+        explainer: Explains | None = None, request: str = "",
+    ) -> None:
+        if settings.threshold is None and model.threshold is None:
+            raise UserError(
+                "the model has no threshold: set one on a validation split with `sequential-patchcore calibrate` or "
+                "`Scorer.calibrate`, or by hand: `threshold`"
+            )
+        self.threshold = model.threshold.value if settings.threshold is None else settings.threshold
+        self._scorer, self._settings, self._check_size, self._explainer = scorer, settings, check_size, explainer
+        self._same = [
+            request, model.fingerprint, getattr(scorer, "conditions", None), self.threshold, settings.rule.min_region,
+            settings.rule.hysteresis, settings.pixel_size_um,
+        ]
+        self.folder = PredictionFolder(Path(out))
+
+    def __call__(self, path: Path) -> Prediction:
+        """Predict one image, write its overlay and a line in the folder's journal.
+
+        Raises:
+            UserError: the folder cannot be written. What is wrong with the image is told by the prediction.
+        """
+        key = self._key(path)
+        known = self.folder.known(path, key)
+        if known is not None and self._explainer is None:
+            return known
+        getattr(self._scorer, "extractor", None)  # weights that cannot be had are no fault of the image
+        try:
+            if self._check_size is not None:
+                self._check_size(path)
+            image = load_photograph(path)
+            scored = None if self._explainer is None else self._scorer.patches(image)
+            scores = self._scorer.anomaly_map(image) if scored is None else scored.anomaly_map()
+        except UserError as error:
+            return self.folder.add(Prediction.unreadable(path, str(error).removeprefix(f"{path}: ")), key)
+        except Exception as error:
+            # Whatever a file can do to a decoder or to the network: the other images still want their verdict.
+            return self.folder.add(Prediction.unreadable(path, f"{type(error).__name__}: {error}"), key)
+        predicted = binary_map(scores, self.threshold, np.ones(scores.shape, bool), self._settings.rule)
+        overlay = self.folder.overlay_path(path)
+        found = self._describe(path, scores, predicted, overlay.name)
+        with atomic_path(overlay) as beside:
+            picture = _picture(image, scores, predicted, self.threshold, found)
+            beside.write_bytes(overlays.jpeg(picture, 92))
+        if self._explainer is not None and scored is not None:
+            self._explainer(str(path), overlay.stem, image, scored)
+        return self.folder.add(found, key)
+
+    def _describe(self, path: Path, scores: np.ndarray, predicted: np.ndarray, overlay: str) -> Prediction:
+        size_um = self._settings.pixel_size_um or pixel_size_around(path.parent)
+        square_mm = None if size_um is None else (size_um / 1000) ** 2
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(predicted.astype(np.uint8), connectivity=8)
+        regions = []
+        for number in range(1, count):
+            x, y, width, height, pixels = (int(v) for v in stats[number])
+            window = slice(y, y + height), slice(x, x + width)
+            inside = np.where(labels[window] == number, scores[window], np.float32(-1))
+            row, column = np.unravel_index(int(inside.argmax()), inside.shape)
+            regions.append(Region(
+                (x, y, width, height), pixels, None if square_mm is None else pixels * square_mm,
+                float(inside[row, column]), (x + int(column), y + int(row)),
+            ))
+        regions.sort(key=lambda region: -region.pixels)
+        return Prediction(
+            str(path), "anomalous" if regions else "normal", float(scores.max()), int(predicted.sum()),
+            None if square_mm is None else int(predicted.sum()) * square_mm, tuple(regions),
+            width=scores.shape[1], height=scores.shape[0], overlay=f"overlays/{overlay}",
+        )
+
+    def _key(self, path: Path) -> str:
+        """A digest of the file as it is now and of all that the prediction depends on."""
+        try:
+            state = path.stat()
+            now = [str(path.absolute()), state.st_size, state.st_mtime_ns]
+        except OSError:
+            now = [str(path.absolute()), None, None]
+        return hashlib.sha256(json.dumps(now + self._same).encode()).hexdigest()[:16]
+
+
+def predict(
+    scorer: Scorer, model: Model, images: Sequence[Path], out: str | Path,
+    settings: PredictSettings = PredictSettings(),
+    check_size: Callable[[Path], None] | None = None,
+    explainer: Explains | None = None, request: str = "",
+) -> list[Prediction]:
+    """Predict the images and write `predictions.csv`, `predictions.json`, `regions.csv` and `overlays/NAME.jpg`.
+
+    The overlay is the photograph with the anomalous pixels in red and their boxes, beside the anomaly map with a bar in
+    raw units. The tables are written at the end and when the run is interrupted; what was done is not done again.
+
+    Raises:
+        UserError: the model has no threshold, or the folder cannot be written.
+    """
+    predictor = Predictor(scorer, model, out, settings, check_size, explainer, request)
+    predictions: list[Prediction] = []
+    try:
+        with Progress("predict", len(images)) as progress:
+            for path in images:
+                predictions.append(predictor(path))
+                progress.step()
+    finally:
+        predictor.folder.write_tables(predictions)
+    return predictions
+
+
+@lru_cache(maxsize=64)
+def pixel_size_around(folder: Path) -> float | None:
+    """The pixel size of the data set whose `images` folder this is, in µm; None where there is none."""
+    try:
+        return read_header(folder.absolute().parent).pixel_size_um
+    except UserError:
+        return None
+
+
+def _picture(
+    image: np.ndarray, scores: np.ndarray, predicted: np.ndarray, threshold: float, found: Prediction
+) -> np.ndarray:
+    whole = np.ones(scores.shape, bool)
+    nothing = np.zeros(scores.shape, np.uint8)
+    marked = np.ascontiguousarray(overlays.overlay(image, predicted, nothing, whole, ()))
+    line = max(1, round(max(scores.shape) / 800))
+    for region in found.regions[:_BOXES_DRAWN]:
+        x, y, width, height = region.box
+        corner = (x - 2 - line, y - 2 - line), (x + width + 1 + line, y + height + 1 + line)
+        cv2.rectangle(marked, *corner, palette.IMPURITY_OUTLINE, line)
+    heat = overlays.with_colour_bar(overlays.anomaly_map(scores, threshold, whole), threshold)
+    height = max(marked.shape[0], heat.shape[0])
+    padded = [
+        cv2.copyMakeBorder(side, 0, height - side.shape[0], 0, 0, cv2.BORDER_CONSTANT) for side in (marked, heat)
+    ]
+    return np.hstack(padded)

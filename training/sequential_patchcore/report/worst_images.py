@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""worst_images.png: the worst misses and the worst false alarms, every model's overlay of an image side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+from matplotlib.figure import Figure
+
+from ..runtime.files import atomic_path
+from .figures import style
+
+NAME = "worst_images.png"
+_ROWS = 3  # of each kind
+_SIDE = 640  # pixels of a picture's longer side
+
+
+def write(metrics: dict, folder: Path, image_names: Sequence[str], model_names: Sequence[str]) -> None:
+    """Draw from the overlays in `folder`, named IMAGE.MODEL.overlay.jpg in the order of the record; none, no sheet."""
+    rows = worst(metrics["samples"], [c["id"] for c in metrics["dataset"]["classes"] if c["kind"] == "defect"])
+    if not rows:
+        return
+    models = list(metrics["models"])
+    with style():
+        figure = Figure(figsize=(3.4 * len(models), 2.95 * len(rows) + 0.4), layout="constrained")
+        axes = figure.subplots(len(rows), len(models), squeeze=False)
+        for line, (index, text) in zip(axes, rows, strict=True):
+            sample = metrics["samples"][index]
+            for axis, model, name in zip(line, models, model_names, strict=True):
+                counts = sample["models"][model]
+                picture = cv2.imread(str(folder / "overlays" / f"{image_names[index]}.{name}.overlay.jpg"))
+                scale = min(1.0, _SIDE / max(picture.shape[:2]))
+                picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+                axis.imshow(picture[..., ::-1])
+                axis.set_axis_off()
+                axis.set_title(
+                    f"{sample['id']} · {model}\n{text}, {counts['false_positive']} px false, "
+                    f"{counts['false_negative']} px missed", fontsize=7,
+                )
+        with atomic_path(folder / NAME) as beside:
+            figure.savefig(beside, dpi=140)
+
+
+def worst(samples: Sequence[dict], defect_ids: Sequence[int]) -> list[tuple[int, str]]:
+    """(row of `samples`, what is wrong), over all models: first by missed defects, then by false pixels without one."""
+    missed = [
+        sum(
+            not instance["detected"] for model in sample["models"].values() for instance in model["instances"]
+            if instance["class_id"] in defect_ids
+        )
+        for sample in samples
+    ]
+    false = [sum(model["false_positive"] for model in sample["models"].values()) for sample in samples]
+    order = sorted(range(len(samples)), key=lambda k: (-missed[k], -false[k], samples[k]["id"]))
+    misses = [k for k in order if missed[k]][:_ROWS]
+    rest = sorted((k for k in order if false[k] and k not in misses), key=lambda k: -false[k])[:_ROWS]
+    return [(k, "defects missed") for k in misses] + [(k, "false alarms") for k in rest]

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names and bounds that the command line needs before torch is loaded."""
+
+FILTERS = "filters"
+DEFAULT_BACKBONE = "mobilenetv3_large_100"
+
+LOWER_INDEX = "lower-index"
+SEEDED_RANDOM = "seeded-random"
+EVICTIONS = (LOWER_INDEX, SEEDED_RANDOM)
+
+SEQUENTIAL = "sequential"
+GREEDY = "greedy"
+CORESETS = (SEQUENTIAL, GREEDY)
+
+NORMALISATIONS = ("weights", "imagenet", "half", "none")
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+IMPORTS = ("labelme", "mvtec")
+
+# What a person may choose, and hence what a model file may hold: least and most.
+BOUNDS = {
+    "image_scale": (1e-3, 100.0), "pool": (1, 1000), "projection": (0, 100_000), "blur_sigma": (0.0, 10_000.0),
+}  # fmt: skip
+LARGEST_VALUE = 1e15  # of a patch vector's numbers: beyond it squares of long vectors could overflow float32
