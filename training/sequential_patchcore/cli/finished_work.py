@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .. import __version__
 from ..runtime.choices import FILTERS
 from ..runtime.errors import UserError
+from ..runtime.progress import tell
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -58,6 +59,6 @@ def is_finished(out: str, request: str, overwrite: bool) -> bool:
     if not path.exists() or overwrite:
         return False
     if read_request(path) == request:
-        print(f"{out} was already made by this command from the same data; kept")
+        tell(f"{out} was already made by this command from the same data; kept")
         return True
     raise UserError(f"{out} exists and was made from other data or settings; give --overwrite, or another --out")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..runtime.errors import UserError
+from ..runtime.locks import locked
 from ..runtime.progress import use_json_lines, use_wording
 from . import data_commands, data_options, score_commands, score_options, train_commands, train_options
 from .option_names import Command, as_options
@@ -49,7 +50,8 @@ def main(arguments: Sequence[str]) -> int:
     use_json_lines(getattr(parsed, "json_progress", False))
     use_wording(lambda message: as_options(message, parsed.option_names))
     try:
-        return parsed.run(parsed) or 0
+        with _lock(parsed):
+            return parsed.run(parsed) or 0
     except UserError as error:
         message = as_options(" ".join(str(error).split()), parsed.option_names)
         print(f"sequential-patchcore: {message}", file=sys.stderr)
@@ -63,6 +65,13 @@ def main(arguments: Sequence[str]) -> int:
         return 0
 
 
+def _lock(parsed: argparse.Namespace) -> contextlib.AbstractContextManager:
+    """Of what the command writes, where nothing below it holds a lock of it."""
+    place = getattr(parsed, parsed.writes) if parsed.writes else None
+    needs_file = parsed.writes == "model"  # one that is not there cannot be written, and the command will say so
+    return contextlib.nullcontext() if place is None or (needs_file and not os.path.isfile(place)) else locked(place)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; what runs is each command's default `run`."""
     parser = argparse.ArgumentParser(
@@ -72,24 +81,25 @@ def build_parser() -> argparse.ArgumentParser:
     group = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Command)
 
     def add(
-        name: str, add_options: Callable[[Command], None], run: Callable[[argparse.Namespace], int | None], text: str
+        name: str, add_options: Callable[[Command], None], run: Callable[[argparse.Namespace], int | None], text: str,
+        writes: str | None = None,
     ) -> None:
         command = group.add_parser(name, help=text, description=text, epilog=_EXIT, formatter_class=_Defaults)
         add_options(command)
-        command.set_defaults(run=run, option_names=command.option_names)
+        command.set_defaults(run=run, option_names=command.option_names, writes=writes)
 
     add("train", train_options.train, train_commands.train,
         "build a coreset from the training images of one or more data sets")
     add("finetune", train_options.finetune, train_commands.finetune,
         "go on with a coreset over other data, by the same rule")
     add("meld", train_options.meld, train_commands.meld,
-        "make one coreset of several, in seconds and without images")
+        "make one coreset of several, in seconds and without images", writes="out")
     add("calibrate", score_options.calibrate, score_commands.calibrate,
-        "store the threshold of best pixel F1 on a validation split")
+        "store the threshold of best pixel F1 on a validation split", writes="model")
     add("evaluate", score_options.evaluate, score_commands.evaluate,
         "score a split, write tables, figures, overlays and report.html")
     add("predict", score_options.predict, score_commands.predict,
-        "verdict, boxes, areas and overlay for photographs")
+        "verdict, boxes, areas and overlay for photographs", writes="out")
     add("info", data_options.info, data_commands.info,
         "what a model file or a data set holds; --check validates it")
     add("import", data_options.import_, data_commands.import_,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.errors import UserError
-from ..runtime.progress import say
+from ..runtime.progress import say, tell
 from .finished_work import file_digest, fingerprints, is_finished, request_digest, weights_override, weights_place
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _train_on_cluster(arguments: Namespace) -> None:
         given = vars(arguments) | {"ray": None, "shard": (part, count), "out": place, "resume": False}
         given["data"] = [str(Path(path).resolve()) for path in arguments.data]
         given["threads"] = arguments.threads or 1
-        del given["run"], given["option_names"]
+        del given["run"], given["option_names"], given["writes"]
         shards.append(Namespace(**given))
     datasets = [open_dataset(path) for path in arguments.data]
     request = request_digest("ray", datasets=fingerprints(datasets), shards=[
@@ -173,4 +173,4 @@ def _carried_out(
 
 def _written(out: str, model: "Model") -> None:
     state = "converged" if model.converged else "not converged"
-    print(f"{out}: {len(model.features)} vectors of {model.features.shape[1]}, {state}")
+    tell(f"{out}: {len(model.features)} vectors of {model.features.shape[1]}, {state}")
