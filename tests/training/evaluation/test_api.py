@@ -109,3 +109,10 @@ def test_an_extractor_that_the_model_was_not_made_with_is_refused(made):
         sp.Scorer(other, extractor=build_extractor(ExtractorSettings("filters"), "none"))
     with pytest.raises(UserError, match="either an `extractor`"):
         sp.Scorer(model, extractor=build_extractor(ExtractorSettings("filters"), "none"), precision="bfloat16")
+
+
+def test_images_that_were_trained_on_are_no_promise(made, scorer, capsys):
+    scorer.calibrate(made[0], split="train")
+    assert "note: 3 of the 3 images of the split 'train' were trained on" in capsys.readouterr().err
+    scorer.calibrate(made[0])
+    assert "trained on" not in capsys.readouterr().err

@@ -131,7 +131,8 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--threshold", type=_not_negative, default=None, metavar="VALUE", help="set it by hand instead")
     sub.add_argument("--false-positive-rate", type=_share, default=None, metavar="RATE",
                      help="instead of best F1: at most this share predicted on clean validation images, such as 0.001")
-    sub.add_argument("--per", choices=("pixel", "image"), default="pixel", help="what the rate is a share of")
+    sub.add_argument("--per", choices=("pixel", "image", "plate"), default=None,
+                     help="what the rate is a share of (default: pixel); without a rate, of a split without a defect")
     sub.add_argument("--overwrite", action="store_true", help="compute it again even where it is known")
     _add_scoring(sub)
 
