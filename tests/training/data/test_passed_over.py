@@ -41,7 +41,8 @@ VOC = """<annotation><folder>s</folder><filename>a.png</filename><size><width>16
 </object></annotation>"""
 CVAT = """<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version><image id="0" name="a.png" width="16"
 height="12"><box label="dent" xtl="2" ytl="2" xbr="6" ybr="6" occluded="0"/></image></annotations>"""
-COCO = {"images": [{"id": 1, "file_name": "a.png", "width": 16, "height": 12}], "categories": [{"id": 1, "name": "dent"}],
+COCO = {"images": [{"id": 1, "file_name": "a.png", "width": 16, "height": 12}],
+        "categories": [{"id": 1, "name": "dent"}],
         "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 2, 4, 4]}]}
 STUDIO = [{"data": {"image": "a.png"}, "annotations": [{"result": []}]}]
 VIA = {"a.png123": {"filename": "a.png", "size": 123, "regions": [{"shape_attributes": {"name": "rect"}}]}}
@@ -54,7 +55,8 @@ FOREIGN = {
     "cvat": ("annotations.xml", CVAT, "CVAT XML 1.1", "import cvat"),
     "label studio": ("project-1.json", STUDIO, "Label Studio JSON", "import labelstudio"),
     "via": ("via.json", VIA, "another labelling tool", "convert them"),
-    "csv of boxes": ("boxes.csv", "filename,xmin,ymin,xmax,ymax,class\na.png,2,2,6,6,dent\n", "another", "convert them"),
+    "csv of boxes": ("boxes.csv", "filename,xmin,ymin,xmax,ymax,class\na.png,2,2,6,6,dent\n", "another",
+                     "convert them"),
     "dota": ("a.txt", "10 2 30 2 30 9 10 9 ship 0\n", "another labelling tool", "convert them"),
 }
 
@@ -152,7 +154,8 @@ def test_what_an_mvtec_tree_does_not_know_is_named(run, capsys):
         photo(f"s/{place}.png")
     assert run(kind="mvtec") == 0
     said = capsys.readouterr().err
-    assert "pictures that the source does not list or whose place it does not know (a.png, b.png, dev/good/2.png)" in said
+    assert "pictures that the source does not list or whose place it does not know (a.png, b.png, dev/good/2.png)" in (
+        said)
     assert "1 masks belong to no image (s/ground_truth/dent/9_mask.png)" in said
     assert "1 images lie in a folder that is spelt 'Good'; it is taken for 'good' (train/Good/0.png)" in said
     assert len(open_dataset("d").samples) == 2

@@ -4,12 +4,15 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..data.dataset import Dataset
 from ..runtime.choices import FILTERS
 from ..runtime.errors import UserError
 from ..runtime.progress import tell
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
 
 
 def weights_place(weights: str, backbone: str) -> str:
@@ -32,7 +35,7 @@ def file_digest(place: str) -> str:
         raise UserError(f"cannot read the weights file {place}: {error.strerror}") from error
 
 
-def fingerprints(datasets: list[Dataset]) -> list[str]:
+def fingerprints(datasets: list["Dataset"]) -> list[str]:
     return [dataset.fingerprint for dataset in datasets]
 
 

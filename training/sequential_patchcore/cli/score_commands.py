@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.dataset import open_dataset
 from ..runtime.errors import UserError
 from ..runtime.progress import say, tell
 from .finished_work import request_digest, weights_override
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def calibrate(arguments: Namespace) -> None:
+    from ..data.dataset import open_dataset
     from ..model.file import Threshold, load_model, save_model
     from ..scoring.calibration import is_of_request
     from ..scoring.conditions import conditions_of, was_set_under
@@ -52,6 +52,7 @@ def calibrate(arguments: Namespace) -> None:
 
 
 def evaluate(arguments: Namespace) -> None:
+    from ..data.dataset import open_dataset
     from ..evaluation.evaluator import evaluate as run
     from ..extractors.device import choose_device
     from ..metrics.binarize import Rule

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-COVERAGE_PERCENT = (0, 1, 2, 3, 5, 10, 15, 20, 25, 50, 75, 100)  # the paper's appendix C
+from ..runtime.choices import COVERAGE_PERCENT
 
 DEFINITIONS = {
     "region": "Only pixels of the inspected region count; pixels masked out enter no number.",
