@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 def calibrate(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
     from ..model.file import Threshold, load_model, save_model
+    from ..runtime.files import check_replaceable
     from ..scoring.calibration import is_of_request
     from ..scoring.conditions import conditions_of, was_set_under
 
     model = load_model(arguments.model)
     if arguments.threshold is not None:
+        check_replaceable(arguments.model)
         save_model(model.with_threshold(Threshold(arguments.threshold, "by_hand")), arguments.model)
         tell(f"threshold {arguments.threshold:g} stored in {arguments.model}")
         return
@@ -41,6 +43,7 @@ def calibrate(arguments: Namespace) -> None:
     if same and not arguments.overwrite:
         tell(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
         return
+    check_replaceable(arguments.model)
     from ..extractors.device import choose_device
     from ..scoring.scorer import Scorer
 
