@@ -135,4 +135,10 @@ def test_an_error_inside_frees_the_lock(tmp_path):
     for error in (ZeroDivisionError, FileNotFoundError):
         with pytest.raises(error), locked(tmp_path / "deep" / "out"):
             raise error
-    assert not list((tmp_path / "deep").iterdir())
+    assert not (tmp_path / "deep").exists()
+
+
+def test_folders_above_stay_where_something_was_written(tmp_path):
+    with locked(tmp_path / "deep" / "er" / "out"):
+        (tmp_path / "deep" / "kept").write_text("")
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["kept"]

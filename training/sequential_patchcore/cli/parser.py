@@ -20,6 +20,7 @@ from ..runtime.choices import (
     PRECISIONS,
 )
 from ..runtime.errors import UserError
+from ..runtime.locks import locked
 from ..runtime.progress import use_json_lines, use_wording
 from . import data_commands, score_commands, train_commands
 from .option_names import Command, as_options
@@ -60,7 +61,8 @@ def main(arguments: Sequence[str]) -> int:
     use_json_lines(getattr(parsed, "json_progress", False))
     use_wording(lambda message: as_options(message, parsed.option_names))
     try:
-        return parsed.run(parsed) or 0
+        with _lock(parsed):
+            return parsed.run(parsed) or 0
     except UserError as error:
         message = as_options(" ".join(str(error).split()), parsed.option_names)
         print(f"sequential-patchcore: {message}", file=sys.stderr)
@@ -74,6 +76,13 @@ def main(arguments: Sequence[str]) -> int:
         return 0
 
 
+def _lock(parsed: argparse.Namespace) -> contextlib.AbstractContextManager:
+    """Of what the command writes, where nothing below it holds a lock of it."""
+    place = getattr(parsed, parsed.writes) if parsed.writes else None
+    needs_file = parsed.writes == "model"  # one that is not there cannot be written, and the command will say so
+    return contextlib.nullcontext() if place is None or (needs_file and not os.path.isfile(place)) else locked(place)
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "sequential-patchcore", description=_DESCRIPTION, epilog=_EXIT, formatter_class=argparse.RawTextHelpFormatter
@@ -81,11 +90,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     group = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Command)
 
-    def command(name: str, run: Callable, text: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Callable, text: str, writes: str | None = None) -> argparse.ArgumentParser:
         sub = group.add_parser(
             name, help=text, description=text, epilog=_EXIT, formatter_class=_Defaults
         )
-        sub.set_defaults(run=run, option_names=sub.option_names)
+        sub.set_defaults(run=run, option_names=sub.option_names, writes=writes)
         return sub
 
     sub = command("train", train_commands.train, "build a coreset from the training images of one or more data sets")
@@ -118,13 +127,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_weights_override(sub)
     _add_training(sub, None)
 
-    sub = command("meld", train_commands.meld, "make one coreset of several, in seconds and without images")
+    sub = command("meld", train_commands.meld, "make one coreset of several, in seconds and without images", "out")
     sub.add_argument("models", nargs="+", metavar="MODEL", help="two or more models with the same feature extractor")
     sub.add_argument("--out", required=True, help="the new model file")
     sub.add_argument("--coreset-size", type=_size, default=None, help="vectors to keep (default: as the first model)")
     sub.add_argument("--overwrite", action="store_true", help="replace another file at --out")
 
-    sub = command("calibrate", score_commands.calibrate, "store the threshold of best pixel F1 on a validation split")
+    sub = command("calibrate", score_commands.calibrate, "store the threshold of best pixel F1 on a validation split",
+                  "model")  # fmt: skip
     sub.add_argument("--model", required=True, help="the model file; the threshold is written into it")
     sub.add_argument("--data", default=None, metavar="DIR", help="data set with the validation split")
     sub.add_argument("--split", default="val", help="never the test split")
@@ -148,7 +158,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_rule(sub)
     _add_scoring(sub)
 
-    sub = command("predict", score_commands.predict, "verdict, boxes, areas and overlay for photographs")
+    sub = command("predict", score_commands.predict, "verdict, boxes, areas and overlay for photographs", "out")
     sub.add_argument("images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
     sub.add_argument("--model", required=True, help="a calibrated model")
     sub.add_argument("--out", required=True, metavar="DIR", help="folder of the tables and overlays")

@@ -74,7 +74,7 @@ def _train_on_cluster(arguments: Namespace) -> None:
         given = vars(arguments) | {"ray": None, "shard": (part, count), "out": place, "resume": False}
         given["data"] = [str(Path(path).resolve()) for path in arguments.data]
         given["threads"] = arguments.threads or 1
-        del given["run"], given["option_names"]
+        del given["run"], given["option_names"], given["writes"]
         shards.append(Namespace(**given))
     datasets = [open_dataset(path) for path in arguments.data]
     request = request_digest("ray", datasets=fingerprints(datasets), shards=[

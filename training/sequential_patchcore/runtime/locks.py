@@ -46,14 +46,16 @@ def locked(path: str | Path) -> Iterator[None]:
     """Hold the lock of what is going to be written at `path`, a file or a folder.
 
     The lock is the file `.NAME.lock` beside it (in the folder itself where its parent cannot be written), which names
-    the holder and vanishes at the end. The operating system's own lock on that file (flock) tells whether its holder
-    lives; it ends with the process, so that a lock that a killed process left is taken over, with a word. Between
-    machines flock does not always reach: a lock of another machine is always respected.
+    the holder and vanishes at the end, as do folders that were made for it and stayed empty. The operating system's
+    own lock on that file (flock) tells whether its holder lives; it ends with the process, so that a lock that a killed
+    process left is taken over, with a word. Between machines flock does not always reach: a lock of another machine is
+    always respected.
 
     Raises:
         UserError: somebody else is writing there, who and where; or the lock cannot be written.
     """
     path = Path(path)
+    missing = [folder for folder in Path(os.path.abspath(path)).parents if not folder.exists()]
     file = _lock_file(path)
     with _opened(file, path) as (descriptor, certain):
         holder = _read(descriptor)
@@ -66,8 +68,10 @@ def locked(path: str | Path) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(OSError):  # a folder that was moved away took its lock along
+            with suppress(OSError):  # a folder that was moved away took its lock along; what holds files stays
                 file.unlink(missing_ok=True)
+                for folder in missing:
+                    folder.rmdir()
 
 
 def _lock_file(path: Path) -> Path:
@@ -85,7 +89,7 @@ def _opened(file: Path, path: Path) -> Iterator[tuple[int, bool]]:
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise UserError(f"cannot write {file}: {error.strerror or error}") from error
+            raise UserError(f"cannot write {path}: {error.strerror or error} (making {file.name} beside it)") from error
         try:
             certain = _flock(descriptor, path, file)
             # Its holder may have removed the file between our opening and our lock: then it is nobody's any more.
