@@ -14,9 +14,11 @@ FILES = ""
 def standalone(text: str, files: str = FILES) -> str:
     """README.md without relative links: they lead to `files`, or are no links any more.
 
-    `[words](docs/page.md)` becomes "words (`docs/page.md`)"; a picture goes, and the caption below it.
+    `[words](docs/page.md)` becomes "words (`docs/page.md`)"; a picture goes, and the caption below it. Whoever reads it
+    there installs by name.
     """
     relative = r"(?!https?:|mailto:|#)"
+    text = text.replace("pip install .\n", "pip install sequential-patchcore\n")
     if files:
         return re.sub(rf"\]\({relative}", f"]({files}", text)
     text = re.sub(rf"!\[[^]]*\]\({relative}[^)]*\)\n(?:\n\*[^*]+\*\n)?", "", text)

@@ -38,7 +38,9 @@ def _dataset_info(arguments: Namespace, path: Path) -> None:
         from ..data.contact_sheet import write_contact_sheet
 
         shown = write_contact_sheet(dataset, arguments.contact_sheet)
-        print(f"{arguments.contact_sheet}: {shown} of {len(dataset.samples)} images")
+        facts = {"file": arguments.contact_sheet, "shown": shown, "images": len(dataset.samples)}
+        text = f"{arguments.contact_sheet}: {shown} of {len(dataset.samples)} images"
+        print(json.dumps(facts) if arguments.json else text)
         return
     summary = summarise(dataset)
     print(json.dumps(summary) if arguments.json else as_text(summary))
@@ -56,12 +58,15 @@ def _model_info(arguments: Namespace, path: Path) -> None:
 
         missing = write_sheet(model, arguments.coreset_sheet, arguments.data)
         lost = f"; the images of {missing} are not found, --data DIR says where they are now" if missing else ""
-        print(f"{arguments.coreset_sheet}: {len(model.features)} pieces of image{lost}")
+        facts = {"file": arguments.coreset_sheet, "vectors": len(model.features), "missing": missing}
+        text = f"{arguments.coreset_sheet}: {len(model.features)} pieces of image{lost}"
+        print(json.dumps(facts) if arguments.json else text)
     if arguments.plot:
         from ..report.epochs_plot import write_epochs_plot
 
         write_epochs_plot(model, arguments.plot)
-        print(f"{arguments.plot}: {len(model.epochs)} epoch(s)")
+        facts = {"file": arguments.plot, "epochs": len(model.epochs)}
+        print(json.dumps(facts) if arguments.json else f"{arguments.plot}: {len(model.epochs)} epoch(s)")
     if arguments.coreset_sheet or arguments.plot:
         return
     threshold = model.threshold

@@ -4,11 +4,15 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..data.dataset import Dataset
 from ..runtime.choices import FILTERS
 from ..runtime.errors import UserError
+from ..runtime.progress import tell
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
 
 
 def weights_place(weights: str, backbone: str) -> str:
@@ -31,7 +35,7 @@ def file_digest(place: str) -> str:
         raise UserError(f"cannot read the weights file {place}: {error.strerror}") from error
 
 
-def fingerprints(datasets: list[Dataset]) -> list[str]:
+def fingerprints(datasets: list["Dataset"]) -> list[str]:
     return [dataset.fingerprint for dataset in datasets]
 
 
@@ -55,6 +59,6 @@ def is_finished(out: str, request: str, overwrite: bool) -> bool:
     if not path.exists() or overwrite:
         return False
     if read_request(path) == request:
-        print(f"{out} was already made by this command from the same data; kept")
+        tell(f"{out} was already made by this command from the same data; kept")
         return True
     raise UserError(f"{out} exists and was made from other data or settings; give --overwrite, or another --out")

@@ -7,23 +7,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.dataset import open_dataset
 from ..runtime.errors import UserError
-from ..runtime.progress import say
+from ..runtime.progress import say, tell
 from .finished_work import request_digest, weights_override
 
 if TYPE_CHECKING:
     from ..prediction.folder import Prediction
+    from ..prediction.predictor import Predictor
 
 
 def calibrate(arguments: Namespace) -> None:
+    from ..data.dataset import open_dataset
     from ..model.file import Threshold, load_model, save_model
     from ..scoring.conditions import conditions_of, was_set_under
 
     model = load_model(arguments.model)
     if arguments.threshold is not None:
         save_model(model.with_threshold(Threshold(arguments.threshold, "by_hand")), arguments.model)
-        print(f"threshold {arguments.threshold:g} stored in {arguments.model}")
+        tell(f"threshold {arguments.threshold:g} stored in {arguments.model}")
         return
     if arguments.data is None:
         raise UserError("calibrate needs --data DIR (a validation split), or --threshold VALUE by hand")
@@ -37,7 +38,7 @@ def calibrate(arguments: Namespace) -> None:
         )
     ) and was_set_under(before, model, conditions_of(model, arguments.precision))
     if same and not arguments.overwrite:
-        print(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
+        tell(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
         return
     from ..extractors.device import choose_device
     from ..scoring.scorer import Scorer
@@ -46,10 +47,11 @@ def calibrate(arguments: Namespace) -> None:
                     precision=arguments.precision, device=choose_device(arguments.device))  # fmt: skip
     threshold = scorer.calibrate(dataset, split=arguments.split, false_positive_rate=rate, per=arguments.per)
     save_model(model.with_threshold(threshold), arguments.model)
-    print(f"threshold {threshold.value:g} ({threshold.method}) stored in {arguments.model}")
+    tell(f"threshold {threshold.value:g} ({threshold.method}) stored in {arguments.model}")
 
 
 def evaluate(arguments: Namespace) -> None:
+    from ..data.dataset import open_dataset
     from ..evaluation.evaluator import evaluate as run
     from ..extractors.device import choose_device
     from ..metrics.binarize import Rule
@@ -78,8 +80,12 @@ def evaluate(arguments: Namespace) -> None:
         scorers, dataset, split=arguments.split, out=arguments.out, rule=rule, coverage=arguments.detection_coverage,
         inputs=request,
     )
-    print(json.dumps(metrics["models"]) if arguments.json else summary_table(metrics))
-    print(f"report: {Path(arguments.out) / 'report.html'}")
+    report = f"report: {Path(arguments.out) / 'report.html'}"
+    if arguments.json:
+        print(json.dumps(metrics["models"]), flush=True)
+        say(report)
+    else:
+        tell(f"{summary_table(metrics)}\n{report}")
 
 
 def predict(arguments: Namespace) -> int:
@@ -88,17 +94,11 @@ def predict(arguments: Namespace) -> int:
     from ..model.file import load_model
     from ..prediction.predictor import Predictor, PredictSettings, find_images
     from ..prediction.predictor import predict as run
-    from ..prediction.watcher import watch
     from ..scoring.scorer import Scorer
     from ..scoring.size_check import size_check
 
-    folders = [Path(path) for path in arguments.images]
-    if arguments.watch:
-        if missing := [path for path in folders if not path.is_dir()]:
-            raise UserError(f"--watch takes folders, and {missing[0]} is none")
-        images = []
-    else:
-        images = find_images(arguments.images)
+    folders = _watched_folders(arguments.images) if arguments.watch else []
+    images = [] if arguments.watch else find_images(arguments.images)
     model = load_model(arguments.model)
     settings = PredictSettings(
         arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um
@@ -111,39 +111,57 @@ def predict(arguments: Namespace) -> int:
         from ..prediction.explanation import Explainer
 
         explainer = Explainer(scorer, model, arguments.out)
-    request = request_digest("predict")
     fits = size_check(scorer, len(model.features), arguments.memory_budget)
-
-    def show(each: "Prediction") -> None:
-        if arguments.json:
-            print(json.dumps(each.record()), flush=True)
-            return
-        detail = each.error or f"{len(each.regions):3} region(s)"
-        score = "-" if each.score is None else f"{each.score:.4g}"
-        print(f"{each.verdict:10}  {score:>10}  {detail}  {each.image}", flush=True)
-
+    request = request_digest("predict")
     if arguments.watch:
-        one, latest = Predictor(scorer, model, arguments.out, settings, fits, explainer, request), {}
+        predictor = Predictor(scorer, model, arguments.out, settings, fits, explainer, request)
+        return _summed_up(_watch(predictor, folders, arguments), arguments)
+    predictions = run(scorer, model, images, arguments.out, settings, fits, explainer, request)
+    if all(found.verdict == "unreadable" for found in predictions) and not arguments.exit_code:
+        first = predictions[0]
+        raise UserError(f"not one of {len(predictions)} file(s) could be read; {first.image}: {first.error}")
+    for found in predictions:
+        _show(found, arguments.json)
+    return _summed_up(predictions, arguments)
 
-        def handle(path: Path) -> None:
-            latest[path] = one(path)
-            show(latest[path])
 
-        say(f"watching {', '.join(map(str, folders))}; Ctrl-C ends it")
-        watch(folders, handle, lambda: one.folder.write_tables(list(latest.values())), arguments.interval,
-              arguments.idle_exit)
-        predictions = list(latest.values())
-    else:
-        predictions = run(scorer, model, images, arguments.out, settings, fits, explainer, request)
-        readable = [each for each in predictions if each.verdict != "unreadable"]
-        if not readable and not arguments.exit_code:
-            first = predictions[0]
-            raise UserError(f"not one of {len(predictions)} file(s) could be read; {first.image}: {first.error}")
-        for each in predictions:
-            show(each)
-    verdicts = [each.verdict for each in predictions]
+def _watched_folders(images: list[str]) -> list[Path]:
+    folders = [Path(path) for path in images]
+    if missing := [path for path in folders if not path.is_dir()]:
+        raise UserError(f"--watch takes folders, and {missing[0]} is none")
+    return folders
+
+
+def _watch(predictor: "Predictor", folders: list[Path], arguments: Namespace) -> list["Prediction"]:
+    """The latest prediction of each file, when nothing arrives any more."""
+    from ..prediction.watcher import watch
+
+    latest: dict[Path, Prediction] = {}
+
+    def handle(path: Path) -> None:
+        latest[path] = predictor(path)
+        _show(latest[path], arguments.json)
+
+    say(f"watching {', '.join(map(str, folders))}; Ctrl-C ends it")
+    watch(folders, handle, lambda: predictor.folder.write_tables(list(latest.values())), arguments.interval,
+          arguments.idle_exit)  # fmt: skip
+    return list(latest.values())
+
+
+def _show(found: "Prediction", as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found.record()), flush=True)
+        return
+    detail = found.error or f"{len(found.regions):3} region(s)"
+    score = "-" if found.score is None else f"{found.score:.4g}"
+    tell(f"{found.verdict:10}  {score:>10}  {detail}  {found.image}")
+
+
+def _summed_up(predictions: list["Prediction"], arguments: Namespace) -> int:
+    """The last line, and the exit code."""
+    verdicts = [found.verdict for found in predictions]
     anomalous, unreadable = verdicts.count("anomalous"), verdicts.count("unreadable")
     if not arguments.json:
-        print(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
-              f"{arguments.out}")
+        tell(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
+             f"{arguments.out}")  # fmt: skip
     return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0

@@ -7,7 +7,7 @@ It serves where scores are wanted. The rule itself decides on exact distances (`
 import numpy as np
 import torch
 
-CHUNK_SIZE = 2048  # patches per matrix product, as in the paper; from 512 on the product runs at full speed
+from ..runtime.choices import CHUNK_SIZE
 
 
 def bytes_needed(size: int, dimension: int, chunk_size: int = CHUNK_SIZE) -> int:

@@ -99,12 +99,15 @@ class Predictor:
         check_size: Callable[[Path], None] | None = None,
         explainer: Explains | None = None, request: str = "",
     ) -> None:
-        if settings.threshold is None and model.threshold is None:
+        chosen = settings.threshold
+        if chosen is None and model.threshold is not None:
+            chosen = model.threshold.value
+        if chosen is None:
             raise UserError(
                 "the model has no threshold: set one on a validation split with `sequential-patchcore calibrate` or "
                 "`Scorer.calibrate`, or by hand: `threshold`"
             )
-        self.threshold = model.threshold.value if settings.threshold is None else settings.threshold
+        self.threshold = chosen
         self._scorer, self._settings, self._check_size, self._explainer = scorer, settings, check_size, explainer
         self._same = [
             request, model.fingerprint, getattr(scorer, "conditions", None), self.threshold, settings.rule.min_region,

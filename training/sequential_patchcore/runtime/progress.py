@@ -36,6 +36,14 @@ def say(message: str) -> None:
         tqdm.write(message, file=sys.stderr)
 
 
+def tell(result: str) -> None:
+    """What a command came to, for a person, on stdout; there too, but as a JSON line, where those are on."""
+    if _json_lines:
+        emit(event="result", text=result)
+    else:
+        print(result, flush=True)
+
+
 def emit(**record: object) -> None:
     """One machine-readable line on stdout."""
     print(json.dumps(record), flush=True)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a model back to the feature extractor that it was made with."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from ..extractors.base import Extractor, ExtractorSettings, identity
@@ -9,7 +10,7 @@ from ..model.file import Model
 from ..runtime.choices import FILTERS
 from ..runtime.errors import UserError
 
-_FREE = {"precision", "offset", "weights"}  # of what a model says of its extractor; the last two follow from the rest
+_FREE = {"precision"}  # of the settings: it may be another than in training
 
 
 def restore_extractor(
@@ -64,10 +65,10 @@ def check_extractor(extractor: Extractor, model: Model, name: str, place: str = 
             f"{extractor.settings.backbone} otherwise ({made_with['preprocessing']}, now {extractor.preprocessing}); "
             "train it again"
         )
-    given = identity(extractor)
-    other = [key for key in made_with.keys() | given.keys() if made_with.get(key) != given.get(key)]
-    if differing := sorted(set(other) - _FREE):
+    # Settings that came later stand in no record while they have their defaults.
+    there, here = asdict(ExtractorSettings()) | made_with, asdict(extractor.settings) | identity(extractor)
+    if differing := sorted(key for key in here if key not in _FREE and there.get(key) != here[key]):
         key = differing[0]
         raise UserError(
-            f"{name} was made with another extractor: {key} is {made_with.get(key)!r} there and {given.get(key)!r} here"
+            f"{name} was made with another extractor: {key} is {there.get(key)!r} there and {here[key]!r} here"
         )

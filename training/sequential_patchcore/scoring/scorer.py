@@ -131,17 +131,17 @@ class Scorer:
         """
         with torch.inference_mode():
             vectors = self.extractor(to_tensor(image, self.extractor.settings.image_scale, self.device))[0]
-            distances = self.search.distances(vectors.reshape(-1, vectors.shape[-1])).reshape(vectors.shape[:2])
-        distances = distances.cpu().numpy()
+            nearest = self.search.distances(vectors.reshape(-1, vectors.shape[-1])).reshape(vectors.shape[:2])
+        distances = nearest.cpu().numpy()
         if not np.isfinite(distances).all():
             raise UserError(
                 f"{np.count_nonzero(~np.isfinite(distances))} of {distances.size} patches have a distance that is no "
                 "finite number: check the weights and the model (`sequential-patchcore info`), or take the `precision` "
                 "float32"
             )
-        return PatchScores(
-            vectors, distances, Grid.of(self.extractor, image.shape[:2], distances.shape), self.blur_sigma
-        )
+        (height, width), (rows, columns) = image.shape[:2], distances.shape
+        grid = Grid.of(self.extractor, (height, width), (rows, columns))
+        return PatchScores(vectors, distances, grid, self.blur_sigma)
 
     def anomaly_map(self, image: np.ndarray) -> np.ndarray:
         """(H, W, 3) float32 RGB in [0, 1] to (H, W) float32, not negative; the unit is the features' own.
