@@ -9,7 +9,8 @@ import pytest
 import sequential_patchcore as sp
 from sequential_patchcore.extractors.base import ExtractorSettings
 from sequential_patchcore.extractors.builder import build_extractor
-from sequential_patchcore.fitting.sequential import TrainSettings, train
+from sequential_patchcore.fitting.settings import RunOptions, TrainSettings
+from sequential_patchcore.fitting.training import train
 from sequential_patchcore.runtime.errors import UserError
 
 
@@ -19,7 +20,7 @@ def made(plates, tmp_path_factory):
     folder = tmp_path_factory.mktemp("api")
     data = plates(folder / "d", train=3)
     extractor = build_extractor(ExtractorSettings("filters"), "none")
-    train([data], extractor, TrainSettings(64, 1), folder / "m.h5", request="r", record={"blur_sigma": 3.0})
+    train([data], extractor, TrainSettings(64, 1), out=folder / "m.h5", options=RunOptions(record={"blur_sigma": 3.0}))
     return data, folder / "m.h5"
 
 
@@ -109,3 +110,10 @@ def test_an_extractor_that_the_model_was_not_made_with_is_refused(made):
         sp.Scorer(other, extractor=build_extractor(ExtractorSettings("filters"), "none"))
     with pytest.raises(UserError, match="either an `extractor`"):
         sp.Scorer(model, extractor=build_extractor(ExtractorSettings("filters"), "none"), precision="bfloat16")
+
+
+def test_images_that_were_trained_on_are_no_promise(made, scorer, capsys):
+    scorer.calibrate(made[0], split="train")
+    assert "note: 3 of the 3 images of the split 'train' were trained on" in capsys.readouterr().err
+    scorer.calibrate(made[0])
+    assert "trained on" not in capsys.readouterr().err
