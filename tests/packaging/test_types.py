@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The types of the public interface: which modules are checked strictly, and what a user's type checker sees."""
 
+import os
 import re
 import subprocess
 import sys
@@ -38,9 +39,10 @@ def test_the_python_of_the_readme_passes_a_strict_type_checker(tmp_path: Path) -
     assert programs
     wrong = tmp_path / "wrong.py"
     wrong.write_text("from sequential_patchcore import SequentialCoreset\n\nSequentialCoreset('many')\n")
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path / "cache", "--config-file", "/dev/null",
-               "--follow-imports", "silent", *programs, wrong]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False, cwd=tmp_path)
+    places = ("--cache-dir", tmp_path / "cache", "--config-file", "/dev/null")
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports", "silent", *places, *programs, wrong]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False, cwd=tmp_path,
+                          env=os.environ | {"MYPYPATH": str(REPOSITORY / "training")})  # fmt: skip
     errors = [line for line in done.stdout.splitlines() if ": error:" in line]
     assert [line.split(":")[0] for line in errors] == ["wrong.py"], done.stdout + done.stderr
     assert 'incompatible type "str"; expected "int"' in errors[0]
