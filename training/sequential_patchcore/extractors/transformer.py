@@ -40,7 +40,7 @@ class TransformerPatches:
         self.preprocessing = input_statistics(model, settings.normalisation) | {"tokens": "after the final norm"}
         self.network = model.eval().requires_grad_(False)
         self.stride = int(patch)
-        self.dimension = model.embed_dim * len(self._blocks)
+        self.dimension: int = model.embed_dim * len(self._blocks)
         self.layers = [f"blocks.{position}" for position in self._blocks]
         self.weights = name_of_weights(weights)
         # A token is made of exactly its own square of pixels; the average over an even number looks half a cell on.
