@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scripts in examples/ run, and show what they say. The one for anomalib runs where anomalib is installed."""
 
+import ast
 import json
 import os
 import re
@@ -24,6 +25,17 @@ def run(script: str, *options: str, python: str | Path = sys.executable) -> str:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
+
+
+@pytest.mark.parametrize("script", sorted(EXAMPLES.glob("*.py")), ids=lambda script: script.name)
+def test_examples_use_public_names_alone(script):
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    plain = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    taken = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    modules = plain | {node.module for node in taken}
+    assert {module for module in modules if module.startswith("sequential_patchcore")} <= {"sequential_patchcore"}
+    names = {alias.name for node in taken if node.module == "sequential_patchcore" for alias in node.names}
+    assert names <= {*sequential_patchcore.__all__, "build_extractor"}
 
 
 def test_a_coreset_of_ones_own_features():
