@@ -141,7 +141,7 @@ def inference(job: dict) -> dict:
     from sequential_patchcore.data.photographs import as_float_rgb
     from sequential_patchcore.data.png import read_image
     from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
-    from sequential_patchcore.extractors.builder import build_extractor
+    from sequential_patchcore.extractors.builder import extractor_of
     from sequential_patchcore.extractors.grid import Grid
     from sequential_patchcore.scoring.anomaly_map import anomaly_map
     from sequential_patchcore.scoring.scorer import Scorer
@@ -154,9 +154,9 @@ def inference(job: dict) -> dict:
     image = as_float_rgb(read_image(Path(job["png"])))
     device = torch.device("cpu")
     for precision in ("float32", "bfloat16"):
-        extractor = build_extractor(ExtractorSettings(job["backbone"], precision=precision), "none")
+        extractor = extractor_of(ExtractorSettings(job["backbone"], precision=precision), "none")
         found[f"features, {precision}"] = best(lambda e=extractor: e(to_tensor(image, 1.0, device)))
-    extractor = build_extractor(ExtractorSettings(job["backbone"]), "none")
+    extractor = extractor_of(ExtractorSettings(job["backbone"]), "none")
     patches = extractor(to_tensor(image, 1.0, device))[0]
     cells = tuple(patches.shape[:2])
     flat = patches.reshape(-1, patches.shape[-1])

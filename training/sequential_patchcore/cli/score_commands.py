@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 def calibrate(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
     from ..model.file import Threshold, load_model, save_model
+    from ..runtime.files import check_replaceable
+    from ..scoring.calibration import is_of_request
     from ..scoring.conditions import conditions_of, was_set_under
 
     model = load_model(arguments.model)
     if arguments.threshold is not None:
+        check_replaceable(arguments.model)
         save_model(model.with_threshold(Threshold(arguments.threshold, "by_hand")), arguments.model)
         tell(f"threshold {arguments.threshold:g} stored in {arguments.model}")
         return
@@ -30,16 +33,17 @@ def calibrate(arguments: Namespace) -> None:
         raise UserError("calibrate needs --data DIR (a validation split), or --threshold VALUE by hand")
     dataset = open_dataset(arguments.data)
     before, rate = model.threshold, arguments.false_positive_rate
-    same = before is not None and (before.method == "false_positive_rate") == (rate is not None) and all(
-        before.calibrated_on.get(key) == value
-        for key, value in (
-            ("fingerprint", dataset.fingerprint), ("split", arguments.split), ("wanted_rate", rate),
-            ("rate_per", None if rate is None else arguments.per),
-        )
-    ) and was_set_under(before, model, conditions_of(model, arguments.precision))
+    same = (
+        before is not None
+        and before.calibrated_on.get("fingerprint") == dataset.fingerprint
+        and before.calibrated_on.get("split") == arguments.split
+        and is_of_request(before, rate, arguments.per)
+        and was_set_under(before, model, conditions_of(model, arguments.precision))
+    )
     if same and not arguments.overwrite:
         tell(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
         return
+    check_replaceable(arguments.model)
     from ..extractors.device import choose_device
     from ..scoring.scorer import Scorer
 

@@ -14,7 +14,8 @@ def calibrate(command: Command) -> None:
     add("--threshold", type=values.not_negative, default=None, metavar="VALUE", help="set it by hand instead")
     add("--false-positive-rate", type=values.share, default=None, metavar="RATE",
         help="instead of best F1: at most this share predicted on clean validation images, such as 0.001")
-    add("--per", choices=("pixel", "image"), default="pixel", help="what the rate is a share of")
+    add("--per", choices=("pixel", "image", "plate"), default=None,
+        help="what the rate is a share of (default: pixel); without a rate, of a split without a defect")
     add("--overwrite", action="store_true", help="compute it again even where it is known")
     groups.add_scoring(command)
 

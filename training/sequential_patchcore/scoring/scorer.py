@@ -15,6 +15,7 @@ from ..extractors.base import Extractor, to_tensor
 from ..extractors.grid import Grid
 from ..model.file import Model, Threshold
 from ..runtime.errors import UserError
+from ..runtime.progress import say
 from .anomaly_map import PatchScores
 from .calibration import calibrate
 from .conditions import BLUR_SIGMA, conditions_of, departures
@@ -171,13 +172,15 @@ class Scorer:
         return explained(scored, cells, self.search, provenance)
 
     def calibrate(
-        self, dataset: Dataset, *, split: str = "val", false_positive_rate: float | None = None, per: str = "pixel"
+        self, dataset: Dataset, *, split: str = "val", false_positive_rate: float | None = None,
+        per: str | None = None,
     ) -> Threshold:
         """Set the threshold on a split of a data set, keep it (`threshold`, `model`), and return it.
 
         The model file is not written: `save_model(scorer.model, path)` does. The arguments and errors are those of
         `scoring.calibration.calibrate`.
         """
+        self._warn_of_trained_on(dataset, split)
         threshold = calibrate(self, dataset, split, false_positive_rate, per)
         if self.model is not None:
             noted = threshold.calibrated_on | departures(self.model, self.conditions)
@@ -185,3 +188,14 @@ class Scorer:
             self.model = self.model.with_threshold(threshold)
         self.threshold = threshold
         return threshold
+
+    def _warn_of_trained_on(self, dataset: Dataset, split: str) -> None:
+        """The images that a coreset was made of lie closer to it than any others."""
+        known = () if self.model is None else self.model.sources
+        samples = [sample for sample in dataset.samples if sample.split == split]
+        seen = {(dataset.name, sample.id) for sample in samples} & set(known)
+        if seen:
+            say(
+                f"note: {len(seen)} of the {len(samples)} images of the split {split!r} were trained on; their scores "
+                "are lower than those of new images, so expect more false alarms than are stated"
+            )
