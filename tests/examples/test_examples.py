@@ -35,7 +35,7 @@ def test_examples_use_public_names_alone(script):
     modules = plain | {node.module for node in taken}
     assert {module for module in modules if module.startswith("sequential_patchcore")} <= {"sequential_patchcore"}
     names = {alias.name for node in taken if node.module == "sequential_patchcore" for alias in node.names}
-    assert names <= {*sequential_patchcore.__all__, "build_extractor"}
+    assert names <= set(sequential_patchcore.__all__)
 
 
 def test_a_coreset_of_ones_own_features():
@@ -49,9 +49,6 @@ def test_a_coreset_of_ones_own_features():
     assert middle["strange"] > 1.5 * middle["normal"]
 
 
-@pytest.mark.skipif(
-    "build_extractor" not in sequential_patchcore.__all__, reason="build_extractor is not public yet"
-)
 def test_a_model_from_folders(tmp_path):
     told = run("train_from_folders.py", "--out", str(tmp_path), "--coreset-size", "256")
     assert re.search(r"256 vectors, within [0-9.]+ times", told)
