@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scripts in examples/ run, and show what they say. The one for anomalib runs where anomalib is installed."""
 
+import ast
 import json
 import os
 import re
@@ -26,6 +27,17 @@ def run(script: str, *options: str, python: str | Path = sys.executable) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize("script", sorted(EXAMPLES.glob("*.py")), ids=lambda script: script.name)
+def test_examples_use_public_names_alone(script):
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    plain = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    taken = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    modules = plain | {node.module for node in taken}
+    assert {module for module in modules if module.startswith("sequential_patchcore")} <= {"sequential_patchcore"}
+    names = {alias.name for node in taken if node.module == "sequential_patchcore" for alias in node.names}
+    assert names <= set(sequential_patchcore.__all__)
+
+
 def test_a_coreset_of_ones_own_features():
     told = run("own_features.py", "--vectors", "3000")
     replaced = [int(count) for count in re.findall(r"line 1, epoch \d: (\d+) vectors replaced", told)]
@@ -37,9 +49,6 @@ def test_a_coreset_of_ones_own_features():
     assert middle["strange"] > 1.5 * middle["normal"]
 
 
-@pytest.mark.skipif(
-    "build_extractor" not in sequential_patchcore.__all__, reason="build_extractor is not public yet"
-)
 def test_a_model_from_folders(tmp_path):
     told = run("train_from_folders.py", "--out", str(tmp_path), "--coreset-size", "256")
     assert re.search(r"256 vectors, within [0-9.]+ times", told)
