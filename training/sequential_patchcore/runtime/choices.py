@@ -15,6 +15,7 @@ GREEDY = "greedy"
 CORESETS = (SEQUENTIAL, GREEDY)
 
 NORMALISATIONS = ("weights", "imagenet", "half", "none")
+MAP_KINDS = ("tiff", "png")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 IMPORTS = ("labelme", "mvtec")
