@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.extractors.base import ExtractorSettings
-from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.model.file import load_model, save_model
 
 WEIGHTS = ("--weights", "none")
@@ -44,7 +44,7 @@ PREDICT = ("predict", "--model", "m.h5", "d/images/test0.png", "--out", "today")
 @pytest.fixture
 def without_numbers(place, monkeypatch):
     """The network gives NaN, as one does that overflows in half precision."""
-    extractor = build_extractor(ExtractorSettings("mobilenetv3_small_050"), "none")
+    extractor = extractor_of(ExtractorSettings("mobilenetv3_small_050"), "none")
     call = type(extractor).__call__
     monkeypatch.setattr(type(extractor), "__call__", lambda self, images: call(self, images) * float("nan"))
     return place

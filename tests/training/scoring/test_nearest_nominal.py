@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sequential_patchcore.extractors.base import ExtractorSettings
-from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.fitting.settings import TrainSettings
 from sequential_patchcore.fitting.training import train
 from sequential_patchcore.metrics.tally import Labelled
@@ -22,7 +22,7 @@ from sequential_patchcore.scoring.scorer import Scorer
 def trained(plates, tmp_path_factory):
     folder = tmp_path_factory.mktemp("nominal")
     data = plates(folder / "d", train=3)
-    extractor = build_extractor(ExtractorSettings("filters"), "none")
+    extractor = extractor_of(ExtractorSettings("filters"), "none")
     model = train([data], extractor, TrainSettings(64, 1), out=folder / "m.h5")
     return data, extractor, model
 

@@ -26,7 +26,7 @@ def train(arguments: Namespace) -> None:
         return
     from ..data.dataset import open_dataset
     from ..extractors.base import ExtractorSettings
-    from ..extractors.builder import build_extractor
+    from ..extractors.builder import extractor_of
     from ..fitting.settings import TrainSettings
     from ..fitting.training import train as run
     from ..runtime.memory import peak
@@ -49,7 +49,7 @@ def train(arguments: Namespace) -> None:
     if is_finished(arguments.out, request, arguments.overwrite):
         return
     _need_checkpoint(arguments)
-    extractor = build_extractor(chosen, place)
+    extractor = extractor_of(chosen, place)
     say(f"backbone {chosen.backbone}, weights {extractor.weights}: vectors of {extractor.dimension}")
     record = {"weights": place, "blur_sigma": arguments.blur_sigma}
     options = _carried_out(arguments, request, datasets, extractor, settings, record)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..extractors.base import Extractor, ExtractorSettings, identity
-from ..extractors.builder import build_extractor
+from ..extractors.builder import extractor_of
 from ..model.file import Model
 from ..runtime.choices import FILTERS
 from ..runtime.errors import UserError
@@ -38,7 +38,7 @@ def restore_extractor(
     place = weights or model.settings.get("weights") or "hub"
     if place not in ("hub", "none") and not Path(place).is_file():
         raise UserError(f"{name} was made with weights from {place}, which is not there; say where they are: `weights`")
-    extractor = build_extractor(settings, place)
+    extractor = extractor_of(settings, place)
     check_extractor(extractor, model, name, place)
     return extractor
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The common form: what every source is read into, and what the rest of an import works on."""
 
-import os
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +62,11 @@ class Item:
     group: str | None = None
 
     @property
+    def is_labelled(self) -> bool:
+        """Whether somebody said what is on it, and be it that nothing is."""
+        return bool(self.shapes) or self.label_file is not None
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The different labels on it, sorted."""
         return tuple(sorted({shape.label for shape in self.shapes}))
@@ -105,13 +108,3 @@ def sample_ids(names: Sequence[str]) -> list[str]:
     if len({stem.casefold() for stem in stems}) < len(stems):
         return unique_names([name.rsplit(".", 1)[0] for name in names])
     return stems
-
-
-def name_key(name: str) -> str:
-    """Names alike for file systems that ignore case (Windows) or take letters apart (macOS)."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def relative_name(path: Path, src: Path) -> str:
-    """The path relative to the source with "/", also where it lies outside."""
-    return Path(os.path.relpath(path, src)).as_posix()

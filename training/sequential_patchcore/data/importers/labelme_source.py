@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 from ...runtime.errors import UserError
 from ..picture_files import is_image_name
 from .findings import Findings
-from .items import Item, Job, name_key, relative_name
+from .items import Item, Job
 from .labelme_file import LabelFile, read_image_data, read_label_file
+from .names import name_key, relative_name
 
 
 def read_labelme(job: Job) -> list[Item]:

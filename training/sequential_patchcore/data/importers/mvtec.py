@@ -6,8 +6,9 @@ from pathlib import Path, PurePosixPath
 
 from ...runtime.errors import UserError
 from ..mvtec_layout import FOLDERS, GOOD, OTHER_NAMES
-from .items import Item, Job, Shape, name_key, relative_name
+from .items import Item, Job, Shape
 from .mask_file import MaskFile
+from .names import name_key, relative_name
 
 _Masks = Mapping[tuple[str, str, str], list[Path]]  # by folder, type and stem, all as `name_key` writes them
 

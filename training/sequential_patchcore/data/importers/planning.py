@@ -16,7 +16,7 @@ from .labels import LabelRules, group_of, say_about_labels
 from .one_image import ImageReader
 from .options import ImportOptions
 from .paging import pages_as_items
-from .passed_over import find_foreign_labels, find_masks, say_what_was_seen
+from .passed_over import find_foreign_labels, find_masks, find_unlabelled_copies, say_what_was_seen
 from .plate_region import FIND, PLATE_LABEL, RegionSource
 from .shapes import STROKE_WIDTH
 from .sources import Source
@@ -84,7 +84,7 @@ def _job(
     files = survey(src, [*own, *regions, *([] if out is None else [out])], options.exclude)
     table = None
     if options.splits not in (None, FOLDERS):
-        table = read_table(Path(options.splits), src, findings)
+        table = read_table(Path(options.splits), files, findings)
     return Job(src, files, options, table, rules, findings)
 
 
@@ -97,6 +97,7 @@ def _items(source: Source, job: Job) -> list[Item]:
     images = {item.image for item in items if isinstance(item.image, Path)}
     if job.table is None:
         find_masks(job.survey, sorted(images), job.findings)
+        find_unlabelled_copies(items, job.findings)
     if job.table is None or not job.table.names_labels:
         find_foreign_labels(source.name, job.survey, job.used, job.findings)
     if not items and not job.findings.problems:
