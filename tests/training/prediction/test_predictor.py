@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from sequential_patchcore.extractors.base import ExtractorSettings
 from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.fitting.settings import TrainSettings
 from sequential_patchcore.fitting.training import train
@@ -164,7 +163,7 @@ def test_an_image_unlike_those_that_the_model_saw_is_told_with_both_sizes(tmp_pa
 
 def test_a_trained_model_knows_the_sizes_of_its_images(plates, tmp_path, capsys):
     data = plates(tmp_path / "d", train=2)
-    model = train([data], build_extractor(ExtractorSettings("filters"), "none"), TrainSettings(8, 1))
+    model = train([data], build_extractor("filters"), TrainSettings(8, 1))
     assert model.data[0]["image_sizes"] == [[96, 128], [96, 128]]
     predict(Darkness(), replace(model, threshold=MODEL.threshold), [Path(picture(tmp_path / "a.png"))], tmp_path / "o")
     assert "a.png: 80 x 60 pixels, the model saw 128 x 96; " in capsys.readouterr().err
