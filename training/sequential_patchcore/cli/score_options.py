@@ -15,7 +15,7 @@ def calibrate(command: Command) -> None:
     add("--false-positive-rate", type=values.share, default=None, metavar="RATE",
         help="instead of best F1: at most this share predicted on clean validation images, such as 0.001")
     add("--per", choices=("pixel", "image", "plate"), default=None,
-        help="what the rate is a share of (default: pixel); without a rate, of a split without a defect")
+        help="what a rate is a share of, or what the F1 counts (default: pixel; image, where it is all that is known)")
     add("--overwrite", action="store_true", help="compute it again even where it is known")
     groups.add_scoring(command)
 
