@@ -39,7 +39,8 @@ def size_check(scorer: Scorer, vectors: int, budget: str) -> Callable[[Path], No
             height, width = size
             raise UserError(
                 f"{width} x {height} pixels ({height * width / 1e6:.0f} megapixels) take about {gib(needed)}, which "
-                f"would not fit into the memory budget of {gib(limit)}; cut the image into parts, or raise `memory_budget`"
+                f"would not fit into the memory budget of {gib(limit)}; cut the image into parts, or raise "
+                "`memory_budget`"
             )
 
     return check
