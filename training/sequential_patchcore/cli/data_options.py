@@ -40,6 +40,8 @@ def import_(command: Command) -> None:
     add("--map", dest="aliases", action="append", metavar="LABEL=CLASS",
         help="rename a label; may be repeated")
     add("--ignore", type=values.names, metavar="E,F", help="labels to leave out")
+    add("--good", type=values.names, default=["good", "ok", "normal"], metavar="A,B",
+        help="folders: names of those with clean images (default: good,ok,normal)")
     add("--exclude", action="append", default=[], metavar="PATTERN",
         help="files to leave out, such as '*.xml' or 'raw/*'; may be repeated")
     add("--group-by", metavar="REGEX", help="the part of the path that names the physical plate")

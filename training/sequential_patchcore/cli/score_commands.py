@@ -105,7 +105,8 @@ def predict(arguments: Namespace) -> int:
     images = [] if arguments.watch else find_images(arguments.images)
     model = load_model(arguments.model)
     settings = PredictSettings(
-        arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um
+        arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um,
+        arguments.save_map,
     )
     scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
                     precision=arguments.precision, device=choose_device(arguments.device),

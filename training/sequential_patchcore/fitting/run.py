@@ -140,9 +140,13 @@ class Run:
     def _shares(self) -> Iterator[dict]:
         """Per data set what the model file says about it."""
         for dataset in self.datasets:
-            images = sum(source.dataset is dataset for source in self.sources)
+            samples = [source.sample for source in self.sources if source.dataset is dataset]
+            sides = list(zip(*(dataset.image_size(sample) for sample in samples), strict=True))
             yield {
-                "name": dataset.name, "path": str(dataset.path), "fingerprint": dataset.fingerprint, "images": images,
+                "name": dataset.name, "path": str(dataset.path), "fingerprint": dataset.fingerprint,
+                "images": len(samples),
+                "image_sizes": [[min(side) for side in sides], [max(side) for side in sides]] if sides else [],
+                "pixel_size_um": dataset.pixel_size_um,
             }  # fmt: skip
 
 

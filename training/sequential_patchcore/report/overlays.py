@@ -83,18 +83,21 @@ def overlay(
     region: np.ndarray,
     classes: Sequence[ClassLike],
     side: int | None = None,
+    located: bool = True,
 ) -> np.ndarray:
     """True positives green, false positives red, false negatives blue, impurities outlined.
 
     `predicted` and `region` are (H, W) bool, `mask` is (H, W) uint8. Nothing is drawn outside the region. Where a
-    pixel of the picture covers several kinds, it takes the one that covers most of it.
+    pixel of the picture covers several kinds, it takes the one that covers most of it. Where labels are not `located`
+    nobody knows what is false, and what is predicted outside the mask has a colour of its own.
     """
     size = picture_size(mask.shape, side)
     canvas = _grey_base(image, region, size)
     positive = np.isin(mask, [c.id for c in classes if c.kind == "defect"]) & region
     predicted = predicted & region
     kinds = _prevailing([positive & predicted, predicted & ~positive, positive & ~predicted], size)
-    colours = (palette.TRUE_POSITIVE, palette.FALSE_POSITIVE, palette.FALSE_NEGATIVE)
+    elsewhere = palette.FALSE_POSITIVE if located else palette.UNPLACED
+    colours = (palette.TRUE_POSITIVE, elsewhere, palette.FALSE_NEGATIVE)
     for kind, colour in zip(kinds, colours, strict=True):
         _tint(canvas, kind, colour, _TINT)
     impurity = np.isin(mask, [c.id for c in classes if c.kind == "impurity"]) & region

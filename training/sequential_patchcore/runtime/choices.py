@@ -15,9 +15,10 @@ GREEDY = "greedy"
 CORESETS = (SEQUENTIAL, GREEDY)
 
 NORMALISATIONS = ("weights", "imagenet", "half", "none")
+MAP_KINDS = ("tiff", "png")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
-IMPORTS = ("labelme", "mvtec")
+IMPORTS = ("labelme", "mvtec", "folders")
 
 # What a person may choose, and hence what a model file may hold: least and most.
 BOUNDS = {
