@@ -9,7 +9,17 @@ from collections.abc import Callable, Sequence
 
 from .. import __version__
 from ..metrics.counts import COVERAGE_PERCENT
-from ..runtime.choices import BOUNDS, CORESETS, DEFAULT_BACKBONE, EVICTIONS, FILTERS, NORMALISATIONS, PRECISIONS
+from ..runtime.choices import (
+    AUTO,
+    BOUNDS,
+    CORESETS,
+    DEFAULT_BACKBONE,
+    ENGINES,
+    EVICTIONS,
+    FILTERS,
+    NORMALISATIONS,
+    PRECISIONS,
+)
 from ..runtime.errors import UserError
 from ..runtime.progress import use_json_lines
 from . import data_commands, score_commands, train_commands
@@ -222,6 +232,7 @@ def _add_training(sub: argparse.ArgumentParser, size: int | None) -> None:
                      help="patches per matrix product (default: auto, 2048 if memory allows)")  # fmt: skip
     sub.add_argument("--memory-budget", default="12GiB", metavar="SIZE", help="refuse what would not fit")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    _add_engine(sub)
     sub.add_argument("--threads", type=_count, default=None, help="CPU threads (default: all cores)")
     sub.add_argument("--workers", type=_seed, default=1, help="threads that read and augment images ahead")
     sub.add_argument("--checkpoint-images", type=_count, default=None, metavar="N",
@@ -238,8 +249,14 @@ def _add_rule(sub: argparse.ArgumentParser) -> None:
                      help="grow regions down to this share of the threshold; 1: do not")
 
 
+def _add_engine(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--engine", choices=ENGINES, default=AUTO,
+                     help="what computes the network on a CPU; auto: ONNX Runtime where it agrees with torch")
+
+
 def _add_scoring(sub: argparse.ArgumentParser) -> None:
     _add_weights_override(sub)
+    _add_engine(sub)
     sub.add_argument("--precision", choices=PRECISIONS, default=None, help="of the network; default: as in training")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     sub.add_argument("--json-progress", action="store_true", help="progress as JSON lines on stdout")

@@ -42,7 +42,8 @@ def calibrate(arguments: Namespace) -> None:
     from ..extractors.device import choose_device
 
     scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
-                    precision=arguments.precision, device=choose_device(arguments.device))  # fmt: skip
+                    precision=arguments.precision, engine=arguments.engine,
+                    device=choose_device(arguments.device))  # fmt: skip
     threshold = scorer.calibrate(dataset, split=arguments.split, false_positive_rate=rate, per=arguments.per)
     save_model(model.with_threshold(threshold), arguments.model)
     print(f"threshold {threshold.value:g} ({threshold.method}) stored in {arguments.model}")
@@ -70,7 +71,7 @@ def evaluate(arguments: Namespace) -> None:
     )
     device, weights = choose_device(arguments.device), weights_override(arguments.weights)
     scorers = [
-        Scorer(model, path=path, weights=weights, precision=arguments.precision, device=device)
+        Scorer(model, path=path, weights=weights, precision=arguments.precision, engine=arguments.engine, device=device)
         for path, model in models.items()
     ]
     metrics = run(
@@ -103,7 +104,7 @@ def predict(arguments: Namespace) -> int:
         arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um
     )
     scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
-                    precision=arguments.precision, device=choose_device(arguments.device),
+                    precision=arguments.precision, engine=arguments.engine, device=choose_device(arguments.device),
                     data=arguments.data)  # fmt: skip
     explainer = None
     if arguments.explain:

@@ -43,6 +43,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from ..runtime.choices import TORCH
 from ..runtime.errors import UserError
 from .base import ExtractorSettings, average_pool, digest, to_tensor
 
@@ -122,6 +123,7 @@ class FilterBank:
         self.layers = [f"{kind} sigma {s.sigma}" for s in SCALES for kind in ("energies", "laplacian")] + ["mean"]
         self.dimension = len(SCALES) * (DIRECTIONS + 1) + 1
         self.preprocessing = {"luma": list(LUMA), "log_offset": BLACK}
+        self.engine = TORCH
         self.weights = "none needed"
         scales = [[s.sigma, s.step, s.window] for s in SCALES]
         self.weights_fingerprint = digest(

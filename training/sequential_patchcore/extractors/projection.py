@@ -45,6 +45,7 @@ class Projected:
         self.stride, self.offset = extractor.stride, extractor.offset
         self.layers, self.preprocessing = extractor.layers, extractor.preprocessing
         self.weights, self.weights_fingerprint = extractor.weights, extractor.weights_fingerprint
+        self.engine = extractor.engine
         self.network = getattr(extractor, "network", None)
 
     def to(self, device: torch.device) -> "Projected":

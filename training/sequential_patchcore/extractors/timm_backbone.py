@@ -4,9 +4,11 @@
 import torch
 from torch.nn import functional
 
+from ..runtime.choices import ONNX, TORCH
 from ..runtime.errors import UserError
 from .alignment import measure_offsets, resample
 from .base import ExtractorSettings, average_pool, half_precision
+from .onnx_engine import OnnxEngine, agreeing_engine
 from .timm_models import feature_network, fingerprint_of, input_statistics, name_of_weights
 
 STRIDES = (8, 16)  # of the maps that are taken unless others are asked for
@@ -26,6 +28,7 @@ class TimmBackbone:
 
     def __init__(self, settings: ExtractorSettings, weights: str = "hub") -> None:
         self.settings = settings
+        self._engine: OnnxEngine | None = None
         network, self._maps = feature_network(settings.backbone, weights, lambda info: _wanted(info, settings))
         info = network.feature_info
         self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -49,6 +52,19 @@ class TimmBackbone:
         # Where the first cell of the finest map looks, in cells of each map.
         self._starts = [(self.offset - offset) / stride for offset, stride in zip(offsets, self._strides, strict=True)]
 
+    @property
+    def engine(self) -> str:
+        """What computes the maps of images on a CPU in float32: "torch" or "onnx"."""
+        return TORCH if self._engine is None else ONNX
+
+    @torch.inference_mode()
+    def use_onnx(self, asked: str = ONNX) -> None:
+        """Compute the maps by ONNX Runtime from now on, where that agrees with torch; see `agreeing_engine`."""
+        self._engine = agreeing_engine(
+            self.network, self._maps, self.preprocessing, self.weights_fingerprint,
+            lambda images: self._maps_of(images, "float32"), asked,
+        )  # fmt: skip
+
     def to(self, device: torch.device) -> "TimmBackbone":
         self.network.to(device)
         self._mean, self._std = (
@@ -64,6 +80,9 @@ class TimmBackbone:
 
     def _maps_of(self, images: torch.Tensor, precision: str) -> list[torch.Tensor]:
         """(B, 3, H, W) RGB in [0, 1] to the maps, the finest first."""
+        if self._engine is not None and precision == "float32" and images.device.type == "cpu":
+            single = [self._engine(image[None]) for image in images]
+            return single[0] if len(single) == 1 else [torch.cat(maps) for maps in zip(*single, strict=True)]
         images = ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
         with half_precision(precision, images.device):
             maps = self.network(images)

@@ -15,6 +15,9 @@ CORESETS = (SEQUENTIAL, GREEDY)
 NORMALISATIONS = ("weights", "imagenet", "half", "none")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
+AUTO, TORCH, ONNX = "auto", "torch", "onnx"
+ENGINES = (AUTO, TORCH, ONNX)  # what computes the network's maps; auto: the fastest that agrees with torch
+
 # What a person may choose, and hence what a model file may hold: least and most.
 BOUNDS = {
     "image_scale": (1e-3, 100.0), "pool": (1, 1000), "projection": (0, 100_000), "blur_sigma": (0.0, 10_000.0),
