@@ -6,6 +6,7 @@ from argparse import Namespace
 from dataclasses import fields
 from pathlib import Path
 
+from ..runtime.choices import GRAPHS
 from ..runtime.errors import UserError
 
 
@@ -125,6 +126,13 @@ def import_(arguments: Namespace) -> None:
 
 
 def export(arguments: Namespace) -> None:
+    if arguments.kind in GRAPHS:
+        from .export_command import export_model
+
+        export_model(arguments)
+        return
+    if arguments.dataset is None:
+        raise UserError(f"export {arguments.kind} takes a data set: export {arguments.kind} DATASET --out DIR")
     from ..data.dataset import open_dataset
     from ..data.exporters.coco import export_coco
     from ..data.exporters.mvtec import export_mvtec

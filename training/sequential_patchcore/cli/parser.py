@@ -17,6 +17,7 @@ from ..runtime.choices import (
     ENGINES,
     EVICTIONS,
     FILTERS,
+    GRAPHS,
     NORMALISATIONS,
     PRECISIONS,
 )
@@ -150,7 +151,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = command("predict", score_commands.predict, "verdict, boxes, areas and overlay for photographs")
     sub.add_argument("images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
-    sub.add_argument("--model", required=True, help="a calibrated model")
+    sub.add_argument("--model", required=True, help="a calibrated model, or the folder of its export")
     sub.add_argument("--out", required=True, metavar="DIR", help="folder of the tables and overlays")
     sub.add_argument("--explain", action="store_true", help="the strangest patches beside the nearest nominal ones")
     sub.add_argument("--data", action="append", default=[], metavar="DIR", help="--explain: where a data set is now")
@@ -203,10 +204,17 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--pixel-size-um", type=_positive, metavar="UM", help="edge of a pixel on the surface")
     sub.add_argument("--overwrite", action="store_true", help="replace another data set at --out")
 
-    sub = command("export", data_commands.export, "write a data set in another layout")
-    sub.add_argument("kind", choices=("mvtec", "coco"))
-    sub.add_argument("dataset", metavar="DATASET")
+    sub = command("export", data_commands.export, "write a data set in another layout, or a model as one graph")
+    sub.add_argument("kind", choices=("mvtec", "coco", *GRAPHS))
+    sub.add_argument("dataset", metavar="DATASET", nargs="?", help="mvtec, coco: what to write")
     sub.add_argument("--out", required=True, metavar="DIR")
+    sub.add_argument("--model", metavar="M.h5", help="onnx, openvino: what to write, from pixels to the anomaly map")
+    sub.add_argument("--images", nargs="+", default=[], metavar="IMAGE",
+                     help="onnx, openvino: pictures, or folders of them, that the graph must judge as the model does")
+    sub.add_argument("--size", type=_image_size, metavar="WIDTHxHEIGHT",
+                     help="onnx, openvino: of all images, for engines that want it fixed (default: any size)")
+    _add_weights_override(sub)
+    _add_rule(sub)
     return parser
 
 
@@ -259,6 +267,7 @@ def _add_scoring(sub: argparse.ArgumentParser) -> None:
     _add_engine(sub)
     sub.add_argument("--precision", choices=PRECISIONS, default=None, help="of the network; default: as in training")
     sub.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    sub.add_argument("--threads", type=_count, default=None, help="CPU threads (default: all cores)")
     sub.add_argument("--json-progress", action="store_true", help="progress as JSON lines on stdout")
 
 
@@ -327,6 +336,14 @@ def _length(text: str) -> tuple[float, str]:
     if unit not in ("px", "mm"):
         raise argparse.ArgumentTypeError(f"expected a length in mm or px, such as 2mm or 40px, got {text!r}")
     return _not_negative(text[:-2]), unit
+
+
+def _image_size(text: str) -> tuple[int, int]:
+    """(height, width)."""
+    width, cross, height = text.partition("x")
+    if cross and width.isdigit() and height.isdigit() and int(width) and int(height):
+        return int(height), int(width)
+    raise argparse.ArgumentTypeError(f"expected a size such as 2448x2050, got {text!r}")
 
 
 def _shard(text: str) -> tuple[int, int]:

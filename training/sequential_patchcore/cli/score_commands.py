@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..data.dataset import open_dataset
+from ..runtime.choices import TORCH
 from ..runtime.errors import UserError
 from ..runtime.progress import say
 from .finished_work import request_digest, weights_override
@@ -39,8 +40,9 @@ def calibrate(arguments: Namespace) -> None:
     if same and not arguments.overwrite:
         print(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
         return
-    from ..extractors.device import choose_device
+    from ..extractors.device import choose_device, use_threads
 
+    use_threads(arguments.threads)
     scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
                     precision=arguments.precision, engine=arguments.engine,
                     device=choose_device(arguments.device))  # fmt: skip
@@ -51,7 +53,7 @@ def calibrate(arguments: Namespace) -> None:
 
 def evaluate(arguments: Namespace) -> None:
     from ..evaluation.evaluator import evaluate as run
-    from ..extractors.device import choose_device
+    from ..extractors.device import choose_device, use_threads
     from ..metrics.binarize import Rule
     from ..model.file import Threshold, load_model
     from ..scoring.description import summary_table
@@ -69,6 +71,7 @@ def evaluate(arguments: Namespace) -> None:
         thresholds=thresholds, dataset=dataset.fingerprint, split=arguments.split,
         rule=asdict(rule), coverage=arguments.detection_coverage,
     )
+    use_threads(arguments.threads)
     device, weights = choose_device(arguments.device), weights_override(arguments.weights)
     scorers = [
         Scorer(model, path=path, weights=weights, precision=arguments.precision, engine=arguments.engine, device=device)
@@ -83,14 +86,9 @@ def evaluate(arguments: Namespace) -> None:
 
 
 def predict(arguments: Namespace) -> int:
-    from ..extractors.device import choose_device
-    from ..metrics.binarize import Rule
-    from ..model.file import load_model
-    from ..prediction.predictor import Predictor, PredictSettings, find_images
+    from ..prediction.predictor import Predictor, find_images
     from ..prediction.predictor import predict as run
     from ..prediction.watcher import watch
-    from ..scoring.scorer import Scorer
-    from ..scoring.size_check import size_check
 
     folders = [Path(path) for path in arguments.images]
     if arguments.watch:
@@ -99,19 +97,8 @@ def predict(arguments: Namespace) -> int:
         images = []
     else:
         images = find_images(arguments.images)
-    model = load_model(arguments.model)
-    settings = PredictSettings(
-        arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um
-    )
-    scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
-                    precision=arguments.precision, engine=arguments.engine, device=choose_device(arguments.device),
-                    data=arguments.data)  # fmt: skip
-    explainer = None
-    if arguments.explain:
-        from ..prediction.explanation import Explainer
-
-        explainer = Explainer(scorer, model, arguments.out)
-    fits = size_check(scorer, len(model.features), arguments.memory_budget)
+    prepare = _prepare_export if Path(arguments.model).is_dir() else _prepare_model
+    scorer, model, settings, fits, explainer = prepare(arguments)
 
     def show(each: "Prediction") -> None:
         if arguments.json:
@@ -146,3 +133,49 @@ def predict(arguments: Namespace) -> int:
         print(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
               f"{arguments.out}")
     return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0
+
+
+def _prepare_model(arguments: Namespace) -> tuple:
+    """Scorer, model, settings, check of sizes and explainer, of a model file."""
+    from ..extractors.device import choose_device, use_threads
+    from ..metrics.binarize import Rule
+    from ..model.file import load_model
+    from ..prediction.predictor import PredictSettings
+    from ..scoring.scorer import Scorer
+    from ..scoring.size_check import size_check
+
+    model = load_model(arguments.model)
+    settings = PredictSettings(
+        arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um
+    )
+    use_threads(arguments.threads)
+    scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
+                    precision=arguments.precision, engine=arguments.engine, device=choose_device(arguments.device),
+                    data=arguments.data)  # fmt: skip
+    explainer = None
+    if arguments.explain:
+        from ..prediction.explanation import Explainer
+
+        explainer = Explainer(scorer, model, arguments.out)
+    return scorer, model, settings, size_check(scorer, len(model.features), arguments.memory_budget), explainer
+
+
+def _prepare_export(arguments: Namespace) -> tuple:
+    """The same of the folder of an export, without torch; the export takes the place of scorer and model."""
+    from ..export.exported_model import ExportedModel
+    from ..metrics.binarize import Rule
+    from ..prediction.predictor import PredictSettings
+
+    not_here = {
+        "--explain": arguments.explain, "--weights": arguments.weights, "--precision": arguments.precision,
+        "--engine": arguments.engine == TORCH, "--device": arguments.device not in ("auto", "cpu"),
+    }
+    for option, given in not_here.items():
+        if given:
+            raise UserError(f"{option} needs a model file, and {arguments.model} is an export; leave it out")
+    exported = ExportedModel(arguments.model, arguments.threads)
+    own = exported.record
+    rule = Rule(arguments.min_region or own.min_region, own.hysteresis if arguments.hysteresis == 1 else
+                arguments.hysteresis)  # fmt: skip
+    settings = PredictSettings(arguments.threshold, rule, arguments.pixel_size_um)
+    return exported, exported, settings, exported.size_check(arguments.memory_budget), None

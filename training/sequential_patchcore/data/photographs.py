@@ -37,6 +37,16 @@ def files_below(root: Path, suffixes: tuple[str, ...], leave_out: Iterable[Path]
                 yield path
 
 
+def header_size(path: Path) -> tuple[int, int] | None:
+    """(H, W) as a picture file's header says; None where it cannot be read: the decoder will say what is wrong."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as header:
+            width, height = header.size
+    except Exception:  # whatever a file can do to a reader of headers
+        return None
+    return height, width
+
+
 def decode_image(data: bytes, name: str | Path) -> tuple[np.ndarray, int]:
     """Decode a picture and turn it upright by its EXIF orientation, as viewers and LabelMe do.
 

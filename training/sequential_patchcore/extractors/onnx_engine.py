@@ -14,6 +14,7 @@ from torch import nn
 
 from ..runtime.choices import AUTO, ONNX, TORCH
 from ..runtime.errors import UserError
+from ..runtime.onnx_session import onnx_session
 from ..runtime.progress import say
 from .onnx_graph import cached_graph
 
@@ -49,22 +50,7 @@ class OnnxEngine:
 
     def _renew(self) -> None:
         self._threads = torch.get_num_threads()
-        self._session = session(self._path, self._threads)
-
-
-def session(graph: Path | bytes, threads: int) -> object:
-    """An `onnxruntime.InferenceSession` on the CPU, set up for images that are not all of one size."""
-    import onnxruntime
-
-    onnxruntime.set_default_logger_severity(3)  # errors alone
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    # Laid out in advance, the activations of one size took 1.7 times the memory, and no less time.
-    options.enable_mem_pattern = False
-    # Threads that wait busily would take the cores that the coreset and the reading of images need meanwhile.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    given = graph if isinstance(graph, bytes) else str(graph)
-    return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+        self._session = onnx_session(self._path, self._threads)
 
 
 def engine_on(device: torch.device | str, asked: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -14,18 +15,35 @@ import numpy as np
 from ..data.dataset import read_header
 from ..data.photographs import IMAGE_SUFFIXES, load_photograph
 from ..metrics.binarize import PLAIN, Rule, binary_map
-from ..model.file import Model
 from ..report import overlays, palette
 from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
 from ..runtime.progress import Progress
-from ..scoring.anomaly_map import PatchScores
-from ..scoring.scorer import Scorer
 from .folder import Prediction, PredictionFolder, Region
 
-Explains = Callable[[str, str, np.ndarray, PatchScores], None]
+if TYPE_CHECKING:  # torch and HDF5: an exported model needs neither
+    from ..scoring.anomaly_map import PatchScores
+
+Explains = Callable[[str, str, np.ndarray, "PatchScores"], None]
 
 _BOXES_DRAWN = 50  # of the largest regions; more would hide the photograph
+
+
+class ThresholdLike(Protocol):
+    value: float
+
+
+class ModelLike(Protocol):
+    """A `Model`, or an `ExportedModel`."""
+
+    threshold: ThresholdLike | None
+    fingerprint: str
+
+
+class ScorerLike(Protocol):
+    """A `Scorer`, or an `ExportedModel`; the latter has no `patches`, and so no explanations."""
+
+    def anomaly_map(self, image: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -94,7 +112,7 @@ class Predictor:
     """
 
     def __init__(
-        self, scorer: Scorer, model: Model, out: str | Path, settings: PredictSettings = PredictSettings(),
+        self, scorer: ScorerLike, model: ModelLike, out: str | Path, settings: PredictSettings = PredictSettings(),
         check_size: Callable[[Path], None] | None = None,
         explainer: Explains | None = None,
     ) -> None:
@@ -172,7 +190,7 @@ class Predictor:
 
 
 def predict(
-    scorer: Scorer, model: Model, images: Sequence[Path], out: str | Path,
+    scorer: ScorerLike, model: ModelLike, images: Sequence[Path], out: str | Path,
     settings: PredictSettings = PredictSettings(),
     check_size: Callable[[Path], None] | None = None,
     explainer: Explains | None = None,

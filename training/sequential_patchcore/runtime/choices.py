@@ -4,6 +4,8 @@
 FILTERS = "filters"
 DEFAULT_BACKBONE = "mobilenetv3_large_100"
 
+GRAPHS = ("onnx", "openvino")  # what a model can be exported as
+
 LOWER_INDEX = "lower-index"
 SEEDED_RANDOM = "seeded-random"
 EVICTIONS = (LOWER_INDEX, SEEDED_RANDOM)

@@ -4,10 +4,12 @@
 import re
 import resource
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from .errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40, "t": 10**12}
 _BASE = 0.45 * 2**30  # the process itself with torch and OpenCV loaded and the walk compiled
@@ -138,9 +140,11 @@ def plan(
     return chosen
 
 
-def cap(device: torch.device, budget: int) -> None:
+def cap(device: "torch.device | str", budget: int) -> None:
     """On a GPU, let the allocator refuse what goes beyond the budget; a CPU has no such limit to set."""
-    if device.type == "cuda":
+    if str(device).startswith("cuda"):
+        import torch
+
         whole = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, budget / whole), device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -158,9 +162,11 @@ def peak_resident() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
 
 
-def peak(device: torch.device) -> str:
+def peak(device: "torch.device | str") -> str:
     """What was taken at the most: the allocator's peak on a GPU, and the resident memory of the process."""
     text = f"memory: at most {gib(peak_resident())} were resident"
-    if device.type == "cuda":
+    if str(device).startswith("cuda"):
+        import torch
+
         text += f", {gib(torch.cuda.max_memory_allocated(device))} on the GPU"
     return text
