@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import UserError
-from ..core.features.classes import CLASSES
+from ..core.features.classes import SURFACE_CLASSES
 from ..core.files.dataset import FORMAT_VERSION, DatasetFolder
 from ..core.recipe.sample import draw_sample, sample_id
 from ..core.recipe.settings import Recipe
@@ -109,7 +109,7 @@ def describe(recipe: Recipe) -> dict[str, Any]:
         "rendered": True,
         "recipe": recipe.as_dict(),
         "master_seed": recipe.seed,
-        "classes": [{"id": entry.id, "name": entry.name, "kind": entry.kind} for entry in CLASSES],
+        "classes": [{"id": number, "name": name, "kind": kind} for number, name, kind, *_ in SURFACE_CLASSES],
         "pixel_size_um": sample.camera.object_pixel_um * 100.0 / sample.render.scale_percent,
     }
 

@@ -40,7 +40,7 @@ def render_sample(
             distance = passes.render_stain_distance(scene, built, sample, folder)
     settings = sample.render
     image = expose(linear, sample.sensor, sample.camera, settings.scale_percent, sample.seed, settings.bits)
-    mask, instances, listed = compose_labels(stains, *number_features(sample))
+    mask, instances, instance_list = compose_labels(stains, *number_features(sample))
     parameters = sample.parameters()
     parameters["render"] |= {"device": device, "blender": bpy.app.version_string}
     record = {
@@ -48,14 +48,14 @@ def render_sample(
         "split": sample.split,
         "seed": sample.seed,
         "group": sample.group,
-        "instances": listed,
+        "instances": instance_list,
         "parameters": parameters,
     }
     files = {"image": png.encode(image), "mask": png.encode(mask, PALETTE), "instances": png.encode(instances)}
     if distance is not None:
         files["stain_distance"] = tiff.encode(distance)
     if settings.human_labels:
-        files["labelme"] = labelme_file(instances, listed, f"../images/{sample.id}.png", sample.seed)
+        files["labelme"] = labelme_file(instances, instance_list, f"../images/{sample.id}.png", sample.seed)
     region = inspected_region(sample)
     if not region.all():
         files["region"] = png.encode(region.astype(np.uint8) * np.uint8(255))

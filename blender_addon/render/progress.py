@@ -62,8 +62,8 @@ class Progress:
     def _seconds_left(self) -> float | None:
         if not self._new:
             return None
-        each = (time.monotonic() - self._began) / self._new
-        return round(each * (self._total - self._done), 1)
+        seconds_per_sample = (time.monotonic() - self._began) / self._new
+        return round(seconds_per_sample * (self._total - self._done), 1)
 
     def _line(self, text: str) -> None:
         clear = "\r\x1b[K" if sys.stderr.isatty() else ""

@@ -98,7 +98,7 @@ def silence() -> Iterator[None]:
     sys.stdout.flush()
     sys.stderr.flush()
     with tempfile.TemporaryFile() as log:
-        kept = [os.dup(1), os.dup(2)]
+        saved = [os.dup(1), os.dup(2)]
         try:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
@@ -106,13 +106,13 @@ def silence() -> Iterator[None]:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
-            for number, saved in enumerate(kept, start=1):
-                os.dup2(saved, number)
-                os.close(saved)
+            for number, descriptor in enumerate(saved, start=1):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
         log.seek(0)
-        said = log.read().decode(errors="replace").splitlines()
+        printed = log.read().decode(errors="replace").splitlines()
     # A warning may quote an error that harms nothing: that there is no driver for a graphics processor, for instance.
-    errors = [line.strip() for line in said if re.search(_TROUBLE, line, re.IGNORECASE) and "WARN" not in line]
+    errors = [line.strip() for line in printed if re.search(_TROUBLE, line, re.IGNORECASE) and "WARN" not in line]
     if errors:
         raise RuntimeError(f"Blender reported: {'; '.join(errors[:3])}")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.features.classes import CLASS_OF
 from ..core.features.feature import Feature
-from ..core.features.texture import FeatureTexture, bake
+from ..core.features.texture import FeatureTexture, bake_feature
 from . import compat
 from .compat import SocketSpec
 from .image import float_image
@@ -53,7 +53,7 @@ def build_feature_group(features: Sequence[Feature], pixel_mm: float, name: str)
     for number, feature in enumerate(features, start=1):
         title = f"{number} {CLASS_OF[type(feature)].name}"
         with f.frame(title):
-            texture = bake(feature, pixel_mm)
+            texture = bake_feature(feature, pixel_mm)
             place = _place(f, f.input(POSITION), feature, texture)
             slope_x, slope_y, own = _look_up(f, place, texture.shape_values, f"{name} {title}")
             slope = f.combine(slope_x, slope_y)

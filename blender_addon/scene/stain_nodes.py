@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The water stain as a shader node group: `core/stain/field.py` and `shaders/water_stain.osl` once more, in nodes."""
 
+from typing import NamedTuple
+
 import bpy
 
 from ..core.errors import UserError
@@ -12,7 +14,7 @@ from .compat import SocketSpec
 from .nodes import Formula, Value
 from .stain_sockets import BACKENDS, VECTOR, set_stain_values
 
-VERSION = 5  # raise it when the nodes below change, so that groups in old files are rebuilt
+NODES_VERSION = 5  # raise it when the nodes below change, so that groups in old files are rebuilt
 STAMP = "surface_impurities_version"
 _VARIANTS = {27: "27 cells", 8: "8 cells", 0: "one centre"}
 
@@ -31,7 +33,7 @@ def build_stain_group(name: str | None = None, neighbours: int = 27, backend: st
     if backend == "osl":
         stamp, fill = stain_osl.version(neighbours), stain_osl.fill_group
     else:
-        stamp, fill = f"nodes {VERSION} {neighbours}", _fill_group
+        stamp, fill = f"nodes {NODES_VERSION} {neighbours}", _fill_group
     return _ensure_group(name, stamp, stain_sockets.inputs(neighbours), stain_sockets.OUTPUTS, fill, neighbours)
 
 
@@ -62,39 +64,82 @@ def _ensure_group(name, stamp, inputs, outputs, fill, *arguments):
     return tree
 
 
+class _Stain(NamedTuple):
+    """The stain that a point belongs to or is nearest to; None where all stains are alike."""
+
+    distance: Value
+    cell: Value | tuple
+    larger: Value | None = None
+    """dr, by how much its radius exceeds r."""
+    strength: Value | None = None
+    decay: Value | None = None
+
+
 def _fill_group(tree, neighbours: int) -> None:
     """The model in the order of ``core/stain/field.py``.
 
     What is off costs nothing: Cycles folds a product with a constant 0, and drops the nodes that fed it.
     """
     f = Formula(tree)
-    if neighbours == 0:
-        with f.frame("Distance: d = |p - c|, less where the drop ran"):
-            d = _stretched_length(f, f.input(VECTOR) - f.input("Centre"), _towards(f), _squeeze(f)).named("d")
-        cell, larger, strength, decay = (0.0, 0.0, 0.0), None, None, None
-    else:
-        excess, cell = _nearest_centre(f, neighbours)
-        with f.frame("This stain: its own radius, strength and decay"):
-            draws = _hash(f, cell, f.input("Seed") + 2.0, "Color")
-            larger = _centred(_part(f, draws, 0)) * (f.input("Radius") * f.input("Radius Spread"))
-            larger = (larger * (excess < float(NONE_NEAR))).named("dr, if any stain is near")
-            d = (excess + larger).named("d")
-            strength = (_centred(_part(f, draws, 1)) * f.input("Intensity Spread") + 1.0).named("strength")
-            draw = _hash(f, cell, f.input("Seed") + 3.0, "Value")
-            decay = (f.input("Decay") * (_centred(draw) * f.input("Decay Spread") + 1.0)).named("decay")
+    stain = _one_stain(f) if neighbours == 0 else _nearest_stain(f, neighbours)
+    r = _outline(f, stain)
+    with f.frame("Mask: d <= r' and r' > 0"):
+        inside = ((1.0 - (stain.distance > r)) * (r > 0.0)).named("inside")
+    with f.frame("Fade: (d / r')^decay, inside"):
+        d_hat = (stain.distance / r * inside).named("d / r' inside")
+        fade = d_hat ** (f.input("Decay") if stain.decay is None else stain.decay)
+    rings = _rings(f, d_hat)
+    deposit = _deposit(f)
+    with f.frame("Strength S, and what it acts on"):
+        s = (fade + rings) * deposit
+        s = ((s if stain.strength is None else s * stain.strength) * inside).named("S")
+        delta = (s * f.input("Intensity")).named("reflectance delta")
+        reflectance = f.input("Reflectance") + delta
+        roughness = (s * f.input("Roughness Change")).named("roughness delta")
+    with f.frame("Height: S h (1 - (d / r')^8)"):
+        d_hat_sq = d_hat * d_hat
+        fourth = d_hat_sq * d_hat_sq
+        height = s * f.input("Film Height") * (1.0 - fourth * fourth)
+    with f.frame("Instance: hash of (cell, seed + 1)"):
+        instance = _hash(f, stain.cell, f.input("Seed") + 1.0, "Value") * inside
 
+    values = (reflectance, delta, roughness, height, inside, stain.distance, r, d_hat, instance)
+    for socket, value in zip(stain_sockets.OUTPUTS, values, strict=True):
+        f.output(socket.name, value)
+    f.arrange()
+
+
+def _one_stain(f: Formula) -> _Stain:
+    """The stain around one given centre."""
+    with f.frame("Distance: d = |p - c|, less where the drop ran"):
+        d = _stretched_length(f, f.input(VECTOR) - f.input("Centre"), _towards(f), _squeeze(f)).named("d")
+    return _Stain(d, (0.0, 0.0, 0.0))
+
+
+def _nearest_stain(f: Formula, neighbours: int) -> _Stain:
+    """The stain of a grid that the point is deepest in or nearest to, with its draws."""
+    excess, cell = _nearest_centre(f, neighbours)
+    with f.frame("This stain: its own radius, strength and decay"):
+        draws = _hash(f, cell, f.input("Seed") + 2.0, "Color")
+        larger = _centred(_part(f, draws, 0)) * (f.input("Radius") * f.input("Radius Spread"))
+        larger = (larger * (excess < float(NONE_NEAR))).named("dr, if any stain is near")
+        d = (excess + larger).named("d")
+        strength = (_centred(_part(f, draws, 1)) * f.input("Intensity Spread") + 1.0).named("strength")
+        draw = _hash(f, cell, f.input("Seed") + 3.0, "Value")
+        decay = (f.input("Decay") * (_centred(draw) * f.input("Decay Spread") + 1.0)).named("decay")
+    return _Stain(d, cell, larger, strength, decay)
+
+
+def _outline(f: Formula, stain: _Stain) -> Value:
+    """The radius of the wavy outline."""
     with f.frame("Outline: r' = r + dr + Perlin(p f, seed) A"):
         noise = _perlin(f, f.input(VECTOR) * f.input("Noise Frequency"), f.input("Seed"))
-        r = f.input("Radius") if larger is None else f.input("Radius") + larger
-        r = (r + noise * f.input("Noise Amplitude")).named("r'")
+        r = f.input("Radius") if stain.larger is None else f.input("Radius") + stain.larger
+        return (r + noise * f.input("Noise Amplitude")).named("r'")
 
-    with f.frame("Mask: d <= r' and r' > 0"):
-        inside = ((1.0 - (d > r)) * (r > 0.0)).named("inside")
 
-    with f.frame("Fade: (d / r')^decay, inside"):
-        d_hat = (d / r * inside).named("d / r' inside")
-        fade = d_hat ** (f.input("Decay") if decay is None else decay)
-
+def _rings(f: Formula, d_hat: Value) -> Value:
+    """Rim and rings: each fades inwards from its own edge."""
     with f.frame("Rim and rings: gain (1 + u k / w)^-7, u the way inwards from the next edge"):
         edges = (f.input("Ring Count") + 1.0).named("edges")
         t = d_hat * edges
@@ -104,31 +149,14 @@ def _fill_group(tree, neighbours: int) -> None:
         cube = x * x * x
         ring_gain = f.input("Ring Gain") * (f.input("Ring Count") > 0.0)
         gain = f.input("Rim Gain") + (edge < edges) * (ring_gain - f.input("Rim Gain"))
-        rings = (gain / (cube * cube * x)).named("rim and rings")
+        return (gain / (cube * cube * x)).named("rim and rings")
 
+
+def _deposit(f: Formula) -> Value:
+    """The patches of the deposit, 1 on average."""
     with f.frame("Deposit: 1 + m Perlin(p f', seed)"):
         shifted = f.input(VECTOR) * f.input("Deposit Frequency") + DEPOSIT_SHIFT
-        deposit = (_perlin(f, shifted, f.input("Seed")) * f.input("Deposit Contrast") + 1.0).named("deposit")
-
-    with f.frame("Strength S, and what it acts on"):
-        s = (fade + rings) * deposit
-        s = ((s if strength is None else s * strength) * inside).named("S")
-        delta = (s * f.input("Intensity")).named("reflectance delta")
-        reflectance = f.input("Reflectance") + delta
-        roughness = (s * f.input("Roughness Change")).named("roughness delta")
-
-    with f.frame("Height: S h (1 - (d / r')^8)"):
-        square = d_hat * d_hat
-        fourth = square * square
-        height = s * f.input("Film Height") * (1.0 - fourth * fourth)
-
-    with f.frame("Instance: hash of (cell, seed + 1)"):
-        instance = _hash(f, cell, f.input("Seed") + 1.0, "Value") * inside
-
-    values = (reflectance, delta, roughness, height, inside, d, r, d_hat, instance)
-    for socket, value in zip(stain_sockets.OUTPUTS, values, strict=True):
-        f.output(socket.name, value)
-    f.arrange()
+        return (_perlin(f, shifted, f.input("Seed")) * f.input("Deposit Contrast") + 1.0).named("deposit")
 
 
 def _nearest_centre(f: Formula, neighbours: int) -> tuple[Value, Value]:
@@ -138,7 +166,8 @@ def _nearest_centre(f: Formula, neighbours: int) -> tuple[Value, Value]:
         base = f.floor(q if neighbours == 27 else q - 0.5).named("base cell")
         larger = (f.input("Radius") * f.input("Radius Spread")).named("largest dr")
         towards, squeeze = _towards(f), _squeeze(f)
-    step = _ensure_group("Water Stain Nearest Centre", f"nodes {VERSION}", _STEP_INPUTS, _STEP_OUTPUTS, _fill_step)
+    stamp = f"nodes {NODES_VERSION}"
+    step = _ensure_group("Water Stain Nearest Centre", stamp, _STEP_INPUTS, _STEP_OUTPUTS, _fill_step)
     d, cell = float(FAR), (0.0, 0.0, 0.0)
     with f.frame(f"Search: the least of |p - c| - dr over {neighbours} neighbouring cells"):
         p, cell_size, seed, density = (f.input(name) for name in (VECTOR, "Cell Size", "Seed", "Density"))

@@ -6,7 +6,7 @@ scene's units.
 """
 
 from ..core.errors import UserError
-from ..core.stain.parameters import FIELDS, GRID_ONLY, SHADER_NAMES, UNIT_SCALE, Field, StainParameters
+from ..core.stain.parameters import GRID_ONLY, SHADER_NAMES, STAIN_SPECS, UNIT_SCALE, ParameterSpec, StainParameters
 from . import compat
 from .compat import SocketSpec
 
@@ -33,22 +33,22 @@ _PARAMETERS = {name.replace("_", " ").title(): parameter for name, parameter in 
 
 def inputs(neighbours: int) -> tuple[SocketSpec, ...]:
     """The group's inputs for a search of 27 or 8 cells, or for one given centre (0)."""
-    specs = [
+    sockets = [
         SocketSpec(VECTOR, "POSITION", (0.0, 0.0, 0.0), tooltip="Surface point in object space; link it"),
         SocketSpec(REFLECTANCE, "FLOAT", 0.0, tooltip="Reflectance of the clean surface"),
     ]
     unused = GRID_ONLY if neighbours == 0 else ("centre_mm",)
-    by_name = {field.name: field for field in FIELDS}
-    fields = {socket: by_name[name] for socket, name in _PARAMETERS.items() if name not in unused}
-    return (*specs, *(_spec(socket, field) for socket, field in fields.items()))
+    by_name = {spec.name: spec for spec in STAIN_SPECS}
+    used = {socket: by_name[name] for socket, name in _PARAMETERS.items() if name not in unused}
+    return (*sockets, *(_socket(name, spec) for name, spec in used.items()))
 
 
-def _spec(socket: str, field: Field) -> SocketSpec:
-    scale = UNIT_SCALE[field.unit]
-    low, high = (bound * scale for bound in field.hard)
-    if field.default is None:
-        return SocketSpec(socket, "POSITION", (0.0, 0.0, 0.0), low, high, field.tooltip)
-    return SocketSpec(socket, _KINDS.get(field.unit, "FLOAT"), field.default * scale, low, high, field.tooltip)
+def _socket(name: str, spec: ParameterSpec) -> SocketSpec:
+    scale = UNIT_SCALE[spec.unit]
+    low, high = (bound * scale for bound in spec.hard)
+    if spec.default is None:
+        return SocketSpec(name, "POSITION", (0.0, 0.0, 0.0), low, high, spec.tooltip)
+    return SocketSpec(name, _KINDS.get(spec.unit, "FLOAT"), spec.default * scale, low, high, spec.tooltip)
 
 
 def set_stain_values(node, parameters: StainParameters, backend: str = "nodes") -> None:

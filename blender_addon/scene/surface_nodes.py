@@ -9,7 +9,7 @@ import math
 import bpy
 import numpy as np
 
-from ..core.inspection.brushing import bake, coarsening, to_grain
+from ..core.inspection.brushing import bake_grain, coarsening, to_grain
 from ..core.recipe.sample import Sample
 from . import compat
 from .compat import SocketSpec
@@ -35,7 +35,7 @@ def build_surface_group(sample: Sample, name: str, whole_plate: bool = False) ->
     surface = sample.surface
     pixel_um = sample.camera.object_pixel_um * 100.0 / sample.render.scale_percent
     coarsen = 1 if whole_plate else coarsening(surface, pixel_um)
-    texture = bake(surface, *_window(sample, whole_plate), coarsen)
+    texture = bake_grain(surface, *_window(sample, whole_plate), coarsen)
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
     compat.ensure_group_sockets(tree, _INPUTS, _OUTPUTS)
     f = Formula(tree)

@@ -5,7 +5,7 @@ import atexit
 
 import bpy
 
-from . import live, operators, panels, preset_menu, presets, properties, render_operators
+from . import live, operators, panels, preset_menu, presets, properties, render_operators, render_status
 from .stain import stain_on_material
 
 CLASSES = (
@@ -17,22 +17,22 @@ _registered: list[type] = []
 def register() -> None:
     """Register all or nothing: where one class is refused, those before it are taken back and the error goes on."""
     try:
-        for each in CLASSES:
-            bpy.utils.register_class(each)
-            _registered.append(each)
+        for blender_class in CLASSES:
+            bpy.utils.register_class(blender_class)
+            _registered.append(blender_class)
         properties.attach()
     except Exception:
         _unregister_classes()
         raise
     live.act("stain", operators.show_stain)
     live.act("scene", operators.show_scene)
-    atexit.register(render_operators.stop_all)  # a render must not outlive the window that shows it
+    atexit.register(render_status.stop_all)  # a render must not outlive the window that shows it
 
 
 def unregister() -> None:
     """Take everything back, node groups and shader texts that nothing uses included. Stains in use stay."""
-    atexit.unregister(render_operators.stop_all)
-    render_operators.stop_all()
+    atexit.unregister(render_status.stop_all)
+    render_status.stop_all()
     live.act("stain", None)
     live.act("scene", None)
     presets.forget()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, FloatVectorProperty, IntProperty
 
-from ..core.stain.parameters import Field, is_whole
+from ..core.stain.parameters import ParameterSpec, is_whole
 
 _UNITS = {"per_mm": "1/mm", "mm": "mm", "um": "µm", "nm": "nm", "px": "px", "deg": "°", "ms": "ms", "w": "W", "e": "e⁻",
           "percent": "%"}  # fmt: skip
@@ -36,23 +36,23 @@ def fitting(text: str, letters: int) -> str:
     return text
 
 
-def stain_property(field: Field, update: Callable):
-    """The property of one of the stain's `FIELDS`."""
-    (low, high), (soft_low, soft_high) = field.hard, field.soft
+def stain_property(spec: ParameterSpec, update: Callable):
+    """The property of one of the stain's parameters (`STAIN_SPECS`)."""
+    (low, high), (soft_low, soft_high) = spec.hard, spec.soft
     common = {
-        "name": label(field.name),
-        "description": f"{field.tooltip} ({field.symbol})",
+        "name": label(spec.name),
+        "description": f"{spec.tooltip} ({spec.symbol})",
         "min": low,
         "max": high,
         "soft_min": soft_low,
         "soft_max": soft_high,
         "update": update,
     }
-    if is_whole(field):
-        return IntProperty(default=field.default, **common)
-    if field.default is None:
+    if is_whole(spec):
+        return IntProperty(default=spec.default, **common)
+    if spec.default is None:
         return FloatVectorProperty(size=3, precision=2, step=100, **common)
-    return FloatProperty(default=field.default, **_digits((soft_high - soft_low) / 10), **common)
+    return FloatProperty(default=spec.default, **_digits((soft_high - soft_low) / 10), **common)
 
 
 def parameter_property(name: str, field: dataclasses.Field, default, update: Callable | None = None):

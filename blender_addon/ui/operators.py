@@ -4,8 +4,8 @@
 import bpy
 
 from ..core.errors import UserError
-from ..core.seeding import digest
-from ..core.stain.parameters import FIELDS, PORTABLE_SEED_LIMIT
+from ..core.seeding import SEED_LIMIT, digest
+from ..core.stain.parameters import STAIN_SPECS
 from ..scene import compat
 from ..scene.stain_osl import osl_available
 from . import inspection_scene, live, panel_recipe, properties
@@ -154,7 +154,7 @@ class RollSeed(Button, bpy.types.Operator):
     bl_description = "Draw other stains: another seed, always the same one after the present"
 
     def run(self, context, settings) -> None:
-        settings.seed = digest(settings.seed, 0, "roll") % PORTABLE_SEED_LIMIT
+        settings.seed = digest(settings.seed, 0, "roll") % SEED_LIMIT
 
 
 class FitToObject(Button, bpy.types.Operator):
@@ -175,10 +175,10 @@ class FitToObject(Button, bpy.types.Operator):
         factor = _side_mm(context.object) / _STAINS_ACROSS / settings.cell_size_mm
         powers = {"mm": 1, "µm": 1, "1/mm": -1}
         with live.paused():
-            for field in FIELDS:
-                if field.unit in powers and field.default is not None:
-                    value = plain(getattr(settings, field.name)) * factor ** powers[field.unit]
-                    setattr(settings, field.name, float(f"{value:.3g}"))
+            for spec in STAIN_SPECS:
+                if spec.unit in powers and spec.default is not None:
+                    value = plain(getattr(settings, spec.name)) * factor ** powers[spec.unit]
+                    setattr(settings, spec.name, float(f"{value:.3g}"))
         live.fire("stain", context)
 
 

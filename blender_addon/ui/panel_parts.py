@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the panels are drawn of: fields, warnings, a progress bar."""
+"""What the panels are drawn of: properties, warnings, a progress bar."""
 
 import textwrap
 from collections.abc import Iterable
 
 from ..core.parameter import parameters_of
-from ..core.stain.parameters import FIELDS, Field
+from ..core.stain.parameters import STAIN_SPECS, ParameterSpec
 from .declared import fitting, is_share
 
 _NEEDS = {"rim_width": ("rim_gain", "ring_count"), "ring_gain": ("ring_count",),
@@ -15,8 +15,8 @@ _NEEDS = {"rim_width": ("rim_gain", "ring_count"), "ring_gain": ("ring_count",),
 _OFF = {"elongation": 1.0}
 
 
-def stain_fields(group: str) -> list[Field]:
-    return [field for field in FIELDS if field.group == group]
+def stain_specs(group: str) -> list[ParameterSpec]:
+    return [spec for spec in STAIN_SPECS if spec.group == group]
 
 
 def letters(context) -> int:
@@ -24,23 +24,23 @@ def letters(context) -> int:
     return int((context.region.width / context.preferences.system.ui_scale - 125) / 6.3)
 
 
-def field(layout, context, data, name: str, **options) -> None:
+def property_row(layout, context, data, name: str, **options) -> None:
     """A property with a label that is not cut off."""
     text = fitting(data.bl_rna.properties[name].name, letters(context))
     layout.prop(data, name, text=text, **options)
 
 
-def draw_stain_fields(layout, context, settings, fields: Iterable[Field]) -> None:
+def draw_stain_parameters(layout, context, settings, specs: Iterable[ParameterSpec]) -> None:
     """Sliders; those that belong together stand together, and what has no effect is pale."""
     column, family = None, ""
-    for each in fields:
-        stem = each.name.split("_")[0]
+    for spec in specs:
+        stem = spec.name.split("_")[0]
         if column is None or stem.removesuffix("s") != family.removesuffix("s"):
             column, family = layout.column(align=True), stem
         row = column.row(align=True)
-        masters = _NEEDS.get(each.name)
+        masters = _NEEDS.get(spec.name)
         row.active = masters is None or any(getattr(settings, name) != _OFF.get(name, 0) for name in masters)
-        field(row, context, settings, each.name, slider=isinstance(each.default, float))
+        property_row(row, context, settings, spec.name, slider=isinstance(spec.default, float))
 
 
 def draw_section(layout, context, group, section: type) -> None:
@@ -50,7 +50,7 @@ def draw_section(layout, context, group, section: type) -> None:
         if declared.metadata["choices"]:
             column.row(align=True).prop(group, name, expand=True)
         else:
-            field(column, context, group, name, slider=is_share(declared))
+            property_row(column, context, group, name, slider=is_share(declared))
 
 
 def warn(layout, context, text: str, icon: str = "ERROR") -> None:

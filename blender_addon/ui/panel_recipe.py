@@ -8,7 +8,7 @@ from ..core.errors import UserError
 from ..core.parameter import Range, parameters_of
 from ..core.recipe.sample import Sample, draw_sample
 from ..core.recipe.settings import SPLITS, Recipe, StainSection
-from ..core.stain.parameters import FIELDS, StainParameters
+from ..core.stain.parameters import STAIN_SPECS, StainParameters
 from .declared import plain
 from .properties import GRID, RENDER_NAMES, SECTIONS, in_panel_words, is_used, stain_parameters
 
@@ -86,9 +86,9 @@ def _stain_section(settings) -> dict[str, Any]:
         raise UserError("data set: a single stain would lie at the same place in every sample; choose the grid")
     part = plain(settings.dataset.variation)
     values = {
-        field.name: plain(getattr(settings, field.name))
-        for field in FIELDS
-        if is_used(field.name, settings) and field.name != "seed"
+        spec.name: plain(getattr(settings, spec.name))
+        for spec in STAIN_SPECS
+        if is_used(spec.name, settings) and spec.name != "seed"
     }
     bounds = parameters_of(StainSection)
     for key in _VARIED:

@@ -7,8 +7,8 @@ from ..core.inspection.camera import Camera
 from ..core.inspection.plate import Plate, Surface
 from ..core.inspection.ring_light import RingLight
 from ..core.inspection.sensor import Sensor
-from . import inspection_scene, operators, panel_recipe, render_operators
-from .panel_parts import draw_progress, draw_section, draw_stain_fields, field, stain_fields, warn
+from . import inspection_scene, operators, panel_recipe, render_operators, render_status
+from .panel_parts import draw_progress, draw_section, draw_stain_parameters, property_row, stain_specs, warn
 from .preset_menu import draw_presets
 from .properties import CENTRE, GRID, RENDER_NAMES, is_used, settings_of
 from .stain import mask_preview
@@ -32,14 +32,14 @@ class ProgressPanel(_Panel, bpy.types.Panel):
 
     @classmethod
     def poll(cls, context):
-        return bool(render_operators.running() or render_operators.last_words())
+        return bool(render_status.running() or render_status.last_words())
 
     def draw(self, context):
-        render = render_operators.running()
+        render = render_status.running()
         if render is not None:
             draw_progress(self.layout, render, render_operators.StopRender.bl_idname)
             return
-        warn(self.layout, context, render_operators.last_words(), icon="INFO")
+        warn(self.layout, context, render_status.last_words(), icon="INFO")
         row = self.layout.row(align=True)
         row.operator(render_operators.OpenFolder.bl_idname, icon="FILEBROWSER")
         row.operator(render_operators.Dismiss.bl_idname, text="", icon="X")
@@ -63,7 +63,7 @@ class StainPanel(_Panel, bpy.types.Panel):
         shown = mask_preview.is_shown(material)
         row.operator(operators.ShowMask.bl_idname, text="Mask", icon="IMAGE_ALPHA", depress=shown)
         warn(layout, context, operators.why_not_stain(context) or _osl_note(context, settings))
-        draw_stain_fields(layout, context, settings, stain_fields("stain"))
+        draw_stain_parameters(layout, context, settings, stain_specs("stain"))
         row = layout.row(align=True)
         row.label(text="Backend")
         row.prop(settings, "backend", expand=True)
@@ -81,8 +81,8 @@ class DistributionPanel(_Panel, bpy.types.Panel):
         row = layout.row(align=True)
         row.prop(settings, "seed")
         row.operator(operators.RollSeed.bl_idname, text="", icon="FILE_REFRESH")
-        fields = [each for each in stain_fields("distribution") if is_used(each.name, settings)]
-        draw_stain_fields(layout, context, settings, [each for each in fields if each.name not in ("seed", CENTRE)])
+        used = [spec for spec in stain_specs("distribution") if is_used(spec.name, settings)]
+        draw_stain_parameters(layout, context, settings, [spec for spec in used if spec.name not in ("seed", CENTRE)])
         if settings.distribution != GRID:
             layout.column().prop(settings, CENTRE)
 
@@ -93,7 +93,7 @@ class AppearancePanel(_ClosedPanel, bpy.types.Panel):
     bl_label = "Appearance"
 
     def draw(self, context):
-        draw_stain_fields(self.layout, context, settings_of(context.scene), stain_fields("appearance"))
+        draw_stain_parameters(self.layout, context, settings_of(context.scene), stain_specs("appearance"))
 
 
 class InspectionPanel(_Panel, bpy.types.Panel):
@@ -150,7 +150,7 @@ class RenderPanel(_Panel, bpy.types.Panel):
         layout, settings = self.layout, settings_of(context.scene)
         column = layout.column(align=True)
         for name in RENDER_NAMES:
-            field(column, context, settings, name)
+            property_row(column, context, settings, name)
         column.row(align=True).prop(settings, "depth", expand=True)
         layout.label(text=f"Device: {inspection_scene.device_of(context.scene)}", icon="PREFERENCES")
         column = layout.column(align=True)
@@ -178,8 +178,8 @@ class DatasetPanel(_ClosedPanel, bpy.types.Panel):
         column = layout.column(align=True)
         column.prop(dataset, "share", slider=True)
         column.prop(dataset, "variation", slider=True)
-        field(column, context, dataset, "offset_mm")
-        field(column, context, dataset, "yaw_deg")
+        property_row(column, context, dataset, "offset_mm")
+        property_row(column, context, dataset, "yaw_deg")
         layout.prop(dataset, "overwrite")
         warn(layout, context, panel_recipe.dataset_problem(settings_of(context.scene)))
         layout.operator(render_operators.RenderDataset.bl_idname, icon="RENDER_ANIMATION")

@@ -18,7 +18,7 @@ class UsePreset(Button, bpy.types.Operator):
 
     @classmethod
     def description(cls, context, properties):
-        found = next((each for each in presets.presets() if each.name == properties.preset), None)
+        found = next((preset for preset in presets.presets() if preset.name == properties.preset), None)
         return (found.problem or found.description) if found else cls.bl_description
 
     def run(self, context, settings) -> None:

@@ -13,13 +13,13 @@ from ..core.errors import UserError
 from ..core.parameter import Choice, Range
 from ..core.recipe.recipe_file import write_recipe
 from ..core.recipe.settings import Recipe, load
-from ..core.stain.parameters import FIELDS
+from ..core.stain.parameters import STAIN_SPECS
 from . import live
 from .declared import plain
 from .properties import CENTRE, GRID
 from .scenes_folder import inspection_context, scenes_folder
 
-_NAMES = tuple(field.name for field in FIELDS if field.name not in ("seed", CENTRE))
+_NAMES = tuple(spec.name for spec in STAIN_SPECS if spec.name not in ("seed", CENTRE))
 """What a preset holds: all but where the stains happen to lie."""
 
 
@@ -56,9 +56,9 @@ def own_folder() -> Path:
 
 def find(name: str) -> Preset:
     """Raises UserError where there is no such preset, or its file cannot be read."""
-    preset = next((each for each in presets() if each.name == name), None)
+    preset = next((preset for preset in presets() if preset.name == name), None)
     if preset is None:
-        raise UserError(f"there is no preset {name!r}; there are {', '.join(each.name for each in presets())}")
+        raise UserError(f"there is no preset {name!r}; there are {', '.join(preset.name for preset in presets())}")
     if preset.problem:
         raise UserError(preset.problem)
     return preset
@@ -66,7 +66,7 @@ def find(name: str) -> Preset:
 
 def current(settings) -> Preset | None:
     """The preset whose values the panel shows."""
-    return next((each for each in presets() if each.values and _equal(settings, each.values)), None)
+    return next((preset for preset in presets() if preset.values and _equal(settings, preset.values)), None)
 
 
 def use(settings, preset: Preset) -> None:
@@ -86,7 +86,7 @@ def save(settings, name: str) -> Path:
     stem = name.strip().lower().replace(" ", "_")
     if not stem.replace("-", "_").isidentifier():
         raise UserError(f"preset: the name {name!r} must be made of letters, digits, spaces and -")
-    if any(each.path.stem == stem and not each.own for each in presets()):
+    if any(preset.path.stem == stem and not preset.own for preset in presets()):
         raise UserError(f"preset: {_title(stem)} comes with the add-on; choose another name")
     if settings.distribution != GRID:
         raise UserError("preset: a preset describes a grid of stains; choose the grid")
@@ -114,7 +114,7 @@ def _preset(path: Path, own: bool) -> Preset:
     except UserError as error:
         return Preset(_title(path.stem), path, own, "", {}, str(error))
     given = recipe.section("stain")
-    values = {field.name: given.get(field.name, field.default) for field in FIELDS if field.name in _NAMES}
+    values = {spec.name: given.get(spec.name, spec.default) for spec in STAIN_SPECS if spec.name in _NAMES}
     values = {key: value.at(0.5) if isinstance(value, Range | Choice) else value for key, value in values.items()}
     return Preset(_title(path.stem), path, own, recipe.description, values)
 

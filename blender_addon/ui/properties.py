@@ -11,7 +11,7 @@ from ..core.inspection.ring_light import RingLight
 from ..core.inspection.sensor import Sensor
 from ..core.parameter import parameters_of
 from ..core.recipe.settings import RenderSettings
-from ..core.stain.parameters import FIELDS, GRID_ONLY, StainParameters
+from ..core.stain.parameters import GRID_ONLY, STAIN_SPECS, StainParameters
 from . import live
 from .declared import label, parameter_property, plain, stain_property
 from .scenes_folder import default_of
@@ -38,7 +38,8 @@ def stain_parameters(settings) -> StainParameters:
     Raises:
         UserError: they contradict each other.
     """
-    values = {field.name: plain(getattr(settings, field.name)) for field in FIELDS if is_used(field.name, settings)}
+    names = [spec.name for spec in STAIN_SPECS if is_used(spec.name, settings)]
+    values = {name: plain(getattr(settings, name)) for name in names}
     return StainParameters(**values)
 
 
@@ -53,8 +54,8 @@ def problem(settings) -> str:
 
 def in_panel_words(text: str) -> str:
     """A message of `core/` with the parameters named as the panel names them."""
-    for field in sorted(FIELDS, key=lambda field: -len(field.name)):
-        text = text.replace(field.name, label(field.name).split(" (")[0])
+    for spec in sorted(STAIN_SPECS, key=lambda spec: -len(spec.name)):
+        text = text.replace(spec.name, label(spec.name).split(" (")[0])
     return text.removeprefix("stain: ")
 
 
@@ -131,7 +132,7 @@ class SurfaceImpuritiesSettings(bpy.types.PropertyGroup):
     """What the panel edits."""
 
     __annotations__ = {
-        **{field.name: stain_property(field, live.changed("stain")) for field in FIELDS},
+        **{spec.name: stain_property(spec, live.changed("stain")) for spec in STAIN_SPECS},
         "distribution": EnumProperty(
             name="Distribution",
             items=(

@@ -17,49 +17,11 @@ from . import inspection_scene, panel_recipe, properties
 from .background import BackgroundRender
 from .button import Button
 from .operators import why_not_stain
+from .render_status import Work, last_words, running, say, show_status, stop
 from .stain import stain_on_material
 
 _INTERVAL_S = 0.25
 _KINDS = ("image", "mask", "instances")
-_running: list["_Work"] = []
-_last_words: list[str] = []
-
-
-class _Work:
-    """A background render with what belongs to it in the window."""
-
-    def __init__(self, render: BackgroundRender, scratch: str) -> None:
-        self.render, self.scratch, self.timer = render, scratch, None
-
-    def end(self) -> None:
-        self.render.stop() if self.render.poll() else None
-        if self.timer is not None:
-            bpy.context.window_manager.event_timer_remove(self.timer)
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        if self in _running:
-            _running.remove(self)
-        show_status(bpy.context, None)
-
-
-def running() -> BackgroundRender | None:
-    """The render that is at work."""
-    return _running[0].render if _running else None
-
-
-def last_words() -> str:
-    """How the last render ended; nothing after it was taken note of."""
-    return _last_words[0] if _last_words else ""
-
-
-def _say(words: str) -> None:
-    _last_words[:] = [words] if words else []
-
-
-def stop_all() -> None:
-    """End what runs, for the add-on that is switched off and the window that is closed."""
-    for work in list(_running):
-        work.end()
-    _say("")
 
 
 def why_not_folder(context) -> str:
@@ -88,7 +50,7 @@ class _RenderButton(Button):
         return {"RUNNING_MODAL"}
 
     def modal(self, context, event):
-        if self.work not in _running:  # stopped by the panel's button
+        if not self.work.is_running:  # stopped by the panel's button
             return self._finish(context)
         if event.type == "ESC" and event.value == "PRESS":
             self.work.render.stop()
@@ -110,23 +72,20 @@ class _RenderButton(Button):
         finally:
             work.end()
 
-    def begin(self, context, settings) -> _Work:
+    def begin(self, context, settings) -> Work:
         scratch = tempfile.mkdtemp(prefix="surface_impurities_")
         try:
-            work = _Work(BackgroundRender(self.arguments(context, settings, Path(scratch)), self.bl_label), scratch)
+            return Work(BackgroundRender(self.arguments(context, settings, Path(scratch)), self.bl_label), scratch)
         except BaseException:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
-        _running.append(work)
-        _say("")
-        return work
 
-    def conclude(self, work: _Work) -> None:
+    def conclude(self, work: Work) -> None:
         """Say how it went. Raises UserError where it went wrong."""
-        _say(f"{self.bl_label} failed: {work.render.complaint}")
+        say(f"{self.bl_label} failed: {work.render.complaint}")
         if work.render.exit_code and not work.render.stopped:
             raise UserError(work.render.complaint)
-        _say(self.stopped_text(work.render) if work.render.stopped else self.done(work))
+        say(self.stopped_text(work.render) if work.render.stopped else self.done(work))
         self.report({"WARNING" if work.render.stopped else "INFO"}, last_words())
 
     def _finish(self, context):
@@ -170,7 +129,7 @@ class RenderPair(_RenderButton, bpy.types.Operator):
         (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
         return ["--pair", str(scratch / "request.json")]
 
-    def done(self, work: _Work) -> str:
+    def done(self, work: Work) -> str:
         number = 1
         while any(self.folder.glob(f"pair_{number:04d}_*.png")):
             number += 1
@@ -210,7 +169,7 @@ class RenderDataset(_RenderButton, bpy.types.Operator):
         overwrite = ["--overwrite"] if settings.dataset.overwrite else []
         return ["--recipe", str(path), "--out", str(out), "--device", device, "--json-progress", *overwrite]
 
-    def done(self, work: _Work) -> str:
+    def done(self, work: Work) -> str:
         render = work.render
         new = "all were there" if not render.new else f"{render.new} rendered now"
         return f"{render.total} samples in {Path(render.folder).name}, {new}"
@@ -230,8 +189,7 @@ class StopRender(Button, bpy.types.Operator):
         return "" if running() else "No render is at work"
 
     def run(self, context, settings) -> None:
-        for work in _running:  # its own operator sees the end, and says what is kept
-            work.render.stop()
+        stop()
 
 
 class Dismiss(Button, bpy.types.Operator):
@@ -241,7 +199,7 @@ class Dismiss(Button, bpy.types.Operator):
     bl_options = {"INTERNAL"}  # noqa: RUF012 - Blender's way
 
     def run(self, context, settings) -> None:
-        _say("")
+        say("")
 
 
 class ExportRecipe(Button, bpy.types.Operator):
@@ -310,16 +268,6 @@ def _move(source: Path, target: Path) -> None:
         with contextlib.suppress(OSError):
             beside.unlink()
         raise UserError(f"cannot write {target}: {error.strerror or error}; choose another folder") from error
-
-
-def show_status(context, text: str | None) -> None:
-    """Write a line into the window's status bar (None: Blender's own again) and draw the sidebar anew."""
-    manager = context.window_manager
-    for window in manager.windows if manager else ():
-        window.workspace.status_text_set(text)
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
 
 
 CLASSES = (RenderPair, RenderDataset, StopRender, Dismiss, ExportRecipe, OpenFolder)

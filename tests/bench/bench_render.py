@@ -70,12 +70,12 @@ def equal_error(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path
         key = (_ours if prepare is _trained else prepare), surface
         if key not in references:
             references[key] = _reference(scene, chosen, folder, *key)
-        reference, of_one_path = references[key]
+        reference, path_variance = references[key]
         products = []
         for paths in _PATHS:
             picture, seconds = _render(scene, chosen, folder, prepare, paths, 2, denoise)
             # The reference is noisy too.
-            error = max(np.mean((picture - reference) ** 2) - of_one_path / chosen.reference, 0.0)
+            error = max(np.mean((picture - reference) ** 2) - path_variance / chosen.reference, 0.0)
             rmse = 100 * math.sqrt(error) / reference.mean()
             products.append(rmse**2 * seconds)
             print(f"   {name:36} {paths:4} paths  RMSE {rmse:5.2f} %  {seconds:6.2f} s of processor", flush=True)
@@ -90,7 +90,7 @@ def equal_error(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path
         ratios = ", ".join(f"{mine / other:.3f}" for mine, other in zip(ours[1], theirs, strict=True))
         print(f"   {ours[0]}: RMSE² x time over that of {name}: {ratios}")
     for name, picture, reference in spectra:
-        bands = [np.array_split(_spectrum(each)[1:], 4) for each in (picture, reference)]
+        bands = [np.array_split(_spectrum(image)[1:], 4) for image in (picture, reference)]
         ratios = ", ".join(f"{one.mean() / other.mean():.3f}" for one, other in zip(*bands, strict=True))
         print(f"2. {name}: mean {picture.mean() / reference.mean():.4f}, spectrum {ratios}")
 

@@ -50,7 +50,7 @@ def main() -> None:
         on = replace(sample, render=replace(sample.render, stain_backend=backend))
         for name, stain in stains.items():
             pair = [replace(on, stain=None), replace(on, stain=stain)]
-            seconds = [[_picture(scene, each) for each in pair] for _ in range(options.rounds)]
+            seconds = [[_picture(scene, plate) for plate in pair] for _ in range(options.rounds)]
             clean, stained = (statistics.median(column) for column in zip(*seconds, strict=True))
             print(f"| {backend} | {name} | {clean:.2f} | {stained:.2f} | {stained / clean:.2f} |", flush=True)
 

@@ -8,7 +8,6 @@ process held before the patches came, with glibc told to give large blocks back
 """
 
 import json
-import runpy
 import sys
 import time
 from pathlib import Path
@@ -16,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-REPAIR = Path(__file__).parents[2] / "training" / "sequential_patchcore" / "extractors" / "torchvision_repair.py"
 BLOCK = 20_000
 CLUSTERS = 50
 
@@ -98,7 +96,6 @@ def greedy(job: dict) -> dict:
 
 
 def anomalib(job: dict) -> dict:
-    runpy.run_path(str(REPAIR))
     from anomalib.models.components import KCenterGreedy
 
     KCenterGreedy(embedding=block(0, job["dimension"])[:500], sampling_ratio=0.01).select_coreset_idxs()
@@ -126,7 +123,6 @@ def _by_steps(job: dict, base: int, select) -> dict:
 
 def neighbours(job: dict) -> dict:
     """anomalib's distance stage over one image's patches."""
-    runpy.run_path(str(REPAIR))
     from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
     class Bank(PatchcoreModel):
@@ -145,7 +141,7 @@ def inference(job: dict) -> dict:
     from sequential_patchcore.data.photographs import as_float_rgb
     from sequential_patchcore.data.png import read_image
     from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
-    from sequential_patchcore.extractors.builder import build_extractor
+    from sequential_patchcore.extractors.builder import extractor_of
     from sequential_patchcore.extractors.grid import Grid
     from sequential_patchcore.scoring.anomaly_map import anomaly_map
     from sequential_patchcore.scoring.scorer import Scorer
@@ -158,9 +154,9 @@ def inference(job: dict) -> dict:
     image = as_float_rgb(read_image(Path(job["png"])))
     device = torch.device("cpu")
     for precision in ("float32", "bfloat16"):
-        extractor = build_extractor(ExtractorSettings(job["backbone"], precision=precision), "none")
+        extractor = extractor_of(ExtractorSettings(job["backbone"], precision=precision), "none")
         found[f"features, {precision}"] = best(lambda e=extractor: e(to_tensor(image, 1.0, device)))
-    extractor = build_extractor(ExtractorSettings(job["backbone"]), "none")
+    extractor = extractor_of(ExtractorSettings(job["backbone"]), "none")
     patches = extractor(to_tensor(image, 1.0, device))[0]
     cells = tuple(patches.shape[:2])
     flat = patches.reshape(-1, patches.shape[-1])

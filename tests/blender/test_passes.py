@@ -121,12 +121,12 @@ def test_stains_are_the_numpy_field_at_the_pixel_centres(scene, tmp_path, index)
 def test_feature_masks_are_the_fields_at_the_points_that_the_rays_hit(scene, tmp_path, index):
     sample = twin_sample(index)
     points = render_socket(scene, sample, tmp_path, object_position)[..., :2].astype(float) * 1e3
-    numbers, listed = number_features(sample)
+    numbers, instance_list = number_features(sample)
     by_rays = np.zeros_like(numbers)
     kind = {"bump": 1, "dent": 1, "scratch": 1, "fingerprint": 0, "sticker": 0}
-    for entry in sorted(listed, key=lambda each: kind[each["class"]]):
-        feature = sample.features[entry["feature"]]
-        by_rays[feature.field(*feature.to_local(points)).inside] = entry["id"]
+    for instance in sorted(instance_list, key=lambda instance: kind[instance["class"]]):
+        feature = sample.features[instance["feature"]]
+        by_rays[feature.field(*feature.to_local(points)).inside] = instance["id"]
     on_plate = np.abs(points).max(axis=-1) > 0  # rays past the plate hit nothing
     assert (numbers != by_rays)[on_plate].sum() <= 3, "float32 may decide otherwise on the very outline"
     assert len(set(np.unique(by_rays))) >= 2
@@ -135,7 +135,7 @@ def test_feature_masks_are_the_fields_at_the_points_that_the_rays_hit(scene, tmp
 def test_the_renderer_sees_the_slopes_and_the_surface_of_the_features(scene, tmp_path):
     """Textures against the fields, at the hit points: 98 of 100 pixels on features within 3 % of the steepest."""
     sample = twin_sample(28, 20.0)
-    features = [sample.features[entry["feature"]] for entry in number_features(sample)[1]]
+    features = [sample.features[instance["feature"]] for instance in number_features(sample)[1]]
     sample = dataclasses.replace(sample, features=tuple(f for f in features if not f.gloss))
     points = render_socket(scene, sample, tmp_path, object_position).reshape(-1, 3)[:, :2].astype(float) * 1e3
     slopes = render_socket(scene, sample, tmp_path, feature_output(sample, "Slope")).reshape(-1, 3)[:, :2]
@@ -212,8 +212,8 @@ def test_mask_instances_and_distance_are_the_field_at_the_hit_points(scene, tmp_
     assert set(np.unique(labels[..., 1])) == {0.0, 1.0}, "no grey pixels"
     np.testing.assert_array_equal(labels[..., 0].ravel()[~differ], truth.instance_hash[~differ])
     np.testing.assert_allclose(distance.ravel()[~differ], truth.normalised_distance[~differ], atol=1e-5)
-    mask, instances, listed = compose_labels(labels, np.zeros(labels.shape[:2], int), [])
-    areas = [entry["pixels"] for entry in listed]
+    mask, instances, instance_list = compose_labels(labels, np.zeros(labels.shape[:2], int), [])
+    areas = [instance["pixels"] for instance in instance_list]
     assert min(areas) >= 1 and sum(areas) == (mask > 0).sum() == (instances > 0).sum()
 
 
@@ -238,8 +238,8 @@ def test_stains_change_nothing_out_of_their_reach(scene, tmp_path):
             linear = passes.render_picture(scene, built, sample, tmp_path)
             labels = passes.render_labels(scene, built, sample, tmp_path)
         pictures[name] = expose(linear, sample.sensor, sample.camera, 8.0, sample.seed, 16).astype(int)
-    mask, _, listed = compose_labels(labels, np.zeros(labels.shape[:2], int), [])
-    assert listed
+    mask, _, instance_list = compose_labels(labels, np.zeros(labels.shape[:2], int), [])
+    assert instance_list
     reach = sample.sensor.reach_px(8.0) + denoise.REACH_PX + 2  # blur, regression, filters of guide and pixels
     near = np.zeros(mask.shape, bool)
     padded = np.pad(mask > 0, reach)

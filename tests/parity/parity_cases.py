@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from blender_addon.core.stain.parameters import FIELDS, GRID_ONLY, PORTABLE_SEED_LIMIT, StainParameters, is_whole
+from blender_addon.core.seeding import SEED_LIMIT
+from blender_addon.core.stain.parameters import GRID_ONLY, STAIN_SPECS, StainParameters, is_whole
 
 FLAT, TILTED = (0.0, 0.0), (0.31, -0.17)
 
@@ -52,8 +53,8 @@ def random_cases(count: int, seed: int) -> list[Case]:
     generator = np.random.default_rng(seed)
     cases = []
     for number in range(count):
-        values = {field.name: _draw(field, generator) for field in FIELDS if field.default is not None}
-        values["seed"] = int(generator.integers(PORTABLE_SEED_LIMIT))
+        values = {spec.name: _draw(spec, generator) for spec in STAIN_SPECS if spec.default is not None}
+        values["seed"] = int(generator.integers(SEED_LIMIT))
         values["radius_mm"] = float(generator.uniform(0.5, 8.0))
         values["elongation"] = float(generator.choice([1.0, generator.uniform(1.0, 3.0)]))
         for off in ("radius_spread", "deposit_contrast", "rim_gain", "ring_count", "intensity_spread", "decay_spread"):
@@ -68,6 +69,6 @@ def random_cases(count: int, seed: int) -> list[Case]:
     return cases
 
 
-def _draw(field, generator) -> float | int:
-    low, high = field.soft
-    return int(generator.integers(low, high + 1)) if is_whole(field) else float(generator.uniform(low, high))
+def _draw(spec, generator) -> float | int:
+    low, high = spec.soft
+    return int(generator.integers(low, high + 1)) if is_whole(spec) else float(generator.uniform(low, high))

@@ -12,7 +12,8 @@ if importlib.util.find_spec("bpy") is None:
 import bpy
 
 from blender_addon.core.errors import UserError
-from blender_addon.core.stain.parameters import PORTABLE_SEED_LIMIT, StainParameters
+from blender_addon.core.seeding import SEED_LIMIT
+from blender_addon.core.stain.parameters import StainParameters
 from blender_addon.scene import stain_osl, stain_sockets
 from blender_addon.scene.stain_nodes import STAMP, add_stain_node, build_stain_group
 
@@ -93,9 +94,9 @@ def test_nodes_lie_in_labelled_frames_and_do_not_overlap():
 def test_a_seed_that_the_noise_node_cannot_tell_apart_is_refused(material_tree):
     if bpy.app.version < (3, 5, 0):
         pytest.skip("this noise node does not repeat")
-    add_stain_node(material_tree, stain(seed=PORTABLE_SEED_LIMIT - 1))
+    add_stain_node(material_tree, stain(seed=SEED_LIMIT - 1))
     with pytest.raises(UserError, match="seed"):
-        add_stain_node(material_tree, stain(seed=PORTABLE_SEED_LIMIT))
+        add_stain_node(material_tree, stain(seed=SEED_LIMIT))
 
 
 @needs_osl

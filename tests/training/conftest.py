@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sequential_patchcore.extractors.torchvision_repair  # noqa: F401  (before a test imports timm)
 import torch
 from sequential_patchcore.data.dataset import Dataset, open_dataset
 from sequential_patchcore.data.format import ClassInfo

@@ -26,13 +26,13 @@ _PLATE = 24
 """A sample whose camera stands over the plate's lower left part; the features are moved before it."""
 
 
-def crop(studio: Studio, sample: Sample, entry, number: int, x_share: float) -> np.ndarray:
+def crop(studio: Studio, sample: Sample, surface_class, number: int, x_share: float) -> np.ndarray:
     """The `number`-th feature of a class at a place of the image, and what the camera sees around it."""
     recipe = studio.recipe("inspection_twin", 100.0)
     width, height = sample.camera.field_mm
     world = np.array([(x_share - 0.5) * width, 0.05 * height])
     x, y = sample.plate.from_world(world)
-    feature = draw(entry.feature, recipe.section(entry.name), recipe.seed, number, "gallery",
+    feature = draw(surface_class.feature, recipe.section(surface_class.name), recipe.seed, number, "gallery",
                    centre_x_mm=float(x), centre_y_mm=float(y), seed=100 + number)  # fmt: skip
     middle = sample.plate.to_world(feature.footprint()[0].mean(axis=0))
     columns, rows = sample.size_px
@@ -49,14 +49,15 @@ def main() -> None:
     parser.add_argument("--only", help="classes, with commas between")
     parser.add_argument("--draws", type=int, default=4)
     arguments = parser.parse_args()
-    classes = [entry for entry in FEATURE_CLASSES if not arguments.only or entry.name in arguments.only.split(",")]
+    only = arguments.only.split(",") if arguments.only else [surface_class.name for surface_class in FEATURE_CLASSES]
+    classes = [surface_class for surface_class in FEATURE_CLASSES if surface_class.name in only]
     with tempfile.TemporaryDirectory() as folder:
         studio = Studio(Path(folder), arguments.samples)
         sample = draw_sample(studio.recipe("inspection_twin", 100.0), _PLATE + 4)
         rows = []
-        for entry in classes:
+        for surface_class in classes:
             places = np.linspace(0.5, 0.9, arguments.draws)
-            rows.append(row([crop(studio, sample, entry, k, x) for k, x in enumerate(places)]))
+            rows.append(row([crop(studio, sample, surface_class, k, x) for k, x in enumerate(places)]))
             write(stack(rows), "features.png")
 
 

@@ -27,7 +27,7 @@ def view_area():
 
 
 def region(kind):
-    return next(each for each in view_area().regions if each.type == kind)
+    return next(part for part in view_area().regions if part.type == kind)
 
 
 def settings():
@@ -112,11 +112,11 @@ def choose_tab():
 def open_all():
     """Before they are drawn for the first time; nothing in Python opens a panel later."""
     ui = sys.modules[f"{MODULE}.ui.panels"]
-    for each in reversed(ui.CLASSES):
-        bpy.utils.unregister_class(each)
-    for each in ui.CLASSES:
-        each.bl_options = set()
-        bpy.utils.register_class(each)
+    for panel in reversed(ui.CLASSES):
+        bpy.utils.unregister_class(panel)
+    for panel in ui.CLASSES:
+        panel.bl_options = set()
+        bpy.utils.register_class(panel)
 
 
 def widen(by):
@@ -231,7 +231,7 @@ def pair_and_dataset():
 
 
 def running():
-    return sys.modules[f"{MODULE}.ui.render_operators"].running()
+    return sys.modules[f"{MODULE}.ui.render_status"].running()
 
 
 def esc():

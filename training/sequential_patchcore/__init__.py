@@ -17,6 +17,7 @@ _PUBLIC = {
     "SequentialCoreset": "coreset.sequential",
     "TrainSettings": "fitting.settings",
     "UserError": "runtime.errors",
+    "build_extractor": "extractors.builder",
     "greedy_coreset": "coreset.greedy",
     "evaluate": "evaluation.evaluator",
     "load_model": "model.file",
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .coreset.sequential import SequentialCoreset as SequentialCoreset
     from .data.dataset import open_dataset as open_dataset
     from .evaluation.evaluator import evaluate as evaluate
+    from .extractors.builder import build_extractor as build_extractor
     from .fitting.settings import RunOptions as RunOptions
     from .fitting.settings import TrainSettings as TrainSettings
     from .fitting.training import train as train

@@ -26,7 +26,7 @@ class SurfaceClass(NamedTuple):
 
 
 # Colours: Okabe and Ito's palette, told apart by all kinds of colour vision.
-CLASSES = (
+SURFACE_CLASSES = (
     SurfaceClass(1, "bump", "defect", (0xE6, 0x9F, 0x00), Bump),
     SurfaceClass(2, "dent", "defect", (0xD5, 0x5E, 0x00), Dent),
     SurfaceClass(3, "fingerprint", "impurity", (0x56, 0xB4, 0xE9), Fingerprint),
@@ -34,11 +34,17 @@ CLASSES = (
     SurfaceClass(5, "sticker", "impurity", (0x00, 0x9E, 0x73), Sticker),
     SurfaceClass(6, "water_stain", "impurity", (0x00, 0x72, 0xB2), None),
 )
-CLASS_ID = {entry.name: entry.id for entry in CLASSES}
+CLASS_ID = {surface_class.name: surface_class.id for surface_class in SURFACE_CLASSES}
+
+
+def _order(surface_class: SurfaceClass) -> tuple[bool, int]:
+    return surface_class.kind != "defect", surface_class.id
+
+
 FEATURE_CLASSES = tuple(
-    sorted((entry for entry in CLASSES if entry.feature), key=lambda entry: (entry.kind != "defect", entry.id))
+    sorted((surface_class for surface_class in SURFACE_CLASSES if surface_class.feature), key=_order)
 )
 """Classes whose instances are placed one by one: defects first, then impurities, each by number."""
-CLASS_OF = {entry.feature: entry for entry in FEATURE_CLASSES}
-PALETTE = ((0, 0, 0), *(entry.colour for entry in CLASSES))
+CLASS_OF = {surface_class.feature: surface_class for surface_class in FEATURE_CLASSES}
+PALETTE = ((0, 0, 0), *(surface_class.colour for surface_class in SURFACE_CLASSES))
 """Colour of each value of a mask, 0 being the background."""

@@ -72,14 +72,14 @@ class Dent(Feature):
     def field(self, u: np.ndarray, v: np.ndarray) -> FeatureField:
         a = self.diameter_mm / 2.0
         b = a * self.aspect
-        square = (u / a) ** 2 + (v / b) ** 2
+        rho_sq = (u / a) ** 2 + (v / b) ** 2
         if self.irregularity:
-            square = square * (1.0 + self.irregularity * noise(1.5 * u / a, 1.5 * v / a, self.seed)) ** 2
-        rho = np.sqrt(square)
-        g = np.maximum(1.0 - square, 0.0)
+            rho_sq = rho_sq * (1.0 + self.irregularity * noise(1.5 * u / a, 1.5 * v / a, self.seed)) ** 2
+        rho = np.sqrt(rho_sq)
+        g = np.maximum(1.0 - rho_sq, 0.0)
         height = -self.depth_um * (1.0 + self.lean * u / a) * g
         height = height + self.lip_um * np.exp(-np.abs(rho - 1.0) / self.lip_width)
-        height = height + self.ring_um * np.cos(2.0 * math.pi * self.rings * square) * g**2
+        height = height + self.ring_um * np.cos(2.0 * math.pi * self.rings * rho_sq) * g**2
         if self.grain_um:
             height = height + self.grain_um * noise(u / self.grain_size_mm, v / self.grain_size_mm, self.seed + 1) * g
         own = self.smear * np.minimum(4.0 * g, 1.0) if self.smear else None

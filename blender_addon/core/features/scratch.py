@@ -87,11 +87,11 @@ class Scratch(Feature):
         mark = 1.0 - self.chatter * 0.5 * (1.0 + np.cos(2.0 * math.pi * u / self.chatter_mm))
 
         t = (v - self._path(u)) / (self.width_um * 0.5e-3 * np.sqrt(1.0 + self._path_slope(u) ** 2))
-        square = t * t
-        bell = np.exp(-0.5 * square)
+        t_sq = t * t
+        bell = np.exp(-0.5 * t_sq)
         return FeatureField(
-            height_mm=-depth * taper * mark * (1.0 - self.shoulder * square) * bell,
-            inside=depth * taper * (1.0 + self.shoulder * square) * bell >= self.cut_um * 1e-3,
+            height_mm=-depth * taper * mark * (1.0 - self.shoulder * t_sq) * bell,
+            inside=depth * taper * (1.0 + self.shoulder * t_sq) * bell >= self.cut_um * 1e-3,
             own=np.minimum(2.0 * taper * bell, 1.0),
         )
 

@@ -95,8 +95,8 @@ class Sticker(Feature):
         for k in range(self.bubbles):
             x, y, size = draws(np.arange(3.0) + 3.0 * k, self.seed)
             radius = 0.5 * self.bubble_mm * (0.35 + 0.65 * size)
-            square = (u - (x - 0.5) * self.width_mm * 0.8) ** 2 + (v - (y - 0.5) * self.height_mm * 0.8) ** 2
-            height = height + self.bubble_um * 1e-3 * size * np.maximum(1.0 - square / radius**2, 0.0) ** 2
+            distance_sq = (u - (x - 0.5) * self.width_mm * 0.8) ** 2 + (v - (y - 0.5) * self.height_mm * 0.8) ** 2
+            height = height + self.bubble_um * 1e-3 * size * np.maximum(1.0 - distance_sq / radius**2, 0.0) ** 2
         return height
 
     def _lifted(self, u: np.ndarray, v: np.ndarray) -> np.ndarray | float:

@@ -27,7 +27,7 @@ class FeatureTexture:
     """(rows, columns, 3) float32: loss, cover, albedo; None where the feature has neither film nor cover."""
 
 
-def bake(feature: Feature, pixel_mm: float) -> FeatureTexture:
+def bake_feature(feature: Feature, pixel_mm: float) -> FeatureTexture:
     """Evaluate the feature for images whose pixels see `pixel_mm`.
 
     The slopes are the central differences of the heights.

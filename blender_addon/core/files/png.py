@@ -34,10 +34,10 @@ def encode(pixels: np.ndarray, palette: Sequence[tuple[int, int, int]] | None = 
     else:
         filter_type = _FILTER_NONE
     lines = np.concatenate([np.full((height, 1), filter_type, np.uint8), rows], axis=1)
-    colour = _GREY if palette is None else _PALETTE
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * depth, colour, 0, 0, 0))]
+    colour_type = _GREY if palette is None else _PALETTE
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * depth, colour_type, 0, 0, 0))]
     if palette is not None:
-        chunks.append((b"PLTE", bytes(value for entry in palette for value in entry)))
+        chunks.append((b"PLTE", bytes(value for colour in palette for value in colour)))
     chunks += [(b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b"")]
     return _SIGNATURE + b"".join(_chunk(name, body) for name, body in chunks)
 
@@ -50,12 +50,12 @@ def decode(data: bytes) -> np.ndarray:
     """
     chunks = _chunks(data)
     try:
-        width, height, bits, colour, *rest = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+        width, height, bits, colour_type, *rest = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
         lines = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8)
     except (KeyError, struct.error, zlib.error) as error:
         raise ValueError(f"damaged PNG: {error}") from error
-    if colour not in (_GREY, _PALETTE) or bits not in (8, 16) or any(rest):
-        raise ValueError(f"unsupported PNG: colour type {colour}, {bits} bits")
+    if colour_type not in (_GREY, _PALETTE) or bits not in (8, 16) or any(rest):
+        raise ValueError(f"unsupported PNG: colour type {colour_type}, {bits} bits")
     depth = bits // 8
     if lines.size != height * (1 + width * depth):
         raise ValueError("damaged PNG: wrong number of pixels")
@@ -78,14 +78,14 @@ def _chunks(data: bytes) -> dict[bytes, bytes]:
     if data[:8] != _SIGNATURE:
         raise ValueError("not a PNG file")
     found: dict[bytes, bytes] = {}
-    at = 8
-    while at + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        name, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
-        if data[at + 8 + length : at + 12 + length] != struct.pack(">I", zlib.crc32(name + body)):
+    offset = 8
+    while offset + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, offset)
+        name, body = data[offset + 4 : offset + 8], data[offset + 8 : offset + 8 + length]
+        if data[offset + 8 + length : offset + 12 + length] != struct.pack(">I", zlib.crc32(name + body)):
             raise ValueError("damaged PNG: wrong checksum")
         found[name] = found.get(name, b"") + body
-        at += 12 + length
+        offset += 12 + length
     if b"IEND" not in found:
         raise ValueError("damaged PNG: it ends early")
     return found

@@ -24,9 +24,9 @@ def reflectance(wavelength_nm: float) -> float:
 
     n and k are linear between the measured wavelengths, constant beyond the first and the last (400 and 855 nm).
     """
-    at = min(max(wavelength_nm, _N_K[0][0]), _N_K[-1][0])
-    right = min(max(bisect.bisect(_N_K, (at,)), 1), len(_N_K) - 1)
+    clamped_nm = min(max(wavelength_nm, _N_K[0][0]), _N_K[-1][0])
+    right = min(max(bisect.bisect(_N_K, (clamped_nm,)), 1), len(_N_K) - 1)
     (left_nm, *low), (right_nm, *high) = _N_K[right - 1], _N_K[right]
-    share = (at - left_nm) / (right_nm - left_nm)
+    share = (clamped_nm - left_nm) / (right_nm - left_nm)
     n, k = (a + share * (b - a) for a, b in zip(low, high, strict=True))
     return ((n - 1.0) ** 2 + k**2) / ((n + 1.0) ** 2 + k**2)

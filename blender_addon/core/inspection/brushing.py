@@ -98,7 +98,7 @@ def bands(along: np.ndarray, across: np.ndarray, surface: Surface) -> np.ndarray
 
 
 @lru_cache(maxsize=2)
-def bake(
+def bake_grain(
     surface: Surface, left_mm: float, right_mm: float, bottom_mm: float, top_mm: float, coarsen: int = 1
 ) -> GrainTexture:
     """The surface over the rectangle `left_mm` .. `right_mm` along, `bottom_mm` .. `top_mm` across the grain.

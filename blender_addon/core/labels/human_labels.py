@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-VERSION = "5.5.0"
+LABELME_VERSION = "5.5.0"
 """Of LabelMe, whose file format this is."""
 
 _GROWN_PX = {"bump": (6.0, 16.0), "water_stain": (2.0, 6.0), "fingerprint": (2.0, 8.0)}
@@ -27,12 +27,12 @@ _SMALLEST_PX = 6
 """Smaller things are not noticed."""
 
 
-def labelme_file(instances: np.ndarray, listed: Sequence[dict[str, Any]], image_path: str, seed: int) -> bytes:
+def labelme_file(instances: np.ndarray, instance_list: Sequence[dict[str, Any]], image_path: str, seed: int) -> bytes:
     """The drawn labels of one image as a LabelMe file.
 
     Args:
         instances: (H, W) instance numbers, row 0 on top.
-        listed: `{"id", "class", "pixels"}` of the instances.
+        instance_list: `{"id", "class", "pixels"}` of the instances.
         image_path: of the image, as seen from the file.
         seed: of the hand.
 
@@ -41,15 +41,15 @@ def labelme_file(instances: np.ndarray, listed: Sequence[dict[str, Any]], image_
     """
     height, width = instances.shape
     shapes = []
-    for entry in listed:
-        if entry["pixels"] < _SMALLEST_PX:
+    for instance in instance_list:
+        if instance["pixels"] < _SMALLEST_PX:
             continue
-        rng = np.random.Generator(np.random.Philox(key=[seed, entry["id"]]))
-        for polygon in draw_by_hand(instances == entry["id"], entry["class"], rng):
+        rng = np.random.Generator(np.random.Philox(key=[seed, instance["id"]]))
+        for polygon in draw_by_hand(instances == instance["id"], instance["class"], rng):
             points = np.clip(polygon, 0.0, (width, height)).round(2)
-            shapes.append({"label": entry["class"], "points": points.tolist(), "group_id": entry["id"],
+            shapes.append({"label": instance["class"], "points": points.tolist(), "group_id": instance["id"],
                            "description": "", "shape_type": "polygon", "flags": {}})  # fmt: skip
-    content = {"version": VERSION, "flags": {}, "shapes": shapes, "imagePath": image_path, "imageData": None,
+    content = {"version": LABELME_VERSION, "flags": {}, "shapes": shapes, "imagePath": image_path, "imageData": None,
                "imageHeight": height, "imageWidth": width}  # fmt: skip
     return (json.dumps(content, indent=1) + "\n").encode()
 

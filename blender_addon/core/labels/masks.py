@@ -21,18 +21,18 @@ def number_features(sample: Sample) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """
     width, height = sample.size_px
     numbers = np.zeros((height, width), dtype=np.uint16)
-    listed, insides = [], []
+    instance_list, insides = [], []
     for index, feature in enumerate(sample.features):
         part = seen_part(sample, feature)
         if part is None:
             continue
-        entry = CLASS_OF[type(feature)]
-        listed.append({"id": len(listed) + 1, "class": entry.name, "feature": index})
+        surface_class = CLASS_OF[type(feature)]
+        instance_list.append({"id": len(instance_list) + 1, "class": surface_class.name, "feature": index})
         inside = feature.field(*feature.to_local(pixel_centres(sample, *part))).inside
-        insides.append((entry.kind == "defect", part, inside, len(listed)))
-    for _, part, inside, number in sorted(insides, key=lambda each: (each[0], each[3])):
+        insides.append((surface_class.kind == "defect", part, inside, len(instance_list)))
+    for _, part, inside, number in sorted(insides, key=lambda owner: (owner[0], owner[3])):  # defects last
         numbers[part][inside] = number
-    return numbers, listed
+    return numbers, instance_list
 
 
 def compose_labels(
@@ -64,6 +64,6 @@ def compose_labels(
         {"id": 1 + len(features) + k, "class": "water_stain", "hash": float(h)} for k, h in enumerate(stain_hashes)
     ]
     pixels = np.bincount(instances.ravel(), minlength=count + 1)
-    listed = [{**entry, "pixels": int(pixels[entry["id"]])} for entry in (*features, *found)]
-    ids = np.array([0, *(CLASS_ID[entry["class"]] for entry in listed)], dtype=np.uint8)
-    return ids[instances], instances, listed
+    instance_list = [{**instance, "pixels": int(pixels[instance["id"]])} for instance in (*features, *found)]
+    ids = np.array([0, *(CLASS_ID[instance["class"]] for instance in instance_list)], dtype=np.uint8)
+    return ids[instances], instances, instance_list

@@ -36,14 +36,14 @@ def place_features(
     """
     area = _area(acquisition, pose, camera)
     placed: list[Feature] = []
-    for entry in FEATURE_CLASSES:
-        occurrence = _occurrence(recipe, entry, shot, split, position)
+    for surface_class in FEATURE_CLASSES:
+        occurrence = _occurrence(recipe, surface_class, shot, split, position)
         if occurrence is None:
             continue
         for number in range(occurrence.count):
-            purpose = shot.purpose(f"{entry.name}{number}")
+            purpose = shot.purpose(f"{surface_class.name}{number}")
             shape = draw(
-                entry.feature, recipe.section(entry.name), recipe.seed, shot.plate, purpose,
+                surface_class.feature, recipe.section(surface_class.name), recipe.seed, shot.plate, purpose,
                 centre_x_mm=0.0, centre_y_mm=0.0, seed=seed(recipe.seed, shot.plate, purpose),
             )  # fmt: skip
             defects = [feature for feature in placed if CLASS_OF[type(feature)].kind == "defect"]
@@ -63,25 +63,26 @@ def is_defective(recipe: Recipe, shot: Shot, split: str, position: int) -> bool:
     """Whether the plate has defects, on whichever side."""
     return any(
         occurrence.count > 0
-        for entry in FEATURE_CLASSES
-        if entry.kind == "defect"
+        for surface_class in FEATURE_CLASSES
+        if surface_class.kind == "defect"
         for side in (shot, shot.other_side())
-        if (occurrence := _occurrence(recipe, entry, side, split, position)) is not None
+        if (occurrence := _occurrence(recipe, surface_class, side, split, position)) is not None
     )
 
 
 def _occurrence(
-    recipe: Recipe, entry: SurfaceClass, shot: Shot, split: str, position: int
+    recipe: Recipe, surface_class: SurfaceClass, shot: Shot, split: str, position: int
 ) -> DefectOccurrence | ImpurityOccurrence | None:
     """How the class occurs on this side of the plate; None if it does not."""
-    if not recipe.has(entry.name, split):
+    name, is_defect = surface_class.name, surface_class.kind == "defect"
+    if not recipe.has(name, split):
         return None
-    kind = DefectOccurrence if entry.kind == "defect" else ImpurityOccurrence
-    occurrence = draw(kind, recipe.section(entry.name), recipe.seed, shot.plate, shot.purpose(entry.name))
-    decision = "" if entry.kind == "defect" else entry.name
+    section = DefectOccurrence if is_defect else ImpurityOccurrence
+    occurrence = draw(section, recipe.section(name), recipe.seed, shot.plate, shot.purpose(name))
+    decision = "" if is_defect else name
     if occurrence.side not in ("both", shot.side) or spread(position, decision) >= occurrence.share:
         return None
-    if entry.kind == "impurity" and occurrence.plates == "defective":
+    if not is_defect and occurrence.plates == "defective":
         return occurrence if is_defective(recipe, shot, split, position) else None
     return occurrence
 

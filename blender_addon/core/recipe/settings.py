@@ -18,7 +18,7 @@ from ..inspection.plate import Plate, Surface
 from ..inspection.ring_light import RingLight
 from ..inspection.sensor import Sensor
 from ..parameter import Choice, Range, parameter, parameters_of, parse
-from ..stain.parameters import FIELDS
+from ..stain.parameters import STAIN_SPECS
 
 SPLITS = ("train", "val", "test")
 
@@ -70,9 +70,9 @@ class ImpurityOccurrence(DefectOccurrence):
 StainSection = make_dataclass(
     "StainSection",
     [
-        (field.name, type(field.default), parameter(field.default, *field.hard, field.tooltip))
-        for field in FIELDS
-        if field.name not in ("seed", "centre_mm")
+        (spec.name, type(spec.default), parameter(spec.default, *spec.hard, spec.tooltip))
+        for spec in STAIN_SPECS
+        if spec.name not in ("seed", "centre_mm")
     ],
     frozen=True,
 )
@@ -88,11 +88,11 @@ SECTIONS: dict[str, tuple[type, ...]] = {
     "render": (RenderSettings,),
     "stain": (StainSection, StainOccurrence),
     **{
-        entry.name: (entry.feature, DefectOccurrence if entry.kind == "defect" else ImpurityOccurrence)
-        for entry in FEATURE_CLASSES
+        name: (feature, DefectOccurrence if kind == "defect" else ImpurityOccurrence)
+        for _, name, kind, _, feature in FEATURE_CLASSES
     },
 }
-FEATURES = ("stain", *(entry.name for entry in FEATURE_CLASSES))
+FEATURES = ("stain", *(surface_class.name for surface_class in FEATURE_CLASSES))
 """Sections that are absent unless a recipe names them; each may say in which `splits` it occurs."""
 
 ONE_WORD = ("side", "plates", "stain_backend")

@@ -10,16 +10,14 @@ import numpy as np
 
 from ..errors import UserError
 from ..noise.perlin import STRICT_BOUND
+from ..seeding import SEED_LIMIT
 
-SEED_LIMIT = 2**24
+EXACT_SEED_LIMIT = 2**24
 """Seeds are whole numbers below this: float32, the only number type of the node group, counts exactly up to here.
 (For the last three, further draws, which use up to seed + 3, round onto one another, in all implementations alike.)"""
 
-PORTABLE_SEED_LIMIT = 100_000
-"""Draw seeds below this: in newer Blenders the Noise Texture node repeats every 100,000 units on each axis."""
 
-
-class Field(NamedTuple):
+class ParameterSpec(NamedTuple):
     """What a panel or a recipe needs to know about one parameter. Ranges are (lowest, highest), inclusive.
 
     A default that is an int makes the parameter a whole number. `group` is the sub-panel: "stain" (Algorithm 1),
@@ -36,68 +34,68 @@ class Field(NamedTuple):
     tooltip: str
 
 
-FIELDS = (
-    Field("radius_mm", "r", "mm", (1e-6, 1e4), (0.5, 20.0), 4.0, "stain",
+STAIN_SPECS = (
+    ParameterSpec("radius_mm", "r", "mm", (1e-6, 1e4), (0.5, 20.0), 4.0, "stain",
           "Mean radius of a stain before the noise"),
-    Field("noise_frequency_per_mm", "f", "1/mm", (0.0, 100.0), (0.02, 2.0), 0.25, "stain",
+    ParameterSpec("noise_frequency_per_mm", "f", "1/mm", (0.0, 100.0), (0.02, 2.0), 0.25, "stain",
           "How fast the outline wavers: Perlin lattice cells per millimetre"),
-    Field("noise_amplitude_mm", "A", "mm", (0.0, 1e4), (0.0, 5.0), 1.5, "stain",
+    ParameterSpec("noise_amplitude_mm", "A", "mm", (0.0, 1e4), (0.0, 5.0), 1.5, "stain",
           "How far the outline moves in or out of the mean radius"),
-    Field("decay", "γ", "", (0.0, 100.0), (0.25, 8.0), 2.0, "stain",
+    ParameterSpec("decay", "γ", "", (0.0, 100.0), (0.25, 8.0), 2.0, "stain",
           "Power of the fade from the rim to the centre: 0 is flat, large values leave only a rim"),
-    Field("intensity", "α", "", (-100.0, 100.0), (-1.0, 1.0), -0.3, "stain",
+    ParameterSpec("intensity", "α", "", (-100.0, 100.0), (-1.0, 1.0), -0.3, "stain",
           "What is added to the reflectance at the rim: negative darkens, positive brightens"),
-    Field("seed", "s", "", (0, SEED_LIMIT - 1), (0, PORTABLE_SEED_LIMIT - 1), 0, "distribution",
+    ParameterSpec("seed", "s", "", (0, EXACT_SEED_LIMIT - 1), (0, SEED_LIMIT - 1), 0, "distribution",
           "Draws the centres and the noise; another seed, another set of stains"),
-    Field("cell_size_mm", "G", "mm", (1e-6, 1e5), (5.0, 60.0), 20.0, "distribution",
+    ParameterSpec("cell_size_mm", "G", "mm", (1e-6, 1e5), (5.0, 60.0), 20.0, "distribution",
           "Edge of the grid cells with one stain centre in each; at least the reach of a stain"),
-    Field("centre_mm", "c", "mm", (-1e5, 1e5), (-100.0, 100.0), None, "distribution",
+    ParameterSpec("centre_mm", "c", "mm", (-1e5, 1e5), (-100.0, 100.0), None, "distribution",
           "Centre of a single stain in object space (x, y, z), instead of the grid"),
-    Field("density", "ρ", "", (0.0, 1.0), (0.0, 1.0), 1.0, "distribution",
+    ParameterSpec("density", "ρ", "", (0.0, 1.0), (0.0, 1.0), 1.0, "distribution",
           "Share of the cells that hold a stain"),
-    Field("radius_spread", "σr", "", (0.0, 1.0), (0.0, 1.0), 0.0, "distribution",
+    ParameterSpec("radius_spread", "σr", "", (0.0, 1.0), (0.0, 1.0), 0.0, "distribution",
           "Stains differ in radius, evenly up to this share of it: 0.5 is from half to one and a half times"),
-    Field("intensity_spread", "σα", "", (0.0, 1.0), (0.0, 1.0), 0.0, "distribution",
+    ParameterSpec("intensity_spread", "σα", "", (0.0, 1.0), (0.0, 1.0), 0.0, "distribution",
           "Stains differ in strength, evenly up to this share of it"),
-    Field("decay_spread", "σγ", "", (0.0, 1.0), (0.0, 1.0), 0.0, "distribution",
+    ParameterSpec("decay_spread", "σγ", "", (0.0, 1.0), (0.0, 1.0), 0.0, "distribution",
           "Stains differ in decay, evenly up to this share of it"),
-    Field("rim_gain", "b", "", (-100.0, 100.0), (0.0, 4.0), 0.0, "appearance",
+    ParameterSpec("rim_gain", "b", "", (-100.0, 100.0), (0.0, 4.0), 0.0, "appearance",
           "Strength of the dried rim, as a multiple of the stain's own at the outline; 0 is no rim"),
-    Field("rim_width", "w", "", (1e-3, 1.0), (0.01, 0.3), 0.05, "appearance",
+    ParameterSpec("rim_width", "w", "", (1e-3, 1.0), (0.01, 0.3), 0.05, "appearance",
           "How far inside the outline rim and rings have faded to a half, as a share of the radius"),
-    Field("ring_count", "n", "", (0, 16), (0, 6), 0, "appearance",
+    ParameterSpec("ring_count", "n", "", (0, 16), (0, 6), 0, "appearance",
           "Rings inside the rim, evenly spaced: where a drying drop's edge stuck on its way inwards"),
-    Field("ring_gain", "b'", "", (-100.0, 100.0), (0.0, 4.0), 0.5, "appearance",
+    ParameterSpec("ring_gain", "b'", "", (-100.0, 100.0), (0.0, 4.0), 0.5, "appearance",
           "Strength of the rings, as a multiple of the stain's own at the outline"),
-    Field("deposit_contrast", "m", "", (0.0, 10.0), (0.0, 1.0), 0.0, "appearance",
+    ParameterSpec("deposit_contrast", "m", "", (0.0, 10.0), (0.0, 1.0), 0.0, "appearance",
           "How patchy the deposit is: 0 is even, 1 lets it vary from nothing to double"),
-    Field("deposit_frequency_per_mm", "f'", "1/mm", (0.0, 100.0), (0.1, 5.0), 1.0, "appearance",
+    ParameterSpec("deposit_frequency_per_mm", "f'", "1/mm", (0.0, 100.0), (0.1, 5.0), 1.0, "appearance",
           "How fine the patches are: Perlin lattice cells per millimetre"),
-    Field("elongation", "e", "", (1.0, 20.0), (1.0, 5.0), 1.0, "appearance",
+    ParameterSpec("elongation", "e", "", (1.0, 20.0), (1.0, 5.0), 1.0, "appearance",
           "How many times farther the stain reaches to the side that the drop ran to; 1 is round"),
-    Field("elongation_direction_deg", "φ", "°", (-360.0, 360.0), (-180.0, 180.0), -90.0, "appearance",
+    ParameterSpec("elongation_direction_deg", "φ", "°", (-360.0, 360.0), (-180.0, 180.0), -90.0, "appearance",
           "Where the drop ran to, in the object's xy plane, counter-clockwise from +x"),
-    Field("roughness_change", "β", "", (-1.0, 1.0), (-0.3, 0.3), 0.0, "appearance",
+    ParameterSpec("roughness_change", "β", "", (-1.0, 1.0), (-0.3, 0.3), 0.0, "appearance",
           "What is added to the roughness where the stain is at full strength"),
-    Field("film_height_um", "h", "µm", (-1000.0, 1000.0), (0.0, 20.0), 0.0, "appearance",
+    ParameterSpec("film_height_um", "h", "µm", (-1000.0, 1000.0), (0.0, 20.0), 0.0, "appearance",
           "Height of the deposit where the stain is at full strength: it bends the normal"),
 )  # fmt: skip
 
-_BY_NAME = {field.name: field for field in FIELDS}
+_BY_NAME = {spec.name: spec for spec in STAIN_SPECS}
 GRID_ONLY = ("cell_size_mm", "density", "radius_spread", "intensity_spread", "decay_spread")
 """Parameters that tell stains of a grid apart; one given stain has none of them."""
 
 
-def is_whole(field: Field) -> bool:
+def is_whole(spec: ParameterSpec) -> bool:
     """Whether the parameter counts something."""
-    return isinstance(field.default, int)
+    return isinstance(spec.default, int)
 
 
 @dataclass(frozen=True)
 class StainParameters:
     """The symbols of Algorithm 1, then what goes beyond it, all of which is off by default.
 
-    Exactly one of ``cell_size_mm`` (grid) and ``centre_mm`` (one stain) is given. Ranges and meanings: ``FIELDS``.
+    Exactly one of ``cell_size_mm`` (grid) and ``centre_mm`` (one stain) is given. Ranges and meanings: ``STAIN_SPECS``.
     Raises UserError for values out of range and for a grid whose cells are smaller than the reach of a stain, which
     could then extend beyond the neighbouring cells.
     """
@@ -126,14 +124,14 @@ class StainParameters:
     film_height_um: float = _BY_NAME["film_height_um"].default
 
     def __post_init__(self):
-        for field in FIELDS:
-            value = getattr(self, field.name)
-            if is_whole(field):
-                object.__setattr__(self, field.name, _whole_number(field, value))
-            elif field.name == "centre_mm" and value is not None:
-                object.__setattr__(self, "centre_mm", _point(field, value))
-            elif value is not None or field.name not in ("centre_mm", "cell_size_mm"):
-                object.__setattr__(self, field.name, _number(field, value))
+        for spec in STAIN_SPECS:
+            value = getattr(self, spec.name)
+            if is_whole(spec):
+                object.__setattr__(self, spec.name, _whole_number(spec, value))
+            elif spec.name == "centre_mm" and value is not None:
+                object.__setattr__(self, "centre_mm", _point(spec, value))
+            elif value is not None or spec.name not in ("centre_mm", "cell_size_mm"):
+                object.__setattr__(self, spec.name, _number(spec, value))
         if (self.cell_size_mm is None) == (self.centre_mm is None):
             raise UserError("stain: give either cell_size_mm (a grid of stains) or centre_mm (one stain), not both")
         spread = [name for name in GRID_ONLY[1:] if getattr(self, name) != _BY_NAME[name].default]
@@ -207,18 +205,18 @@ class ShaderValues(NamedTuple):
 UNIT_SCALE = {"mm": 1e-3, "1/mm": 1e3, "µm": 1e-6, "°": math.pi / 180, "": 1.0}
 """Blender units per unit of a parameter."""
 
-SHADER_NAMES = dict(zip(ShaderValues._fields, (field.name for field in FIELDS), strict=True))
+SHADER_NAMES = dict(zip(ShaderValues._fields, (spec.name for spec in STAIN_SPECS), strict=True))
 """Field of `ShaderValues` -> parameter: the same order, the unit gone from the name."""
 
 
-def _in_blender_units(field: Field, value):
+def _in_blender_units(spec: ParameterSpec, value):
     if value is None:
         return None
     if isinstance(value, tuple):
-        return np.array([_in_blender_units(field, component) for component in value])
-    if field.unit in ("mm", "µm"):  # division rounds to what a person would write: 0.1 / 1000, not 0.1 * 0.001
-        return np.float32(value / {"mm": 1e3, "µm": 1e6}[field.unit])
-    return np.float32(value * UNIT_SCALE[field.unit])
+        return np.array([_in_blender_units(spec, component) for component in value])
+    if spec.unit in ("mm", "µm"):  # division rounds to what a person would write: 0.1 / 1000, not 0.1 * 0.001
+        return np.float32(value / {"mm": 1e3, "µm": 1e6}[spec.unit])
+    return np.float32(value * UNIT_SCALE[spec.unit])
 
 
 def _short(value) -> str:
@@ -226,26 +224,26 @@ def _short(value) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _number(field: Field, value) -> float:
-    low, high = field.hard
+def _number(spec: ParameterSpec, value) -> float:
+    low, high = spec.hard
     real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
     if not real or not low <= value <= high:  # not a number is not within any bounds
-        unit = f" {field.unit}" if field.unit else ""
-        raise UserError(f"stain: {field.name} must be a number from {low:g} to {high:g}{unit}, got {_short(value)}")
+        unit = f" {spec.unit}" if spec.unit else ""
+        raise UserError(f"stain: {spec.name} must be a number from {low:g} to {high:g}{unit}, got {_short(value)}")
     return float(value)
 
 
-def _whole_number(field: Field, value) -> int:
-    low, high = field.hard
+def _whole_number(spec: ParameterSpec, value) -> int:
+    low, high = spec.hard
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
     if not whole or not low <= value <= high:
-        raise UserError(f"stain: {field.name} must be a whole number from {low} to {high}, got {_short(value)}")
+        raise UserError(f"stain: {spec.name} must be a whole number from {low} to {high}, got {_short(value)}")
     return int(value)
 
 
-def _point(field: Field, value) -> tuple[float, float, float]:
+def _point(spec: ParameterSpec, value) -> tuple[float, float, float]:
     point = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(point, list | tuple) or len(point) != 3:
-        raise UserError(f"stain: {field.name} must be three numbers (x, y, z) in mm, got {_short(value)}")
-    x, y, z = (_number(field, component) for component in point)
+        raise UserError(f"stain: {spec.name} must be three numbers (x, y, z) in mm, got {_short(value)}")
+    x, y, z = (_number(spec, component) for component in point)
     return x, y, z

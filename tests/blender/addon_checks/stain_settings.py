@@ -13,11 +13,11 @@ SOCKETS = {"Radius": 3.5e-3, "Noise Frequency": 400.0, "Noise Amplitude": 0.75e-
 
 
 def check_settings_come_from_the_declarations():
-    for field in module("core.stain.parameters").FIELDS:
-        definition = settings().bl_rna.properties[field.name]
-        assert field.tooltip in definition.description
-        assert np.isclose([definition.soft_min, definition.soft_max], field.soft, rtol=1e-5).all(), field.name
-        assert field.default is None or np.isclose(getattr(settings(), field.name), field.default)
+    for spec in module("core.stain.parameters").STAIN_SPECS:
+        definition = settings().bl_rna.properties[spec.name]
+        assert spec.tooltip in definition.description
+        assert np.isclose([definition.soft_min, definition.soft_max], spec.soft, rtol=1e-5).all(), spec.name
+        assert spec.default is None or np.isclose(getattr(settings(), spec.name), spec.default)
     properties = module("ui.properties")
     for section, kind in properties.SECTIONS.items():
         for name in module("core.parameter").parameters_of(kind):

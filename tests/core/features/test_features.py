@@ -17,7 +17,7 @@ from blender_addon.core.features.glyphs import distance_to_strokes, number_strok
 from blender_addon.core.features.ridges import PATTERNS, SAMPLES_PER_PERIOD, ridge_direction, ridges
 from blender_addon.core.features.scratch import Scratch
 from blender_addon.core.features.sticker import Sticker
-from blender_addon.core.features.texture import bake
+from blender_addon.core.features.texture import bake_feature
 from blender_addon.core.noise.hashing import white_noise_value
 from blender_addon.core.noise.perlin import perlin_4d
 
@@ -88,7 +88,7 @@ def test_the_field_is_a_function_of_the_place_alone(feature):
 @pytest.mark.parametrize("feature", CASES, ids=IDS)
 def test_the_texture_has_the_slopes_of_the_height(feature):
     """At random texels, against central differences over a hundredth of a micrometre."""
-    texture = bake(feature, pixel_mm=0.017)
+    texture = bake_feature(feature, pixel_mm=0.017)
     rows, columns, _ = texture.shape_values.shape
     rng = np.random.default_rng(2)
     i, j = rng.integers(2, rows - 2, 4000), rng.integers(2, columns - 2, 4000)
@@ -267,5 +267,5 @@ def test_randomness_is_the_one_hash_and_the_one_noise():
 
 
 def test_every_class_has_its_builder_and_defects_come_first():
-    assert [entry.kind for entry in FEATURE_CLASSES] == ["defect"] * 3 + ["impurity"] * 2
+    assert [surface_class.kind for surface_class in FEATURE_CLASSES] == ["defect"] * 3 + ["impurity"] * 2
     assert {type(feature) for feature in CASES} == set(CLASS_OF)

@@ -14,17 +14,17 @@ CHECK = """
 import json, sys
 import numpy as np
 from blender_addon.core.features.classes import PALETTE
-from blender_addon.core.features.texture import bake
+from blender_addon.core.features.texture import bake_feature
 from blender_addon.core.labels.masks import compose_labels, number_features
 from blender_addon.core.recipe.sample import draw_sample
 from blender_addon.core.recipe.settings import load
 
 recipe = load("scenes/recipes/pitted.toml").with_values("render", "x", scale_percent=50.0)
 sample = draw_sample(recipe, 0)
-numbers, listed = number_features(sample)
-mask, _, listed = compose_labels(np.zeros((*numbers.shape, 2)), numbers, listed)
-pits = [entry for entry in listed if entry["class"] == "pit"]
-texture = bake(next(f for f in sample.features if type(f).__name__ == "Pit"), 0.04)
+numbers, instance_list = number_features(sample)
+mask, _, instance_list = compose_labels(np.zeros((*numbers.shape, 2)), numbers, instance_list)
+pits = [entry for entry in instance_list if entry["class"] == "pit"]
+texture = bake_feature(next(f for f in sample.features if type(f).__name__ == "Pit"), 0.04)
 print(json.dumps({"pixels": [entry["pixels"] for entry in pits], "sevens": int((mask == 7).sum()),
                   "colour": PALETTE[7], "steep": float(np.abs(texture.shape_values[..., :2]).max()),
                   "record": [entry["class"] for entry in sample.parameters()["features"]]}))

@@ -58,7 +58,7 @@ def test_slopes_are_those_of_the_formula():
 
 
 def test_the_texture_between_its_texels_is_the_field():
-    texture = brushing.bake(SURFACE, -6.0, 6.0, -4.0, 4.0)
+    texture = brushing.bake_grain(SURFACE, -6.0, 6.0, -4.0, 4.0)
     rng = np.random.default_rng(1)
     along, across = rng.uniform(-5.5, 5.5, 20000), rng.uniform(-3.5, 3.5, 20000)
     column, row = ((value - corner) / step - 0.5 for value, corner, step in
@@ -72,8 +72,8 @@ def test_the_texture_between_its_texels_is_the_field():
 
 
 def test_windows_of_one_plate_share_their_texels():
-    whole = brushing.bake(SURFACE, -6.0, 6.0, -3.0, 3.0)
-    part = brushing.bake(SURFACE, 0.7, 4.1, -1.3, 0.9)
+    whole = brushing.bake_grain(SURFACE, -6.0, 6.0, -3.0, 3.0)
+    part = brushing.bake_grain(SURFACE, 0.7, 4.1, -1.3, 0.9)
     start = [round((p - w) / s) for p, w, s in zip(part.corner_mm, whole.corner_mm, whole.step_mm, strict=True)]
     assert whole.step_mm == part.step_mm
     rows, columns = part.values.shape[:2]
@@ -83,10 +83,10 @@ def test_windows_of_one_plate_share_their_texels():
 
 
 def test_a_coarse_texture_keeps_the_statistics():
-    fine = brushing.bake(SURFACE, -10.0, 10.0, -20.0, 20.0).values[..., 0]
+    fine = brushing.bake_grain(SURFACE, -10.0, 10.0, -20.0, 20.0).values[..., 0]
     for pixel_um, factor in ((38.0, 1), (152.0, 1), (380.0, 4), (1265.0, 15)):
         assert brushing.coarsening(SURFACE, pixel_um) == factor
-        coarse = brushing.bake(SURFACE, -10.0, 10.0, -20.0, 20.0, factor).values[..., 0]
+        coarse = brushing.bake_grain(SURFACE, -10.0, 10.0, -20.0, 20.0, factor).values[..., 0]
         assert coarse.shape[0] == pytest.approx(fine.shape[0] / factor, abs=3)
         assert coarse.std() == pytest.approx(fine.std(), rel=0.05)
         assert np.quantile(coarse, [0.01, 0.99]) == pytest.approx(np.quantile(fine, [0.01, 0.99]), rel=0.1)
@@ -108,7 +108,7 @@ def test_nothing_repeats_across_or_along_the_grain():
 
 
 def test_the_surface_has_no_mean_slope_and_grooves_follow_the_grain():
-    texture = brushing.bake(SURFACE, -40.0, 40.0, -10.0, 10.0).values[..., 0]
+    texture = brushing.bake_grain(SURFACE, -40.0, 40.0, -10.0, 10.0).values[..., 0]
     assert abs(texture.mean()) < 0.02 * texture.std()
     step = texture.std() * np.sqrt(2)
     assert np.diff(texture[:, ::3], axis=1).std() < 0.5 * step, "0.9 mm along the grain changes little"

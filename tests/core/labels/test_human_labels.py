@@ -105,9 +105,9 @@ def test_a_labelme_file_holds_every_piece_under_its_instance():
     instances = np.zeros((50, 70), np.uint16)
     instances[5:15, 5:30] = instances[5:15, 40:60] = 1
     instances[30:45, 60:70] = 2
-    listed = [{"id": 1, "class": "scratch", "pixels": 450}, {"id": 2, "class": "sticker", "pixels": 150},
+    instance_list = [{"id": 1, "class": "scratch", "pixels": 450}, {"id": 2, "class": "sticker", "pixels": 150},
               {"id": 3, "class": "dent", "pixels": 0}]  # fmt: skip
-    content = json.loads(labelme_file(instances, listed, "../images/a.png", 5))
+    content = json.loads(labelme_file(instances, instance_list, "../images/a.png", 5))
     assert [(shape["label"], shape["group_id"]) for shape in content["shapes"]] == [
         ("scratch", 1), ("scratch", 1), ("sticker", 2)
     ]  # fmt: skip
@@ -116,9 +116,9 @@ def test_a_labelme_file_holds_every_piece_under_its_instance():
         points = np.array(shape["points"])
         assert shape["shape_type"] == "polygon" and len(points) >= 3
         assert (points >= 0).all() and (points <= (70, 50)).all()
-    assert labelme_file(instances, listed, "../images/a.png", 5) == labelme_file(
-        instances, listed, "../images/a.png", 5
+    assert labelme_file(instances, instance_list, "../images/a.png", 5) == labelme_file(
+        instances, instance_list, "../images/a.png", 5
     )
-    assert labelme_file(instances, listed, "../images/a.png", 5) != labelme_file(
-        instances, listed, "../images/a.png", 6
+    assert labelme_file(instances, instance_list, "../images/a.png", 5) != labelme_file(
+        instances, instance_list, "../images/a.png", 6
     )

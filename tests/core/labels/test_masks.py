@@ -25,11 +25,11 @@ def stain_pass(stains):
 
 def test_features_own_their_pixels_and_numbers_are_unique():
     stains = stain_pass([None, 0.9, 0.9, 0.2, None, 0.0])
-    mask, instances, listed = compose_labels(stains, np.array([[0, 0, 1, 0, 2, 0]]), TWO)
+    mask, instances, instance_list = compose_labels(stains, np.array([[0, 0, 1, 0, 2, 0]]), TWO)
     assert mask.tolist() == [[0, 6, 2, 6, 4, 6]]
     assert instances.tolist() == [[0, 5, 1, 4, 2, 3]]
     assert (mask.dtype, instances.dtype) == (np.uint8, np.uint16)
-    assert listed == [
+    assert instance_list == [
         {"id": 1, "class": "dent", "pixels": 1, "feature": 0},
         {"id": 2, "class": "scratch", "pixels": 1, "feature": 1},
         {"id": 3, "class": "water_stain", "pixels": 1, "hash": 0.0},
@@ -39,14 +39,14 @@ def test_features_own_their_pixels_and_numbers_are_unique():
 
 
 def test_what_is_covered_wholly_is_listed_with_no_pixels():
-    _, instances, listed = compose_labels(stain_pass([0.5, None]), np.array([[2, 2]]), TWO)
+    _, instances, instance_list = compose_labels(stain_pass([0.5, None]), np.array([[2, 2]]), TWO)
     assert instances.tolist() == [[2, 2]]
-    assert [entry["pixels"] for entry in listed] == [0, 2, 0]
+    assert [instance["pixels"] for instance in instance_list] == [0, 2, 0]
 
 
 def test_a_clean_image():
-    mask, instances, listed = compose_labels(stain_pass([None] * 3), np.zeros((1, 3), int), [])
-    assert not mask.any() and not instances.any() and listed == []
+    mask, instances, instance_list = compose_labels(stain_pass([None] * 3), np.zeros((1, 3), int), [])
+    assert not mask.any() and not instances.any() and instance_list == []
 
 
 def test_more_instances_than_16_bits_hold_are_refused():
@@ -87,10 +87,10 @@ def test_the_owner_of_a_pixel_is_the_last_defect_there_or_else_the_last_impurity
         Sticker(x + 6.0, y - 3.0, 5, angle_deg=30.0),
     )
     sample = a_sample(features)
-    numbers, listed = number_features(sample)
+    numbers, instance_list = number_features(sample)
     np.testing.assert_array_equal(numbers, slow_numbers(sample))
     assert set(np.unique(numbers)) == {0, 1, 2, 3, 4, 5}
-    assert [entry["class"] for entry in listed] == ["bump", "dent", "scratch", "fingerprint", "sticker"]
+    assert [instance["class"] for instance in instance_list] == ["bump", "dent", "scratch", "fingerprint", "sticker"]
 
 
 def test_covered_features_are_listed_and_those_out_of_view_are_not():
@@ -98,10 +98,10 @@ def test_covered_features_are_listed_and_those_out_of_view_are_not():
     sample = a_sample(
         (Dent(x + 300.0, y, 1), Dent(x, y, 2, diameter_mm=6.0), Sticker(x, y, 3, width_mm=3.0, height_mm=2.0))
     )
-    numbers, listed = number_features(sample)
-    assert listed == [{"id": 1, "class": "dent", "feature": 1}, {"id": 2, "class": "sticker", "feature": 2}]
+    numbers, instance_list = number_features(sample)
+    assert instance_list == [{"id": 1, "class": "dent", "feature": 1}, {"id": 2, "class": "sticker", "feature": 2}]
     assert set(np.unique(numbers)) == {0, 1}
-    assert compose_labels(np.zeros((*numbers.shape, 2)), numbers, listed)[2][1]["pixels"] == 0
+    assert compose_labels(np.zeros((*numbers.shape, 2)), numbers, instance_list)[2][1]["pixels"] == 0
 
 
 def test_a_sticker_lies_over_a_fingerprint_and_a_feature_keeps_its_number_in_the_record_in_every_view():
@@ -109,10 +109,10 @@ def test_a_sticker_lies_over_a_fingerprint_and_a_feature_keeps_its_number_in_the
     seen = {}
     for index in range(24, 36):
         sample = draw_sample(recipe, index)
-        numbers, listed = number_features(sample)
-        for entry in listed:
-            record = sample.parameters()["features"][entry["feature"]]
-            assert record["class"] == entry["class"]
-            seen.setdefault(entry["feature"], set()).add((record["centre_x_mm"], record["centre_y_mm"]))
-            assert (numbers == entry["id"]).sum() <= numbers.size / 2
+        numbers, instance_list = number_features(sample)
+        for instance in instance_list:
+            record = sample.parameters()["features"][instance["feature"]]
+            assert record["class"] == instance["class"]
+            seen.setdefault(instance["feature"], set()).add((record["centre_x_mm"], record["centre_y_mm"]))
+            assert (numbers == instance["id"]).sum() <= numbers.size / 2
     assert len(seen) > 8 and all(len(places) == 1 for places in seen.values())

@@ -8,7 +8,7 @@ from blender_addon.core.errors import UserError
 from blender_addon.core.noise.hashing import white_noise_color, white_noise_value
 from blender_addon.core.noise.perlin import perlin_4d
 from blender_addon.core.stain.field import stain_field
-from blender_addon.core.stain.parameters import FIELDS, SEED_LIMIT, StainParameters
+from blender_addon.core.stain.parameters import EXACT_SEED_LIMIT, STAIN_SPECS, StainParameters
 
 BASE = {
     "radius_mm": 4.0,
@@ -186,7 +186,7 @@ def test_lengths_reach_the_shaders_as_metres_rounded_once():
         ({"decay": -1.0}, "decay"),
         ({"intensity": float("nan")}, "intensity"),
         ({"seed": -1}, "seed"),
-        ({"seed": SEED_LIMIT}, "seed"),
+        ({"seed": EXACT_SEED_LIMIT}, "seed"),
         ({"seed": 1.5}, "seed"),
         ({"cell_size_mm": 5.4}, "beyond the neighbouring cells"),
         ({"cell_size_mm": 0.0}, "cell_size_mm"),
@@ -208,7 +208,7 @@ def test_a_stain_that_just_reaches_its_neighbours_is_accepted():
 def test_where_no_cell_near_has_a_stain_there_is_no_radius_to_vary():
     few = dataclasses.replace(GRID, cell_size_mm=12.0, radius_mm=2.0, noise_amplitude_mm=0.5, density=0.06,
                               radius_spread=0.9)  # fmt: skip
-    field, even = (stain_field(plane(120), each) for each in (few, dataclasses.replace(few, radius_spread=0.0)))
+    field, even = (stain_field(plane(120), dataclasses.replace(few, radius_spread=s)) for s in (few.radius_spread, 0.0))
     nowhere = field.distance > 1e8
     assert 0.1 < nowhere.mean() < 0.9 and not field.cell[nowhere].any()
     assert np.array_equal(field.boundary[nowhere], even.boundary[nowhere])
@@ -226,11 +226,11 @@ def test_refuses_points_of_the_wrong_shape_or_out_of_float32_reach(points):
 
 
 def test_table_of_parameters_is_complete_and_consistent():
-    assert [field.name for field in FIELDS] == [field.name for field in dataclasses.fields(StainParameters)]
-    for field in FIELDS:
-        assert field.hard[0] <= field.soft[0] < field.soft[1] <= field.hard[1] and field.tooltip
-        assert field.default is None or field.soft[0] <= field.default <= field.soft[1]
-    defaults = {field.name: field.default for field in FIELDS}
+    assert [spec.name for spec in STAIN_SPECS] == [field.name for field in dataclasses.fields(StainParameters)]
+    for spec in STAIN_SPECS:
+        assert spec.hard[0] <= spec.soft[0] < spec.soft[1] <= spec.hard[1] and spec.tooltip
+        assert spec.default is None or spec.soft[0] <= spec.default <= spec.soft[1]
+    defaults = {spec.name: spec.default for spec in STAIN_SPECS}
     assert StainParameters(**defaults).neighbours == 8
 
 
@@ -395,6 +395,6 @@ def test_refuses_what_would_reach_too_far_and_what_is_out_of_range(change, words
 
 def test_the_dataclass_has_the_defaults_of_the_table():
     defaults = {field.name: field.default for field in dataclasses.fields(StainParameters)}
-    for field in FIELDS:
-        if field.name in BEYOND:
-            assert defaults[field.name] == field.default
+    for spec in STAIN_SPECS:
+        if spec.name in BEYOND:
+            assert defaults[spec.name] == spec.default

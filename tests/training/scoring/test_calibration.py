@@ -66,7 +66,7 @@ def test_without_defects_it_is_a_quantile_of_the_normal_scores(plates, tmp_path,
 
 def test_the_test_split_and_an_empty_one_are_refused(plates, tmp_path):
     data = plates(tmp_path / "d", train=1, val=0, test=1)
-    with pytest.raises(UserError, match="another `split`, such as val"):
+    with pytest.raises(UserError, match="use `split` val"):
         calibrate(Darkness(), data, "test")
     with pytest.raises(UserError, match="no samples in the split 'val'"):
         calibrate(Darkness(), data)

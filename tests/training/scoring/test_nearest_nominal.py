@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sequential_patchcore.extractors.base import ExtractorSettings
-from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.fitting.sequential import TrainSettings, train
 from sequential_patchcore.metrics.tally import Labelled
 from sequential_patchcore.metrics.threshold_sweep import ThresholdSweep
@@ -21,7 +21,7 @@ from sequential_patchcore.scoring.scorer import Scorer
 def trained(plates, tmp_path_factory):
     folder = tmp_path_factory.mktemp("nominal")
     data = plates(folder / "d", train=3)
-    extractor = build_extractor(ExtractorSettings("filters"), "none")
+    extractor = extractor_of(ExtractorSettings("filters"), "none")
     model = train([data], extractor, TrainSettings(64, 1), folder / "m.h5", request="r", record={})
     return data, extractor, model
 

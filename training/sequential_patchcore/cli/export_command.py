@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from ..runtime.choices import TORCH
 from ..runtime.errors import UserError
+from ..runtime.progress import tell
 from .finished_work import weights_override
 
 
@@ -26,7 +27,7 @@ def export_model(arguments: Namespace) -> None:
         scorer, arguments.out, arguments.kind, images=find_images(arguments.images), size=arguments.size,
         rule=Rule(arguments.min_region, arguments.hysteresis),
     )  # fmt: skip
-    print(
+    tell(
         f"{arguments.out}: agrees with {arguments.model} on {len(record.proof['images'])} image(s), maps within "
         f"{record.proof['largest_relative_difference']:.1e}, verdicts {record.proof['verdicts']}"
     )

@@ -5,11 +5,15 @@ import hashlib
 import json
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..data.dataset import Dataset
 from ..runtime.choices import AUTO, FILTERS, ONNX, TORCH
 from ..runtime.errors import UserError
+from ..runtime.progress import tell
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
 
 
 def weights_place(weights: str, backbone: str) -> str:
@@ -32,7 +36,7 @@ def file_digest(place: str) -> str:
         raise UserError(f"cannot read the weights file {place}: {error.strerror}") from error
 
 
-def fingerprints(datasets: list[Dataset]) -> list[str]:
+def fingerprints(datasets: list["Dataset"]) -> list[str]:
     return [dataset.fingerprint for dataset in datasets]
 
 
@@ -74,6 +78,6 @@ def is_finished(out: str, requests: str | Collection[str], overwrite: bool) -> b
     if not path.exists() or overwrite:
         return False
     if read_request(path) in ({requests} if isinstance(requests, str) else requests):
-        print(f"{out} was already made by this command from the same data; kept")
+        tell(f"{out} was already made by this command from the same data; kept")
         return True
     raise UserError(f"{out} exists and was made from other data or settings; give --overwrite, or another --out")

@@ -5,13 +5,13 @@ torch and timm take seconds to import, so each function imports what it needs, a
 """
 
 from argparse import Namespace
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..data.dataset import Dataset, open_dataset
-from ..runtime.choices import AUTO, GREEDY
+from ..runtime.choices import AUTO
 from ..runtime.errors import UserError
-from ..runtime.progress import say
+from ..runtime.progress import say, tell
 from .finished_work import (
     Requests,
     file_digest,
@@ -22,15 +22,21 @@ from .finished_work import (
     weights_place,
 )
 
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
+    from ..extractors.base import Extractor
+    from ..fitting.settings import RunOptions, TrainSettings
+    from ..model.file import Model
+
 
 def train(arguments: Namespace) -> None:
     if arguments.ray:
         _train_on_cluster(arguments)
         return
+    from ..data.dataset import open_dataset
     from ..extractors.base import ExtractorSettings
-    from ..extractors.builder import build_extractor
-    from ..fitting.greedy import count_patches
-    from ..fitting.settings import RunOptions, TrainSettings
+    from ..extractors.builder import extractor_of
+    from ..fitting.settings import TrainSettings
     from ..fitting.training import train as run
     from ..runtime.memory import peak
 
@@ -52,24 +58,19 @@ def train(arguments: Namespace) -> None:
     if is_finished(arguments.out, requests.finished(arguments.engine), arguments.overwrite):
         return
     _need_checkpoint(arguments)
-    extractor = build_extractor(chosen, place, _engine(arguments))
+    extractor = extractor_of(chosen, place, _engine(arguments))
     request = requests.by(extractor.engine)
     say(f"backbone {chosen.backbone}, weights {extractor.weights}: vectors of {extractor.dimension}")
-    patches = 0
-    if settings.coreset == GREEDY:
-        patches = count_patches(datasets, arguments.split, settings.shard, extractor)
-    chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size, patches)
-    options = RunOptions(
-        arguments.split, device, chunk, arguments.workers, arguments.checkpoint_images, arguments.restart, request,
-        {"weights": place, "blur_sigma": arguments.blur_sigma},
-    )  # fmt: skip
+    record = {"weights": place, "blur_sigma": arguments.blur_sigma}
+    options = _carried_out(arguments, request, datasets, extractor, settings, record)
     model = run(datasets, extractor, settings, out=arguments.out, options=options)
-    say(peak(device))
+    say(peak(options.device))
     _written(arguments.out, model)
 
 
 def _train_on_cluster(arguments: Namespace) -> None:
     """Each shard is the `train` command with --shard I/N; the model is their meld, in order."""
+    from ..data.dataset import open_dataset
     from ..fitting.cluster import run_shards, shard_path
     from ..fitting.melding import Melder
     from ..model.file import load_model, save_model
@@ -83,7 +84,7 @@ def _train_on_cluster(arguments: Namespace) -> None:
         given = vars(arguments) | {"ray": None, "shard": (part, count), "out": place, "resume": False}
         given["data"] = [str(Path(path).resolve()) for path in arguments.data]
         given["threads"] = arguments.threads or 1
-        del given["run"], given["option_names"]
+        del given["run"], given["option_names"], given["writes"]
         shards.append(Namespace(**given))
     datasets = [open_dataset(path) for path in arguments.data]
     request = request_digest("ray", datasets=fingerprints(datasets), shards=[
@@ -106,7 +107,8 @@ _NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "mem
 
 
 def finetune(arguments: Namespace) -> None:
-    from ..fitting.settings import RunOptions, TrainSettings
+    from ..data.dataset import open_dataset
+    from ..fitting.settings import TrainSettings
     from ..fitting.training import train as run
     from ..model.file import load_model
     from ..runtime.memory import peak
@@ -130,12 +132,9 @@ def finetune(arguments: Namespace) -> None:
         initial, arguments.model, weights_override(arguments.weights), engine=_engine(arguments)
     )
     request = requests.by(extractor.engine)
-    chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size)
-    options = RunOptions(
-        arguments.split, device, chunk, arguments.workers, arguments.checkpoint_images, arguments.restart, request
-    )
+    options = _carried_out(arguments, request, datasets, extractor, settings, {})
     model = run(datasets, extractor, settings, initial=initial, out=arguments.out, options=options)
-    say(peak(device))
+    say(peak(options.device))
     _written(arguments.out, model)
 
 
@@ -172,39 +171,32 @@ def _need_checkpoint(arguments: Namespace) -> None:
         raise UserError(f"--resume: there is no {path} to go on from; leave --resume out to begin")
 
 
-def _plan(
-    arguments: Namespace, datasets: list[Dataset], extractor: object, coreset_size: int, all_patches: int = 0
-) -> tuple[int, object]:
-    """Threads, device, and the chunk size that fits the budget; prints the estimate.
-
-    Args:
-        all_patches: how many the greedy baseline will hold.
-    """
+def _carried_out(
+    arguments: Namespace, request: str, datasets: list["Dataset"], extractor: "Extractor", settings: "TrainSettings",
+    record: dict[str, Any],
+) -> "RunOptions":
+    """Threads, device, and the chunk size that fits the budget; prints the estimate."""
     import torch
 
-    from ..coreset.greedy import bytes_needed
-    from ..extractors.base import scaled_size
     from ..extractors.device import choose_device
-    from ..extractors.footprint import activation_bytes_per_pixel, weight_bytes
+    from ..fitting.memory_needs import needs_of
+    from ..fitting.settings import RunOptions
     from ..runtime.memory import cap, parse_size, plan
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    sizes = [dataset.image_size(sample) for dataset in datasets for sample in dataset.split(arguments.split)]
-    largest = max(sizes, key=lambda size: size[0] * size[1])
-    scaled = scaled_size(largest, extractor.settings.image_scale)
-    chosen = plan(
-        largest, scaled, extractor.dimension, extractor.stride, activation_bytes_per_pixel(extractor), coreset_size,
-        arguments.chunk_size, parse_size(arguments.memory_budget), arguments.workers,
-        (all_patches, bytes_needed(all_patches, extractor.dimension)),
-        arguments.augment or any(dataset.is_render for dataset in datasets), weight_bytes(extractor),
-    )
+    options = RunOptions(
+        split=arguments.split, workers=arguments.workers, checkpoint_images=arguments.checkpoint_images,
+        restart=arguments.restart, request=request, record=record,
+    )  # fmt: skip
+    needs = needs_of(datasets, extractor, settings, options)
+    chosen = plan(needs, parse_size(arguments.memory_budget), arguments.chunk_size)
     say(str(chosen))
     device = choose_device(arguments.device)
     cap(device, chosen.budget)
-    return chosen.chunk_size, device
+    return replace(options, device=device, chunk_size=chosen.chunk_size)
 
 
-def _written(out: str, model: object) -> None:
+def _written(out: str, model: "Model") -> None:
     state = "converged" if model.converged else "not converged"
-    print(f"{out}: {len(model.features)} vectors of {model.features.shape[1]}, {state}")
+    tell(f"{out}: {len(model.features)} vectors of {model.features.shape[1]}, {state}")

@@ -10,7 +10,7 @@ It serves where scores are wanted. The rule itself decides on exact distances (`
 import numpy as np
 import torch
 
-CHUNK_SIZE = 2048  # patches per matrix product, as in the paper; from 512 on the product runs at full speed
+from ..runtime.choices import CHUNK_SIZE
 
 # Below this share of a patch's squared length a squared distance is computed anew; at it, rounding in the product is
 # about 1e-6 of the distance.

@@ -29,6 +29,11 @@ from .photographs import as_float_rgb
 __all__ = ["ClassInfo", "Dataset", "Instance", "Sample", "open_dataset"]
 
 
+def reading_bytes(size: tuple[int, int]) -> int:
+    """What reading an image of (H, W) pixels takes at the most: its decoded bytes, its values, the region twice."""
+    return size[0] * size[1] * (3 + 3 * 4 + 2)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data set folder, opened.

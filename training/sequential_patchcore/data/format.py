@@ -17,6 +17,7 @@ from ..runtime.errors import UserError
 FORMAT_VERSION = 1
 HEADER_FILE = "dataset.json"
 SAMPLES_FILE = "samples.jsonl"
+LEFT_OUT_FILE = "left_out.txt"  # what an import left out and why; no part of the data
 SPLITS = ("train", "val", "test")
 KINDS = ("defect", "impurity")
 

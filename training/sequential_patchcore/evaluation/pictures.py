@@ -52,7 +52,7 @@ class ResultPictures:
         model, tally = self._models[number], self._tallies[number]
         name = f"{self._image_names[len(self._cards)]}.{self._model_names[number]}"
         _write_full_size(str(self._folder / "overlays" / name), scores, tally.threshold, scored, image)
-        size = overlays.picture_size(*image.mask.shape, self._side)
+        size = overlays.picture_size(image.mask.shape, self._side)
         return cards.Tile(
             scored.counts, outcome, false_regions, overlays.png(overlays.largest(scored.reached, size)),
             None if tally.rule.plain else overlays.png(overlays.largest(scored.codes, size)),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.photographs import header_size
+from ..data.photographs import picture_size
 from ..runtime.errors import UserError
 from ..runtime.memory import gib, parse_size
 from .record import ExportRecord, read_record
@@ -44,7 +44,7 @@ class ExportedModel:
     def __init__(self, folder: str | Path, threads: int | None = None) -> None:
         self.folder = Path(folder)
         self.record: ExportRecord = read_record(self.folder)
-        self.blur_sigma = self.record.blur_sigma
+        self.conditions = {"blur_sigma": self.record.blur_sigma}
         self.fingerprint = "-".join([self.record.model, *(digest[:16] for digest in self.record.files.values())])
         self.threshold: ExportedThreshold | None = None
         if self.record.threshold is not None:
@@ -57,7 +57,7 @@ class ExportedModel:
         limit = parse_size(budget)
 
         def check(path: Path) -> None:
-            size = header_size(path)
+            size = picture_size(path)
             if size is not None and _BASE + size[0] * size[1] * self.record.bytes_per_pixel > limit:
                 raise UserError(
                     f"{size[1]} x {size[0]} pixels would not fit into the memory budget of {gib(limit)}; cut the image "

@@ -21,7 +21,7 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # `meta` makes tensors, but they hold no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"--device {name}: not usable on this machine ({str(error).splitlines()[0]})") from error
+        raise UserError(f"`device` {name}: not usable on this machine ({str(error).splitlines()[0]})") from error
     return device
 
 

@@ -106,7 +106,7 @@ SPREADS = Spreads((0.54, 0.79, 1.0, 1.0), (0.013, 0.022, 0.044, 0.057), 0.39)
 
 
 class FilterBank:
-    """The weights-free extractor, `--backbone filters`; 4 scales x (8 directions + Laplacian) + mean: D = 37.
+    """The weights-free extractor, the backbone "filters"; 4 scales x (8 directions + Laplacian) + mean: D = 37.
 
     Args:
         settings: `unit_maps` has no meaning here; `pool` averages the finished vectors over neighbouring cells.
@@ -117,7 +117,7 @@ class FilterBank:
 
     def __init__(self, settings: ExtractorSettings) -> None:
         if settings.unit_maps:
-            raise UserError("the filter bank has one fixed scaling and no feature maps to scale; leave unit maps off")
+            raise UserError("the filter bank has one fixed scaling and no feature maps to scale; leave `unit_maps` off")
         self.settings = settings
         self.stride = STRIDE
         # The average over an even number of cells looks half a cell further on.

@@ -37,7 +37,7 @@ class Projected:
         shorter = settings.projection
         if not 1 <= shorter < extractor.dimension:
             raise UserError(
-                f"--projection {shorter}: expected 1 to {extractor.dimension - 1}, since the vectors of "
+                f"`projection` {shorter}: expected 1 to {extractor.dimension - 1}, since the vectors of "
                 f"{settings.backbone} have {extractor.dimension} numbers"
             )
         self.matrix = projection_matrix(extractor.dimension, shorter)

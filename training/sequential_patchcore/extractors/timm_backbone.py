@@ -129,7 +129,7 @@ def _wanted(info: object, settings: ExtractorSettings) -> list[int]:
         if [reductions[position] for position in chosen] != list(STRIDES):
             raise UserError(
                 f"backbone {settings.backbone} has feature maps at strides {reductions}, needed are 8 and 16; name "
-                f"others with --layers (of {', '.join(names)}), or choose another, such as mobilenetv3_large_100"
+                f"others with `layers` (of {', '.join(names)}), or choose another, such as mobilenetv3_large_100"
             )
         return chosen
     unknown = [name for name in settings.layers if name not in names]

@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from ..coreset.search import CHUNK_SIZE
-from ..runtime.choices import CORESETS, EVICTIONS, LOWER_INDEX, SEQUENTIAL
+from ..runtime.choices import CHUNK_SIZE, CORESET_SIZE, CORESETS, DEFAULT_EPOCHS, EVICTIONS, LOWER_INDEX, SEQUENTIAL
 from ..runtime.errors import UserError
 
 
@@ -31,8 +30,8 @@ class TrainSettings:
         UserError: a value that cannot be.
     """
 
-    coreset_size: int = 2048
-    epochs: int = 5
+    coreset_size: int = CORESET_SIZE
+    epochs: int = DEFAULT_EPOCHS
     augment: bool = False
     border_mask: bool = True
     shuffle: bool = False

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-COVERAGE_PERCENT = (0, 1, 2, 3, 5, 10, 15, 20, 25, 50, 75, 100)  # the paper's appendix C
+from ..runtime.choices import COVERAGE_PERCENT
 
 DEFINITIONS = {
     "region": "Only pixels of the inspected region count; pixels masked out enter no number.",
@@ -50,9 +50,12 @@ DEFINITIONS = {
 class ClassLike(Protocol):
     """A class of the data set; kind is "defect" or "impurity"."""
 
-    id: int
-    name: str
-    kind: str
+    @property
+    def id(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -239,7 +242,8 @@ def _class_summary(images: Sequence[ImageCounts], class_info: ClassLike, coverag
 
 def coverage_sweep(images: Sequence[ImageCounts], classes: Sequence[ClassLike]) -> dict:
     """Defect-wise recall per class, and its mean over the defect classes, at each of COVERAGE_PERCENT."""
-    by_class, means = {}, []
+    by_class: dict[str, dict] = {}
+    means: list[float | None] = []
     for class_info in classes:
         instances = [n for i in images for n in i.instances if n.class_id == class_info.id]
         detected = [sum(n.detected(percent) for n in instances) for percent in COVERAGE_PERCENT]

@@ -104,12 +104,12 @@ class Tally:
         for name in ("auroc", "average_precision", "aupro"):
             summary["pixel"][name], summary["pixel"][f"{name}_error"] = getattr(self.histogram, name)()
         summary["pixel"]["aupro_limit"] = AUPRO_LIMIT
-        scored = [i for i in self.images if i.score is not None]
+        scored = [(i.score, i.has_defect) for i in self.images if i.score is not None]
         return {
             "threshold": float(self.threshold),
             "rule": {"min_region": self.rule.min_region, "hysteresis": self.rule.hysteresis, "text": str(self.rule)},
             **summary,
-            "image_auroc": auroc([i.score for i in scored], [i.has_defect for i in scored]),
+            "image_auroc": auroc([score for score, _ in scored], [defect for _, defect in scored]),
             "false_positive_regions": self.false_regions.summary(),
             "filter_sweep": self._filters.summary(len(self.images)),
             "threshold_sweep": self.sweep.summary(),

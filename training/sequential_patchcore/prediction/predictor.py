@@ -104,6 +104,7 @@ class Predictor:
         model: for its threshold and fingerprint.
         out: the folder of tables and overlays.
         check_size: called with each file before it is decoded; raises a UserError for an image that is too large.
+        request: a digest of what else the result depends on, such as the program's version.
         explainer: called with the path, the overlay's name without suffix, the (H, W, 3) image and its scored patches,
             after its overlay.
 
@@ -114,17 +115,22 @@ class Predictor:
     def __init__(
         self, scorer: ScorerLike, model: ModelLike, out: str | Path, settings: PredictSettings = PredictSettings(),
         check_size: Callable[[Path], None] | None = None,
-        explainer: Explains | None = None,
+        explainer: Explains | None = None, request: str = "",
     ) -> None:
-        if settings.threshold is None and model.threshold is None:
+        chosen = settings.threshold
+        if chosen is None and model.threshold is not None:
+            chosen = model.threshold.value
+        if chosen is None:
             raise UserError(
                 "the model has no threshold: set one on a validation split with `sequential-patchcore calibrate` or "
                 "`Scorer.calibrate`, or by hand: `threshold`"
             )
-        self.threshold = model.threshold.value if settings.threshold is None else settings.threshold
+        self.threshold = chosen
         self._scorer, self._settings, self._check_size, self._explainer = scorer, settings, check_size, explainer
-        self._same = [model.fingerprint, getattr(scorer, "blur_sigma", None), self.threshold, settings.rule.min_region,
-                      settings.rule.hysteresis, settings.pixel_size_um]  # fmt: skip
+        self._same = [
+            request, model.fingerprint, getattr(scorer, "conditions", None), self.threshold, settings.rule.min_region,
+            settings.rule.hysteresis, settings.pixel_size_um,
+        ]
         self.folder = PredictionFolder(Path(out))
 
     def __call__(self, path: Path) -> Prediction:
@@ -137,6 +143,7 @@ class Predictor:
         known = self.folder.known(path, key)
         if known is not None and self._explainer is None:
             return known
+        getattr(self._scorer, "extractor", None)  # weights that cannot be had are no fault of the image
         try:
             if self._check_size is not None:
                 self._check_size(path)
@@ -193,7 +200,7 @@ def predict(
     scorer: ScorerLike, model: ModelLike, images: Sequence[Path], out: str | Path,
     settings: PredictSettings = PredictSettings(),
     check_size: Callable[[Path], None] | None = None,
-    explainer: Explains | None = None,
+    explainer: Explains | None = None, request: str = "",
 ) -> list[Prediction]:
     """Predict the images and write `predictions.csv`, `predictions.json`, `regions.csv` and `overlays/NAME.jpg`.
 
@@ -203,7 +210,7 @@ def predict(
     Raises:
         UserError: the model has no threshold, or the folder cannot be written.
     """
-    predictor = Predictor(scorer, model, out, settings, check_size, explainer)
+    predictor = Predictor(scorer, model, out, settings, check_size, explainer, request)
     predictions: list[Prediction] = []
     try:
         with Progress("predict", len(images)) as progress:

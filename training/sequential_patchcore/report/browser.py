@@ -27,7 +27,7 @@ def numbers(metrics: Mapping, cards: Sequence[Card], sweeps: Sequence[ThresholdS
     """
     classes = metrics["dataset"]["classes"]
     place = {class_info["id"]: k for k, class_info in enumerate(classes)}
-    models = []
+    models: list[dict] = []
     for (name, model), sweep in zip(metrics["models"].items(), sweeps, strict=True):
         recorded = model["threshold_sweep"]
         models.append({

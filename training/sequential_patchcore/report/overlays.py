@@ -23,15 +23,16 @@ _OUTSIDE = 0.4  # brightness left outside the inspected region
 _BAR_TICKS = 5
 
 
-def picture_size(height: int, width: int, side: int | None) -> tuple[int, int]:
-    """(h, w) of the picture of an image of (height, width)."""
+def picture_size(size: Sequence[int], side: int | None) -> tuple[int, int]:
+    """(h, w) of the picture of an image of size (H, W)."""
+    height, width = size
     scale = 1.0 if side is None else min(1.0, side / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def photograph(image: np.ndarray, side: int | None = None) -> np.ndarray:
     """The (H, W, 3) float32 RGB image of range [0, 1] as a picture."""
-    return _to_bytes(_shrunk(image, picture_size(*image.shape[:2], side)))
+    return _to_bytes(_shrunk(image, picture_size(image.shape[:2], side)))
 
 
 OUTLINE, OUTSIDE, CLASS_BITS = 64, 128, 63  # of `label_codes`
@@ -45,7 +46,7 @@ def label_codes(
     Bit 64: the outline of an impurity. Bit 128: outside the inspected region. `mask` is (H, W) uint8 of class ids.
     Where classes share a picture's pixel, a defect wins over an impurity, then the first.
     """
-    size = picture_size(*mask.shape, side)
+    size = picture_size(mask.shape, side)
     codes = np.zeros(size, np.uint8)
     places = sorted(enumerate(classes), key=lambda place: (place[1].kind == "defect", -place[0]))
     for position, class_info in places:
@@ -86,7 +87,7 @@ def overlay(
     `predicted` and `region` are (H, W) bool, `mask` is (H, W) uint8. Nothing is drawn outside the region. Where a
     pixel of the picture covers several kinds, it takes the one that covers most of it.
     """
-    size = picture_size(*mask.shape, side)
+    size = picture_size(mask.shape, side)
     canvas = _grey_base(image, region, size)
     positive = np.isin(mask, [c.id for c in classes if c.kind == "defect"]) & region
     predicted = predicted & region
@@ -113,7 +114,7 @@ def anomaly_map(scores: np.ndarray, threshold: float, region: np.ndarray, side: 
 
     Scores above the scale take its brightest colour.
     """
-    size = picture_size(*scores.shape, side)
+    size = picture_size(scores.shape, side)
     small = _shrunk(scores, size)
     levels = np.minimum(small * np.float32(min(255 / scale_top(threshold), 1e30)), 255).astype(np.uint8)
     canvas = colour_table()[levels]

@@ -113,7 +113,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
 
 
 def _interval_columns(model: dict, names: Sequence[str], suffix: str = "") -> dict[str, float | None]:
-    found = {}
+    found: dict[str, float | None] = {}
     for name in names:
         low, high = model["bootstrap"]["intervals"].get(name) or (None, None)
         found |= {f"{name.removesuffix(suffix)}_low": low, f"{name.removesuffix(suffix)}_high": high}

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import numpy as np
 from matplotlib.figure import Figure
 
+from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
 from .figures import style
 
@@ -28,10 +30,8 @@ def write(metrics: dict, folder: Path, image_names: Sequence[str], model_names: 
             sample = metrics["samples"][index]
             for axis, model, name in zip(line, models, model_names, strict=True):
                 counts = sample["models"][model]
-                picture = cv2.imread(str(folder / "overlays" / f"{image_names[index]}.{name}.overlay.jpg"))
-                scale = min(1.0, _SIDE / max(picture.shape[:2]))
-                picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-                axis.imshow(picture[..., ::-1])
+                picture = _picture(folder / "overlays" / f"{image_names[index]}.{name}.overlay.jpg")
+                axis.imshow(picture)
                 axis.set_axis_off()
                 axis.set_title(
                     f"{sample['id']} · {model}\n{text}, {counts['false_positive']} px false, "
@@ -39,6 +39,15 @@ def write(metrics: dict, folder: Path, image_names: Sequence[str], model_names: 
                 )
         with atomic_path(folder / NAME) as beside:
             figure.savefig(beside, dpi=140)
+
+
+def _picture(path: Path) -> np.ndarray:
+    """uint8 (h, w, 3) RGB, its longer side at most `_SIDE`."""
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise UserError(f"cannot read {path}, which was just written; is the disk full?")
+    scale = min(1.0, _SIDE / max(picture.shape[:2]))
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[..., ::-1]
 
 
 def worst(samples: Sequence[dict], defect_ids: Sequence[int]) -> list[tuple[int, str]]:

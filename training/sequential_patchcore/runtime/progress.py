@@ -4,7 +4,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 try:
@@ -15,6 +15,7 @@ except ImportError:  # where exported models run, there may be none: no bars the
 T = TypeVar("T")
 
 _json_lines = False
+_wording: Callable[[str], str] = str
 
 
 def use_json_lines(on: bool = True) -> None:
@@ -23,14 +24,29 @@ def use_json_lines(on: bool = True) -> None:
     _json_lines = on
 
 
+def use_wording(wording: Callable[[str], str]) -> None:
+    """How messages are put from now on; the command line names settings as its options (`UserError`)."""
+    global _wording
+    _wording = wording
+
+
 def say(message: str) -> None:
     """A line for a person, on stderr; bars that are on the screen move below it."""
+    message = _wording(message)
     if _json_lines:
         emit(event="message", text=message)
     elif tqdm is None:
         print(message, file=sys.stderr, flush=True)
     else:
         tqdm.write(message, file=sys.stderr)
+
+
+def tell(result: str) -> None:
+    """What a command came to, for a person, on stdout; there too, but as a JSON line, where those are on."""
+    if _json_lines:
+        emit(event="result", text=result)
+    else:
+        print(result, flush=True)
 
 
 def emit(**record: object) -> None:

@@ -47,7 +47,8 @@ def calibrate(
         raise UserError("a threshold set on the test split would make its results worthless; use `split` val")
     samples = dataset.split(split)
     with tempfile.TemporaryDirectory(prefix="sequential-patchcore-") as folder:
-        files, clean = [], []
+        files: list[Path] = []
+        clean: list[Path] = []
         with Progress(f"scoring {split}", len(samples)) as progress:
             for number, sample in enumerate(samples):
                 region, mask = dataset.region(sample), dataset.mask(sample)

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a model back to the feature extractor that it was made with."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from ..extractors.base import Extractor, ExtractorSettings, identity
-from ..extractors.builder import build_extractor
+from ..extractors.builder import extractor_of
 from ..model.file import Model
 from ..runtime.choices import AUTO, FILTERS
 from ..runtime.errors import UserError
 
-_FREE = {"precision", "offset", "weights"}  # of what a model says of its extractor; the last two follow from the rest
+_FREE = {"precision"}  # of the settings: it may be another than in training
 
 
 def restore_extractor(
@@ -38,7 +39,7 @@ def restore_extractor(
     place = weights or model.settings.get("weights") or "hub"
     if place not in ("hub", "none") and not Path(place).is_file():
         raise UserError(f"{name} was made with weights from {place}, which is not there; say where they are: `weights`")
-    extractor = build_extractor(settings, place, engine)
+    extractor = extractor_of(settings, place, engine)
     check_extractor(extractor, model, name, place)
     return extractor
 
@@ -65,10 +66,10 @@ def check_extractor(extractor: Extractor, model: Model, name: str, place: str = 
             f"{extractor.settings.backbone} otherwise ({made_with['preprocessing']}, now {extractor.preprocessing}); "
             "train it again"
         )
-    given = identity(extractor)
-    other = [key for key in made_with.keys() | given.keys() if made_with.get(key) != given.get(key)]
-    if differing := sorted(set(other) - _FREE):
+    # Settings that came later stand in no record while they have their defaults.
+    there, here = asdict(ExtractorSettings()) | made_with, asdict(extractor.settings) | identity(extractor)
+    if differing := sorted(key for key in here if key not in _FREE and there.get(key) != here[key]):
         key = differing[0]
         raise UserError(
-            f"{name} was made with another extractor: {key} is {made_with.get(key)!r} there and {given.get(key)!r} here"
+            f"{name} was made with another extractor: {key} is {there.get(key)!r} there and {here[key]!r} here"
         )

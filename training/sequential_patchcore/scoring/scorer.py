@@ -2,6 +2,7 @@
 """From a model to anomaly maps: the distance of each patch of an image to the nearest vector of the coreset."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from ..extractors.onnx_engine import engine_on
 from ..model.file import Model, Threshold
 from ..runtime.choices import AUTO
 from ..runtime.errors import UserError
-from .anomaly_map import BLUR_SIGMA, PatchScores
+from .anomaly_map import PatchScores
 from .calibration import calibrate
+from .conditions import BLUR_SIGMA, conditions_of, departures
 from .nearest_nominal import STRANGEST, Explanation, cells_at, explained, strangest
 from .provenance import Provenance
 from .restore import check_extractor, restore_extractor
@@ -44,6 +46,7 @@ class Scorer:
     Attributes:
         model: what was given, with the threshold of `calibrate` where that was called.
         threshold: the model's; None until calibrated. Pixels with a score of at least its `value` are anomalous.
+        conditions: what the scores depend on beside model and image: `precision` and `blur_sigma`; JSON-ready.
 
     Raises:
         UserError: an extractor that the model was not made with; at the first use, no weights to be had, or of other
@@ -61,12 +64,11 @@ class Scorer:
                 raise UserError("expected either an `extractor`, or `weights` and `precision` to restore it; got both")
             check_extractor(extractor, model, self._name)
             extractor = extractor.to(torch.device(device))
-        own_blur = float(model.settings.get("blur_sigma", BLUR_SIGMA))
+            precision = extractor.settings.precision
         self.model: Model | None = model
         self.threshold: Threshold | None = model.threshold
-        self.blur_sigma = own_blur if blur_sigma is None else float(blur_sigma)
-        self._weights, self._precision, self._data = weights, precision, tuple(data)
-        self._engine = engine_on(device, engine)
+        self.conditions = conditions_of(model, precision, blur_sigma)
+        self._weights, self._data, self._engine = weights, tuple(data), engine_on(device, engine)
         self._begin(model.features, extractor, device, chunk_size)
 
     @classmethod
@@ -82,8 +84,8 @@ class Scorer:
         """
         scorer = cls.__new__(cls)
         scorer.path = scorer.model = scorer.threshold = None
-        scorer.blur_sigma = blur_sigma
-        scorer._weights, scorer._precision, scorer._data, scorer._engine = None, None, (), AUTO
+        scorer.conditions = {"precision": extractor.settings.precision, "blur_sigma": float(blur_sigma)}
+        scorer._weights, scorer._data, scorer._engine = None, (), AUTO
         scorer._begin(vectors, extractor.to(torch.device(device)), device, chunk_size)
         return scorer
 
@@ -103,17 +105,16 @@ class Scorer:
         """What turns images into patch vectors; restored now if it was not yet."""
         if self._extractor is None:
             assert self.model is not None
-            restored = restore_extractor(self.model, self._name, self._weights, self._precision, self._engine)
+            restored = restore_extractor(
+                self.model, self._name, self._weights, self.conditions["precision"], self._engine
+            )
             self._extractor = restored.to(self.device)
         return self._extractor
 
     @property
-    def precision(self) -> str:
-        """Of the network's arithmetic."""
-        if self._extractor is not None:
-            return self._extractor.settings.precision
-        assert self.model is not None
-        return self._precision or self.model.extractor.get("precision", "float32")
+    def blur_sigma(self) -> float:
+        """Of the map's Gaussian, in pixels of the image."""
+        return self.conditions["blur_sigma"]
 
     @cached_property
     def provenance(self) -> Provenance:
@@ -134,17 +135,17 @@ class Scorer:
         """
         with torch.inference_mode():
             vectors = self.extractor(to_tensor(image, self.extractor.settings.image_scale, self.device))[0]
-            distances = self.search.distances(vectors.reshape(-1, vectors.shape[-1])).reshape(vectors.shape[:2])
-        distances = distances.cpu().numpy()
+            nearest = self.search.distances(vectors.reshape(-1, vectors.shape[-1])).reshape(vectors.shape[:2])
+        distances = nearest.cpu().numpy()
         if not np.isfinite(distances).all():
             raise UserError(
                 f"{np.count_nonzero(~np.isfinite(distances))} of {distances.size} patches have a distance that is no "
                 "finite number: check the weights and the model (`sequential-patchcore info`), or take the `precision` "
                 "float32"
             )
-        return PatchScores(
-            vectors, distances, Grid.of(self.extractor, image.shape[:2], distances.shape), self.blur_sigma
-        )
+        (height, width), (rows, columns) = image.shape[:2], distances.shape
+        grid = Grid.of(self.extractor, (height, width), (rows, columns))
+        return PatchScores(vectors, distances, grid, self.blur_sigma)
 
     def anomaly_map(self, image: np.ndarray) -> np.ndarray:
         """(H, W, 3) float32 RGB in [0, 1] to (H, W) float32, not negative; the unit is the features' own.
@@ -182,7 +183,9 @@ class Scorer:
         `scoring.calibration.calibrate`.
         """
         threshold = calibrate(self, dataset, split, false_positive_rate, per)
-        self.threshold = threshold
         if self.model is not None:
+            noted = threshold.calibrated_on | departures(self.model, self.conditions)
+            threshold = replace(threshold, calibrated_on=noted)
             self.model = self.model.with_threshold(threshold)
+        self.threshold = threshold
         return threshold

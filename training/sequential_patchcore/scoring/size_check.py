@@ -3,14 +3,17 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
-from ..extractors.base import scaled_size
-from ..extractors.footprint import activation_bytes_per_pixel, weight_bytes
+from ..coreset.engine import bytes_needed
+from ..data.dataset import reading_bytes
+from ..extractors.footprint import Footprint
+from ..runtime.choices import CHUNK_SIZE
 from ..runtime.errors import UserError
-from ..runtime.memory import gib, parse_size, plan
+from ..runtime.memory import Needs, gib, parse_size, plan
 from .scorer import Scorer
 
 
@@ -21,7 +24,8 @@ def size_check(scorer: Scorer, vectors: int, budget: str) -> Callable[[Path], No
     will say what is wrong with it.
     """
     limit, extractor = parse_size(budget), scorer.extractor
-    activation, weights = activation_bytes_per_pixel(extractor), weight_bytes(extractor)
+    footprint = Footprint(extractor)
+    coreset = partial(bytes_needed, vectors, extractor.dimension)
 
     def check(path: Path) -> None:
         try:
@@ -29,12 +33,13 @@ def size_check(scorer: Scorer, vectors: int, budget: str) -> Callable[[Path], No
                 width, height = header.size
         except Exception:
             return
-        scaled = scaled_size((height, width), extractor.settings.image_scale)
+        size = height, width
+        needs = Needs(
+            footprint.image(size), footprint.features(size), coreset, reading_bytes(size), footprint.libraries,
+            footprint.weights,
+        )  # fmt: skip
         try:
-            plan(
-                (height, width), scaled, extractor.dimension, extractor.stride, activation, vectors, 2048, limit,
-                workers=0, augmented=False, weights=weights,
-            )
+            plan(needs, limit, CHUNK_SIZE)
         except UserError as error:
             raise UserError(
                 f"{width} x {height} pixels would not fit into the memory budget of {gib(limit)}; cut the image into "

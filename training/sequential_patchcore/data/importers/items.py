@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The common form: what every source is read into, and what the rest of an import works on."""
 
+import os
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...runtime.file_names import safe_name, unique_names
+from ..picture_files import Survey
 from .findings import Findings
 from .labels import LabelRules
 from .options import ImportOptions
@@ -45,6 +48,7 @@ class Item:
         label_file: named where `size` is wrong, and recorded by its name.
         digests: key of the record -> a file, or the SHA-256 of what belongs to this image in a larger one. A change in
             any of them makes the next import take the image anew.
+        page: counted from 1, of a file that holds several pictures; 0 for one that holds a single one.
         split, group: as the source says; None where something else has to.
     """
 
@@ -55,6 +59,7 @@ class Item:
     size: tuple[float | None, float | None] = (None, None)
     label_file: Path | None = None
     digests: Mapping[str, Path | str] = field(default_factory=dict)
+    page: int = 0
     split: str | None = None
     group: str | None = None
 
@@ -70,18 +75,20 @@ class Job:
 
     Attributes:
         src: the folder to read.
-        out: the folder that will be written, not to be read; None where nothing is written.
+        survey: all files below it.
         table: the table of splits, if there is one.
         rules: how labels become classes.
         findings: where readers put what is wrong, and go on.
+        used: where readers put the files that they took labels, masks and the like from; what is left over is named.
     """
 
     src: Path
-    out: Path | None
+    survey: Survey
     options: ImportOptions
     table: SplitTable | None
     rules: LabelRules
     findings: Findings
+    used: set[Path] = field(default_factory=set)
 
     def ignores(self, label: str) -> bool:
         """Whether a label is to be left out."""
@@ -98,3 +105,13 @@ def sample_ids(names: Sequence[str]) -> list[str]:
     if len({stem.casefold() for stem in stems}) < len(stems):
         return unique_names([name.rsplit(".", 1)[0] for name in names])
     return stems
+
+
+def name_key(name: str) -> str:
+    """Names alike for file systems that ignore case (Windows) or take letters apart (macOS)."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def relative_name(path: Path, src: Path) -> str:
+    """The path relative to the source with "/", also where it lies outside."""
+    return Path(os.path.relpath(path, src)).as_posix()
