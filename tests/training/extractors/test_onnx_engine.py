@@ -6,7 +6,7 @@ import pytest
 import torch
 from sequential_patchcore.extractors import onnx_engine
 from sequential_patchcore.extractors.base import ExtractorSettings, identity
-from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.extractors.onnx_graph import cache_folder
 from sequential_patchcore.fitting.settings import TrainSettings
 from sequential_patchcore.fitting.training import train
@@ -29,12 +29,12 @@ def relative(ours, theirs):
 
 @pytest.fixture(scope="module")
 def by_torch():
-    return build_extractor(SMALL, "none", "torch")
+    return extractor_of(SMALL, "none", "torch")
 
 
 @pytest.fixture(scope="module")
 def by_onnx():
-    return build_extractor(SMALL, "none")
+    return extractor_of(SMALL, "none")
 
 
 @pytest.mark.parametrize("backbone", [
@@ -42,7 +42,7 @@ def by_onnx():
 ])  # fmt: skip
 def test_vectors_agree_with_torch_at_sizes_that_the_graph_was_not_made_with(backbone):
     settings = ExtractorSettings(backbone=backbone)
-    ours, theirs = build_extractor(settings, "none", "onnx"), build_extractor(settings, "none", "torch")
+    ours, theirs = extractor_of(settings, "none", "onnx"), extractor_of(settings, "none", "torch")
     assert (ours.engine, theirs.engine) == ("onnx", "torch") and identity(ours) == identity(theirs)
     for size in [(97, 130), (64, 200), (33, 47)]:
         assert relative(ours(image(*size)), theirs(image(*size))) < onnx_engine.TOLERANCE
@@ -66,14 +66,14 @@ def test_repeats_itself_bit_for_bit_whatever_the_threads_and_the_batch(by_onnx):
 
 
 def test_a_projected_extractor_has_it_too():
-    assert build_extractor(ExtractorSettings(backbone=SMALL.backbone, projection=8), "none").engine == "onnx"
+    assert extractor_of(ExtractorSettings(backbone=SMALL.backbone, projection=8), "none").engine == "onnx"
 
 
 @pytest.mark.parametrize("damage", [b"", b"no graph at all"])
 def test_a_damaged_graph_in_the_cache_is_made_anew(damage, by_onnx):
     for file in cache_folder().glob(f"{by_onnx.weights_fingerprint}-*.onnx"):
         file.write_bytes(damage)
-    assert torch.equal(build_extractor(SMALL, "none")(image(50, 60)), by_onnx(image(50, 60)))
+    assert torch.equal(extractor_of(SMALL, "none")(image(50, 60)), by_onnx(image(50, 60)))
 
 
 def test_a_graph_with_other_weights_in_the_cache_is_made_anew(by_onnx):
@@ -82,22 +82,22 @@ def test_a_graph_with_other_weights_in_the_cache_is_made_anew(by_onnx):
     middle = np.frombuffer(data, np.uint8, 4096, len(data) // 2).copy()
     data[len(data) // 2 : len(data) // 2 + 4096] = np.roll(middle, 4).tobytes()
     file.write_bytes(data)
-    assert torch.equal(build_extractor(SMALL, "none")(image(50, 60)), by_onnx(image(50, 60)))
+    assert torch.equal(extractor_of(SMALL, "none")(image(50, 60)), by_onnx(image(50, 60)))
 
 
 def test_where_it_disagrees_torch_is_taken_and_a_line_says_so(monkeypatch, capsys):
     monkeypatch.setattr(onnx_engine, "TOLERANCE", -1.0)
-    assert build_extractor(SMALL, "none").engine == "torch"
+    assert extractor_of(SMALL, "none").engine == "torch"
     assert "features by torch" in capsys.readouterr().err
     with pytest.raises(UserError, match="`engine` onnx cannot be used for this network"):
-        build_extractor(SMALL, "none", "onnx")
+        extractor_of(SMALL, "none", "onnx")
 
 
 def test_where_it_is_not_installed_torch_is_taken_and_asking_for_it_is_an_error(monkeypatch):
     monkeypatch.setattr(onnx_engine, "find_spec", lambda name: None)
-    assert build_extractor(SMALL, "none").engine == "torch"
+    assert extractor_of(SMALL, "none").engine == "torch"
     with pytest.raises(UserError, match="`engine` onnx is not installed"):
-        build_extractor(SMALL, "none", "onnx")
+        extractor_of(SMALL, "none", "onnx")
 
 
 @pytest.mark.parametrize(("settings", "words"), [
@@ -105,9 +105,9 @@ def test_where_it_is_not_installed_torch_is_taken_and_asking_for_it_is_an_error(
     (ExtractorSettings(backbone=SMALL.backbone, precision="bfloat16"), "computes in float32"),
 ])  # fmt: skip
 def test_where_it_cannot_be_asking_for_it_is_an_error(settings, words):
-    assert build_extractor(settings, "none").engine == "torch"
+    assert extractor_of(settings, "none").engine == "torch"
     with pytest.raises(UserError, match=words):
-        build_extractor(settings, "none", "onnx")
+        extractor_of(settings, "none", "onnx")
 
 
 def test_a_gpu_is_torchs_alone():
