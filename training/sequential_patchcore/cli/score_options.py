@@ -38,7 +38,7 @@ def evaluate(command: Command) -> None:
 def predict(command: Command) -> None:
     add = command.add_argument
     add("images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
-    add("--model", required=True, help="a calibrated model")
+    add("--model", required=True, help="a calibrated model, or the folder of its export")
     add("--out", required=True, metavar="DIR", help="folder of the tables and overlays")
     add("--explain", action="store_true", help="the strangest patches beside the nearest nominal ones")
     add("--data", action="append", default=[], metavar="DIR", help="--explain: where a data set is now")

@@ -42,7 +42,8 @@ def statistics(samples: Sequence[Mapping], model: str, classes: Classes, times: 
 
     Returns:
         name to (draws,) float64. The names: precision, recall, f1, mean_defect_wise_recall, image_auroc,
-        image_precision, image_recall, image_f1, false_positive_regions_per_image, clean_images_alarmed, pixel_recall.CLASS, defect_wise_recall.CLASS.
+        image_precision, image_recall, image_f1, false_positive_regions_per_image,
+        clean_images_alarmed, pixel_recall.CLASS, defect_wise_recall.CLASS.
     """
     groups = groups_of(samples)
     names = sorted(set(groups))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -14,21 +15,39 @@ import numpy as np
 from ..data.dataset import read_header
 from ..data.photographs import IMAGE_SUFFIXES, load_photograph
 from ..metrics.binarize import PLAIN, Rule, binary_map
-from ..model.file import Model
 from ..report import overlays, palette
 from ..runtime.choices import MAP_KINDS
 from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
 from ..runtime.progress import Progress, say
-from ..scoring.anomaly_map import PatchScores
-from ..scoring.scorer import Scorer
 from ..scoring.seen_images import SeenImages
 from .folder import Prediction, PredictionFolder, Region
 from .saved_map import write_map, write_mask
 
-Explains = Callable[[str, str, np.ndarray, PatchScores], None]
+if TYPE_CHECKING:  # torch and HDF5: an exported model needs neither
+    from ..scoring.anomaly_map import PatchScores
+
+Explains = Callable[[str, str, np.ndarray, "PatchScores"], None]
 
 _BOXES_DRAWN = 50  # of the largest regions; more would hide the photograph
+
+
+class ThresholdLike(Protocol):
+    value: float
+
+
+class ModelLike(Protocol):
+    """A `Model`, or an `ExportedModel`."""
+
+    threshold: ThresholdLike | None
+    fingerprint: str
+    data: tuple[dict, ...]
+
+
+class ScorerLike(Protocol):
+    """A `Scorer`, or an `ExportedModel`; the latter has no `patches`, and so no explanations."""
+
+    def anomaly_map(self, image: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -104,7 +123,7 @@ class Predictor:
     """
 
     def __init__(
-        self, scorer: Scorer, model: Model, out: str | Path, settings: PredictSettings = PredictSettings(),
+        self, scorer: ScorerLike, model: ModelLike, out: str | Path, settings: PredictSettings = PredictSettings(),
         check_size: Callable[[Path], None] | None = None,
         explainer: Explains | None = None, request: str = "",
     ) -> None:
@@ -122,7 +141,7 @@ class Predictor:
             request, model.fingerprint, getattr(scorer, "conditions", None), self.threshold, settings.rule.min_region,
             settings.rule.hysteresis, settings.pixel_size_um, settings.save_map,
         ]
-        self._seen, self._unlike = SeenImages(model), set[str]()
+        self._seen, self._unlike = SeenImages(model.data), set[str]()
         self.folder = PredictionFolder(Path(out))
 
     def __call__(self, path: Path) -> Prediction:
@@ -208,7 +227,7 @@ class Predictor:
 
 
 def predict(
-    scorer: Scorer, model: Model, images: Sequence[Path], out: str | Path,
+    scorer: ScorerLike, model: ModelLike, images: Sequence[Path], out: str | Path,
     settings: PredictSettings = PredictSettings(),
     check_size: Callable[[Path], None] | None = None,
     explainer: Explains | None = None, request: str = "",

@@ -8,10 +8,8 @@ one pixel must not vanish from a thumbnail.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -146,7 +144,7 @@ def with_colour_bar(picture: np.ndarray, threshold: float) -> np.ndarray:
         y = bottom - share * (bottom - top)
         label = f"{share * scale_top(threshold):.3g}"
         if step == _BAR_TICKS - 1:
-            label = f"≥ {label}"
+            label = f">= {label}"
         if 2 * step == _BAR_TICKS - 1:
             label += " = t"
         draw.line([(left + bar, y), (left + bar + gap / 2, y)], fill=(60, 60, 60), width=max(1, text // 12))
@@ -156,8 +154,8 @@ def with_colour_bar(picture: np.ndarray, threshold: float) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def colour_table() -> np.ndarray:
-    """(256, 3) uint8: the colours of the anomaly map from low to high."""
-    return (matplotlib.colormaps[palette.COLOUR_MAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    """(256, 3) uint8: the colours of the anomaly map from low to high, in even steps of lightness."""
+    return cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_INFERNO)[:, 0, ::-1].copy()
 
 
 def jpeg(picture: np.ndarray, quality: int) -> bytes:
@@ -222,8 +220,8 @@ def _outline(inside: np.ndarray) -> np.ndarray:
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    # Pillow's own font lacks the sign ≥; matplotlib brings this one.
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+    # Pillow's own, without the sign ≥: where exported models run, there is no other.
+    return ImageFont.load_default(size)
 
 
 def _text_size(height: int) -> int:

@@ -19,8 +19,6 @@ _MODELS: tuple[RGB, ...] = (
     (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (180, 140, 0), (90, 90, 90),
 )
 
-COLOUR_MAP = "inferno"  # of matplotlib: even steps of lightness, readable in grey print
-
 
 def class_colour(position: int) -> RGB:
     """Colour of the class at this place in the data set's list."""

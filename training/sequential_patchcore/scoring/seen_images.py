@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a photograph is as large, and as near, as the images that a model was trained on."""
 
-from collections.abc import Sequence
-
-from ..model.file import Model
+from collections.abc import Mapping, Sequence
 
 _SAME_PIXEL = 0.05  # relative difference of two pixel sizes that are taken for one
 
 
 class SeenImages:
-    """The sizes of a model's training images, from what its file says of its data sets.
+    """The sizes of a model's training images, from what its file says of its data sets (`Model.data`).
 
     Files from before sizes were recorded, and those that hold something else in their place, know nothing.
     """
 
-    def __init__(self, model: Model) -> None:
-        sizes = [size for share in model.data for size in _pairs(share.get("image_sizes"))]
+    def __init__(self, data: Sequence[Mapping]) -> None:
+        sizes = [size for share in data for size in _pairs(share.get("image_sizes"))]
         self._heights, self._widths = ([size[axis] for size in sizes] for axis in (0, 1))
-        pixels = [share.get("pixel_size_um") for share in model.data]
+        pixels = [share.get("pixel_size_um") for share in data]
         self._pixels_um = [pixel for pixel in pixels if _is_number(pixel) and pixel > 0]
 
     def unlike(self, size: tuple[int, int], pixel_size_um: float | None) -> str | None:
