@@ -45,10 +45,10 @@ class SequentialCoreset(Parameters):
         ids_: (k,) int64, the ids that the vectors were shown with.
         n_features_in_: D, learnt from the first batch.
         separation_: the smallest Euclidean distance between two of the vectors; inf until there are K.
-        covering_radius_: the largest distance of a vector of the stream to its nearest one of `vectors_`; None where it
-            is not known, since it was not measured or `vectors_` changed afterwards. See `end_epoch`.
+        covering_radius_: the largest distance of a vector of the last whole epoch to its nearest one of `vectors_`;
+            None where it is not known, since it was not measured or `vectors_` changed afterwards. See `end_epoch`.
         approximation_factor_: the covering radius is at most so many times the smallest that K vectors can have over
-            the stream and `vectors_` together; None where nothing is certain.
+            that epoch's vectors and `vectors_` together; None where nothing is certain.
         converged_: whether a whole epoch over the full coreset replaced nothing, nor anything since.
         history_: a dict per epoch: "replacements"; "separation" at its end; and, as soon as it is known,
             "covering_radius", that of the coreset at its end.
