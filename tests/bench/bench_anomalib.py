@@ -38,7 +38,8 @@ def main() -> None:
     for metric in METRICS:
         for name, runs in found.items():
             values = [one[metric] for one in runs]
-            print(f"  {metric}, {name}: {statistics.mean(values):.4f}, {min(values):.4f} to {max(values):.4f}", flush=True)
+            spread = f"{min(values):.4f} to {max(values):.4f}"
+            print(f"  {metric}, {name}: {statistics.mean(values):.4f}, {spread}", flush=True)
     for count in (few, *more):
         peaks = []
         for name, how in MODELS.items():

@@ -142,7 +142,7 @@ def test_the_same_picture_twice_is_said(run, capsys):
     assert run() == 0
     assert "1 pictures are copies of others, byte for byte (s/c.png is s/a.png)" in capsys.readouterr().err
     label("s/c.json", "dent")
-    assert run() == 0
+    assert run("--overwrite") == 0
     assert "WARNING: 1 pictures without labels are copies, byte for byte, of labelled ones (s/a.png is s/c.png)" in (
         capsys.readouterr().err)
 

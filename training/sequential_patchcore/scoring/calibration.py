@@ -34,7 +34,12 @@ class MakesMaps(Protocol):
 class _Image:
     """The scores of one image on disk: `scores` (n,) float32 and `positive` (n,) bool, the n pixels of its region.
 
-    `clean` says that no pixel of them is labelled; `group` names the plate, an image without one is its own.
+    Attributes:
+        group: names the plate; an image without one is its own.
+        clean: nothing of it is labelled, neither a pixel of the region nor the image as a whole.
+        positives, pixels: how many pixels are positive, and how many there are.
+        defective: it has a defect.
+        located: it is known where its labels are.
     """
 
     file: Path
@@ -42,6 +47,8 @@ class _Image:
     clean: bool
     positives: int
     pixels: int
+    defective: bool
+    located: bool
 
 
 def calibrate(
@@ -52,14 +59,16 @@ def calibrate(
 
     Only pixels inside the regions count; positive are those of defect classes, impurities count as normal.
     Without any defect there is no F1: then at most the share `CLEAN_RATE` of the images, or of the plates where they
-    have several images, holds a pixel above the threshold. Below 100 of them that is none.
+    have several images, holds a pixel above the threshold. Below 100 of them that is none. Where defective images are
+    labelled as a whole it is not known which pixels are positive, and the F1 is that of images, by their highest score.
 
     Args:
         false_positive_rate: instead of the best F1, the least threshold at which at most this share of the pixels of
             clean images is predicted, or of what `per` names. Clean images have no labelled pixel in their region.
         per: what the rate is a share of, "pixel", "image" or "plate"; an image or plate counts when one of its pixels
-            is predicted. Where no rate is wanted it acts on splits without a defect alone; "pixel" then takes the
-            0.999 quantile of the pixels' scores.
+            is predicted. Where no rate is wanted it says what the F1 counts, or on a split without a defect what may
+            alarm; "pixel" then takes the 0.999 quantile of the pixels' scores. By default images count where some are
+            labelled as a whole, else pixels.
 
     Raises:
         UserError: the split is empty, is the test split, or has no clean image for a rate; scores that are not finite.
@@ -74,9 +83,12 @@ def calibrate(
         images = list(_scored(scorer, dataset, split, Path(folder), only_clean=false_positive_rate is not None))
         if false_positive_rate is not None:
             return _at_rate(images, false_positive_rate, per or "pixel", dataset, split)
-        if per != "pixel" and any(image.pixels for image in images) and not any(image.positives for image in images):
-            return _above_sound(images, per or _unit_of(images), dataset, split)
-        return _best_f1(images, dataset, split)
+        if not any(image.defective and image.pixels for image in images):
+            if per != "pixel" and any(image.pixels for image in images):
+                return _above_sound(images, per or _unit_of(images), dataset, split)
+        elif per in ("image", "plate") or (per is None and any(i.defective and not i.located for i in images)):
+            return _best_unit_f1(images, per or "image", dataset, split)
+        return _best_f1([image for image in images if image.located], dataset, split)
 
 
 def is_of_request(threshold: Threshold, false_positive_rate: float | None, per: str | None) -> bool:
@@ -87,7 +99,9 @@ def is_of_request(threshold: Threshold, false_positive_rate: float | None, per: 
         return method == "false_positive_rate" and wanted == (false_positive_rate, per or "pixel")
     if method == "clean_rate":
         return per is None or per == origin.get("rate_per")
-    return method == "max_f1" or (method == "nominal_quantile" and per == "pixel")
+    if method == "max_unit_f1":
+        return per == origin.get("f1_of") or (per is None and bool(origin.get("as_a_whole")))
+    return per in (None, "pixel") and (method == "max_f1" or (method == "nominal_quantile" and per == "pixel"))
 
 
 def _scored(
@@ -96,15 +110,20 @@ def _scored(
     samples = dataset.split(split)
     with Progress(f"scoring {split}", len(samples)) as progress:
         for number, sample in enumerate(samples):
-            region, mask = dataset.region(sample), dataset.mask(sample)
-            clean = not mask[region].any()
+            whole = {instance.class_name for instance in sample.instances if instance.pixels is None}
+            region = dataset.region(sample)
+            mask = dataset.mask(sample, located_only=True) if whole else dataset.mask(sample)
+            clean = not whole and not mask[region].any()
             if clean or not only_clean:
                 scores = scorer.anomaly_map(dataset.image(sample))[region]
                 positive = np.isin(mask, dataset.defect_ids)[region]
                 file = folder / f"{number}.npz"
                 np.savez(file, scores=scores, positive=positive)
+                defective = positive.any() or any(
+                    info.kind == "defect" for info in dataset.classes if info.name in whole
+                )
                 group = str(sample.group or f"image {sample.id}")
-                yield _Image(file, group, clean, int(positive.sum()), len(scores))
+                yield _Image(file, group, clean, int(positive.sum()), len(scores), bool(defective), not whole)
             progress.step()
 
 
@@ -121,6 +140,27 @@ def _best_f1(images: Sequence[_Image], dataset: Dataset, split: str) -> Threshol
         )
     quality = {"f1": best.f1, "precision": best.precision, "recall": best.recall, "quantile": best.quantile}
     return Threshold(best.threshold, best.method, _origin(dataset, split) | counts | quality)
+
+
+def _best_unit_f1(images: Sequence[_Image], per: str, dataset: Dataset, split: str) -> Threshold:
+    """Of largest F1 over images or plates, each by its highest score."""
+    peaks = _peaks(images, per)
+    defective: dict[str, bool] = {}
+    for image, unit in zip(images, _unit_names(images, per), strict=True):
+        if image.pixels:
+            defective[unit] = defective.get(unit, False) or image.defective
+    positive = np.array(list(defective.values()), bool)
+    best = max_f1(lambda: [(peaks, positive)])
+    whole = sum(image.defective and not image.located for image in images)
+    say(
+        f"threshold {best.threshold:.6g}: F1 {best.f1:.3f} over {best.pixels} {per}s, {best.positives} with a defect"
+        + (f"; {whole} images are labelled as a whole, so that pixels do not count" if whole else "")
+    )
+    counts = {
+        "images": len(images), "as_a_whole": whole, "f1_of": per, "units": best.pixels, "positives": best.positives,
+        "f1": best.f1, "precision": best.precision, "recall": best.recall,
+    }
+    return Threshold(best.threshold, "max_unit_f1", _origin(dataset, split) | counts)
 
 
 def _above_sound(images: Sequence[_Image], per: str, dataset: Dataset, split: str) -> Threshold:
@@ -187,12 +227,15 @@ def _unit_of(images: Sequence[_Image]) -> str:
 def _peaks(images: Sequence[_Image], per: str) -> np.ndarray:
     """(U,) float32: the highest score of each image or plate of which something is inspected."""
     peaks: dict[str, np.float32] = {}
-    for number, image in enumerate(images):
-        unit = image.group if per == "plate" else str(number)
+    for image, unit in zip(images, _unit_names(images, per), strict=True):
         if image.pixels:
             with np.load(image.file) as kept:
                 peaks[unit] = max(peaks.get(unit, np.float32(0)), kept["scores"].max())
     return np.array(list(peaks.values()), np.float32)
+
+
+def _unit_names(images: Sequence[_Image], per: str) -> list[str]:
+    return [image.group if per == "plate" else str(number) for number, image in enumerate(images)]
 
 
 def _pixels(images: Sequence[_Image]) -> Iterator[tuple[np.ndarray, np.ndarray]]:

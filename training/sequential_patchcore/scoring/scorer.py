@@ -13,7 +13,9 @@ from ..coreset.search import CHUNK_SIZE, NearestSearch
 from ..data.dataset import Dataset
 from ..extractors.base import Extractor, to_tensor
 from ..extractors.grid import Grid
+from ..extractors.onnx_engine import engine_on
 from ..model.file import Model, Threshold
+from ..runtime.choices import AUTO
 from ..runtime.errors import UserError
 from ..runtime.progress import say
 from .anomaly_map import PatchScores
@@ -35,6 +37,8 @@ class Scorer:
         extractor: the one that the model was made with, where it is at hand; otherwise it is restored.
         weights: "hub", "none" (random) or a weights file, where the place recorded in the model no longer holds.
         precision: of the network, "float32", "bfloat16" or "float16"; as in training unless given.
+        engine: what computes the network's maps on a CPU: "onnx", "torch", or "auto" for the former where it is
+            installed and agrees with the latter.
         blur_sigma: of the Gaussian over the finished map, in pixels of the image, 0 for none; the model's unless given.
         chunk_size: patches per matrix product; a matter of memory and speed.
         path: the model file, for messages and records.
@@ -52,7 +56,7 @@ class Scorer:
 
     def __init__(
         self, model: Model, *, device: torch.device | str = "cpu", extractor: Extractor | None = None,
-        weights: str | None = None, precision: str | None = None, blur_sigma: float | None = None,
+        weights: str | None = None, precision: str | None = None, engine: str = AUTO, blur_sigma: float | None = None,
         chunk_size: int = CHUNK_SIZE, path: str | Path | None = None, data: Iterable[str | Path] = (),
     ) -> None:
         self.path = None if path is None else str(path)
@@ -65,7 +69,7 @@ class Scorer:
         self.model: Model | None = model
         self.threshold: Threshold | None = model.threshold
         self.conditions = conditions_of(model, precision, blur_sigma)
-        self._weights, self._data = weights, tuple(data)
+        self._weights, self._data, self._engine = weights, tuple(data), engine_on(device, engine)
         self._begin(model.features, extractor, device, chunk_size)
 
     @classmethod
@@ -82,7 +86,7 @@ class Scorer:
         scorer = cls.__new__(cls)
         scorer.path = scorer.model = scorer.threshold = None
         scorer.conditions = {"precision": extractor.settings.precision, "blur_sigma": float(blur_sigma)}
-        scorer._weights, scorer._data = None, ()
+        scorer._weights, scorer._data, scorer._engine = None, (), AUTO
         scorer._begin(vectors, extractor.to(torch.device(device)), device, chunk_size)
         return scorer
 
@@ -103,7 +107,7 @@ class Scorer:
         if self._extractor is None:
             assert self.model is not None
             restored = restore_extractor(
-                self.model, self._name, self._weights, self.conditions["precision"]
+                self.model, self._name, self._weights, self.conditions["precision"], self._engine
             )
             self._extractor = restored.to(self.device)
         return self._extractor

@@ -24,6 +24,7 @@ class Shape:
         where: names file and shape in messages.
         instance: shapes of one image with the same `instance` and class are one instance; None stands alone.
         connected: each of its connected parts (8 neighbours) is an instance of its own, as in a mask of all defects.
+        weak: the outline is a box around what is meant.
     """
 
     label: str
@@ -31,6 +32,7 @@ class Shape:
     where: str = ""
     instance: int | str | None = None
     connected: bool = False
+    weak: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class Item:
         name: path of the image relative to the source, with "/"; no two items have the same.
         image: the picture's file, or a function that reads its bytes where it is embedded elsewhere.
         where: names the picture in messages.
-        shapes: its labels; none mean a clean image.
+        shapes: its labels with a place.
+        as_a_whole: labels that say that there is one, not where. An image without any label is clean.
+        tags: what people noted about the image; one that is named as a class becomes a label of the image as a whole.
         size: (H, W) as the labels claim; None for what they do not say.
         label_file: named where `size` is wrong, and recorded by its name.
         digests: key of the record -> a file, or the SHA-256 of what belongs to this image in a larger one. A change in
@@ -54,6 +58,8 @@ class Item:
     image: Path | Callable[[], bytes]
     where: str
     shapes: tuple[Shape, ...] = ()
+    as_a_whole: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     size: tuple[float | None, float | None] = (None, None)
     label_file: Path | None = None
     digests: Mapping[str, Path | str] = field(default_factory=dict)
@@ -64,12 +70,12 @@ class Item:
     @property
     def is_labelled(self) -> bool:
         """Whether somebody said what is on it, and be it that nothing is."""
-        return bool(self.shapes) or self.label_file is not None
+        return bool(self.shapes or self.as_a_whole) or self.label_file is not None
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The different labels on it, sorted."""
-        return tuple(sorted({shape.label for shape in self.shapes}))
+        return tuple(sorted({*self.as_a_whole, *(shape.label for shape in self.shapes)}))
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,10 @@ def _item(src: Path, image: Path | None, label: LabelFile | None, name: str | No
     image = partial(read_image_data, label.path) if image is None else image
     if label is None:
         return Item(name, image, where)
-    return Item(name, image, where, label.shapes, label.size, label.path, {"label_sha256": label.sha256})
+    return Item(
+        name, image, where, label.shapes, tags=label.tags, size=label.size, label_file=label.path,
+        digests={"label_sha256": label.sha256},
+    )
 
 
 def _read_label_files(job: Job) -> list[LabelFile]:

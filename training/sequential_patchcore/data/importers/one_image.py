@@ -37,6 +37,8 @@ class ImageParts:
     instances: np.ndarray
     instance_classes: Mapping[int, int]
     region: np.ndarray | None
+    as_a_whole: tuple[int, ...] = ()
+    weak: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -95,7 +97,8 @@ class ImageReader:
         if image.dtype == np.uint16:
             self.deep.append(item.where)
             self.deepest = max(self.deepest, int(image.max()).bit_length())
-        return ImageParts(image, mask, instances, instance_classes, region)
+        whole = self._classes_as_a_whole(item)
+        return ImageParts(image, mask, instances, instance_classes, region, whole, frozenset(drawing.weak))
 
     def say_about_depth(self) -> None:
         """16-bit pictures that leave their upper bits empty look nearly black beside 8-bit ones."""
@@ -111,16 +114,23 @@ class ImageReader:
         other = self._seen.setdefault((sha256, item.page), item)
         if other is item:
             return
-        if bool(other.shapes) == bool(item.shapes):
+        if bool(other.labels) == bool(item.labels):
             self.findings.note("{count} pictures are copies of others, byte for byte", f"{item.where} is {other.where}")
         else:
-            clean, labelled = (item, other) if other.shapes else (other, item)
+            clean, labelled = (item, other) if other.labels else (other, item)
             self.findings.note("WARNING: {count} pictures without labels are copies, byte for byte, of labelled ones",
                                f"{clean.where} is {labelled.where}")  # fmt: skip
 
     def _is_plate(self, shape: Shape) -> bool:
         name = self.rules.class_of(shape.label)
         return self.plate_label is not None and name is not None and name.casefold() == self.plate_label
+
+    def _classes_as_a_whole(self, item: Item) -> tuple[int, ...]:
+        """Class ids of the labels without a place; not those of classes that are drawn on the image as well."""
+        ids = {info.name: info.id for info in self.classes}
+        drawn = {self.rules.class_of(shape.label) for shape in item.shapes}
+        names = {self.rules.class_of(label) for label in item.as_a_whole} - drawn - {None}
+        return tuple(sorted(ids[name] for name in names))
 
     def _draw(self, item: Item, drawing: "_Drawing") -> tuple[np.ndarray, np.ndarray, dict[int, int]]:
         """Mask, instances, and instance number -> class id. Impurities are painted first, then defects."""
@@ -137,6 +147,8 @@ class ImageReader:
             if first - 1 + count > _MOST_INSTANCES:
                 raise UserError(f"{item.where}: found {first - 1 + count} instances, an image holds {_MOST_INSTANCES}")
             instance_classes.update(dict.fromkeys(range(first, first + count), info.id))
+            if all(shape.weak for shape in shapes):
+                drawing.weak.update(range(first, first + count))
             first += count
         bottom_to_top = sorted(areas, key=lambda area: area[0].kind == "defect")
         mask, instances = paint(
@@ -158,12 +170,16 @@ class ImageReader:
 
 @dataclass
 class _Drawing:
-    """Shapes to pixels for one image of `size` (H, W); what is wrong with one is a problem, and it has no pixels."""
+    """Shapes to pixels for one image of `size` (H, W); what is wrong with one is a problem, and it has no pixels.
+
+    `weak` holds the numbers of the instances that are boxes around what is meant.
+    """
 
     size: tuple[int, int]
     line_width: float
     findings: Findings
     problems: list[str] = field(default_factory=list)
+    weak: set[int] = field(default_factory=set)
 
     def pixels(self, shape: Shape) -> np.ndarray:
         try:
