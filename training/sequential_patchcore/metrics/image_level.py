@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures of whole images and of whole plates.
 
-An image alarms when a pixel of it is predicted, a plate when one of its images does. They need no masks: it is enough to know which images have a defect.
+An image alarms when a pixel of it is predicted, a plate when one of its images does. They need no masks: it is
+enough to know which images have a defect.
 """
 
 from collections.abc import Sequence
