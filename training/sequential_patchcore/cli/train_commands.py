@@ -5,50 +5,51 @@ torch and timm take seconds to import, so each function imports what it needs, a
 """
 
 from argparse import Namespace
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..runtime.choices import GREEDY
 from ..runtime.errors import UserError
 from ..runtime.progress import say, tell
-from .finished_work import file_digest, fingerprints, is_finished, request_digest, weights_override, weights_place
+from ..runtime.requests import Request
+from .finished_work import (
+    earlier_request,
+    file_digest,
+    is_finished,
+    request_of,
+    split_fingerprints,
+    weights_override,
+    weights_place,
+    whole_fingerprints,
+)
+from .result_code import MELDING, TRAINING
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
-    from ..extractors.base import Extractor
+    from ..extractors.base import Extractor, ExtractorSettings
     from ..fitting.settings import RunOptions, TrainSettings
     from ..model.file import Model
 
 
 def train(arguments: Namespace) -> None:
-    if arguments.ray:
-        _train_on_cluster(arguments)
-        return
     from ..data.dataset import open_dataset
-    from ..extractors.base import ExtractorSettings
     from ..extractors.builder import extractor_of
-    from ..fitting.settings import TrainSettings
     from ..fitting.training import train as run
     from ..runtime.memory import peak
 
+    _refuse_what_greedy_lacks(arguments)
+    if arguments.ray:
+        _train_on_cluster(arguments)
+        return
     datasets = [open_dataset(path) for path in arguments.data]
-    settings = TrainSettings(
-        coreset_size=arguments.coreset_size, epochs=arguments.epochs, augment=arguments.augment,
-        border_mask=arguments.border_mask, shuffle=arguments.shuffle, seed=arguments.seed, shard=arguments.shard,
-        eviction=arguments.eviction, coreset=arguments.coreset,
-    )
-    chosen = ExtractorSettings(
-        arguments.backbone, arguments.image_scale, arguments.pool, arguments.unit_maps, tuple(arguments.layers),
-        arguments.normalisation, arguments.projection, arguments.precision,
-    )
+    chosen, settings = _chosen_features(arguments), _settings(arguments, arguments.coreset_size)
     place = weights_place(arguments.weights, arguments.backbone)
-    request = request_digest(
-        "train", datasets=fingerprints(datasets), settings=asdict(settings), extractor=asdict(chosen),
-        weights=file_digest(place), blur_sigma=arguments.blur_sigma, split=arguments.split,
-    )
+    request = _train_request(arguments, datasets, settings, place)
     if is_finished(arguments.out, request, arguments.overwrite):
         return
-    _need_checkpoint(arguments)
+    _need_checkpoint(arguments, request)
     extractor = extractor_of(chosen, place)
     say(f"backbone {chosen.backbone}, weights {extractor.weights}: vectors of {extractor.dimension}")
     record = {"weights": place, "blur_sigma": arguments.blur_sigma}
@@ -56,6 +57,51 @@ def train(arguments: Namespace) -> None:
     model = run(datasets, extractor, settings, out=arguments.out, options=options)
     say(peak(options.device))
     _written(arguments.out, model)
+
+
+def _refuse_what_greedy_lacks(arguments: Namespace) -> None:
+    """The baseline makes one pass and chooses once; an option that it would pass over is refused."""
+    if arguments.coreset != GREEDY:
+        return
+    for name in ("epochs", "eviction", "chunk_size", "checkpoint_images", "resume", "restart"):
+        if getattr(arguments, name) not in (None, False):
+            raise UserError(f"`{name}` is for the sequential coreset; leave it out with `coreset` {GREEDY}")
+
+
+def _chosen_features(arguments: Namespace) -> "ExtractorSettings":
+    from ..extractors.base import ExtractorSettings
+
+    return ExtractorSettings(
+        arguments.backbone, arguments.image_scale, arguments.pool, arguments.unit_maps, tuple(arguments.layers),
+        arguments.normalisation, arguments.projection, arguments.precision,
+    )
+
+
+def _settings(arguments: Namespace, coreset_size: int) -> "TrainSettings":
+    """What was chosen, and for the rest the settings' own defaults."""
+    from ..fitting.settings import TrainSettings
+
+    given = {field.name: getattr(arguments, field.name, None) for field in fields(TrainSettings)}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return TrainSettings(**chosen | {"coreset_size": coreset_size})
+
+
+def _train_request(
+    arguments: Namespace, datasets: list["Dataset"], settings: "TrainSettings", place: str,
+    code: Sequence[str] = TRAINING, **further: object,
+) -> Request:
+    """
+    Args:
+        place: of the weights.
+        code: the modules that have a say.
+        further: inputs.
+    """
+    inputs = {
+        "settings": asdict(settings), "extractor": asdict(_chosen_features(arguments)), "weights": file_digest(place),
+        "blur_sigma": arguments.blur_sigma, "split": arguments.split, **further,
+    }
+    request = request_of("train", code, datasets=split_fingerprints(datasets, arguments.split), **inputs)
+    return replace(request, earlier=earlier_request("train", datasets=whole_fingerprints(datasets), **inputs))
 
 
 def _train_on_cluster(arguments: Namespace) -> None:
@@ -67,37 +113,31 @@ def _train_on_cluster(arguments: Namespace) -> None:
 
     if arguments.shard != (1, 1):
         raise UserError("--ray makes the shards itself: give their number with --shards N, not --shard I/N")
-    count = arguments.shards
+    count, weights = arguments.shards, weights_place(arguments.weights, arguments.backbone)
     shards = []
     for part in range(1, count + 1):
+        # A task runs in a folder of its own on some machine: every path is made absolute here.
         place = str(shard_path(Path(arguments.out).resolve(), part, count))
-        given = vars(arguments) | {"ray": None, "shard": (part, count), "out": place, "resume": False}
-        given["data"] = [str(Path(path).resolve()) for path in arguments.data]
+        given = vars(arguments) | {"ray": None, "shard": (part, count), "resume": False}
+        given |= {"out": place, "weights": weights, "data": [str(Path(path).resolve()) for path in arguments.data]}
         given["threads"] = arguments.threads or 1
         del given["run"], given["option_names"], given["writes"]
         shards.append(Namespace(**given))
     datasets = [open_dataset(path) for path in arguments.data]
-    request = request_digest("ray", datasets=fingerprints(datasets), shards=[
-        {key: value for key, value in vars(each).items() if key not in _NOT_OF_THE_RESULT} for each in shards
-    ])  # fmt: skip
+    settings = _settings(arguments, arguments.coreset_size)
+    request = _train_request(arguments, datasets, settings, weights, (*TRAINING, *MELDING), shards=count)
     if is_finished(arguments.out, request, arguments.overwrite):
         return
     melder = Melder(arguments.coreset_size)
     for number in run_shards(train, shards, arguments.ray, shards[0].threads):
         melder.add(load_model(shards[number].out), Path(shards[number].out).name)
-    model = melder.finish(request) if count > 1 else load_model(shards[0].out)
+    model = melder.finish(str(request)) if count > 1 else replace(load_model(shards[0].out), request=str(request))
     save_model(model, arguments.out)
     _written(arguments.out, model)
 
 
-# Where a command runs, and how fast.
-_NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "memory_budget", "chunk_size", "restart",
-                      "resume", "overwrite", "json_progress", "checkpoint_images")  # fmt: skip
-
-
 def finetune(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
-    from ..fitting.settings import TrainSettings
     from ..fitting.training import train as run
     from ..model.file import load_model
     from ..runtime.memory import peak
@@ -105,18 +145,15 @@ def finetune(arguments: Namespace) -> None:
 
     initial = load_model(arguments.model)
     datasets = [open_dataset(path) for path in arguments.data]
-    settings = TrainSettings(
-        coreset_size=arguments.coreset_size or len(initial.features), epochs=arguments.epochs,
-        augment=arguments.augment, border_mask=arguments.border_mask, shuffle=arguments.shuffle, seed=arguments.seed,
-        shard=arguments.shard, eviction=arguments.eviction,
-    )
-    request = request_digest(
-        "finetune", parent=initial.fingerprint, datasets=fingerprints(datasets), settings=asdict(settings),
-        split=arguments.split,
+    settings = _settings(arguments, arguments.coreset_size or len(initial.features))
+    inputs = {"parent": initial.fingerprint, "settings": asdict(settings), "split": arguments.split}
+    request = replace(
+        request_of("finetune", TRAINING, datasets=split_fingerprints(datasets, arguments.split), **inputs),
+        earlier=earlier_request("finetune", datasets=whole_fingerprints(datasets), **inputs),
     )
     if is_finished(arguments.out, request, arguments.overwrite):
         return
-    _need_checkpoint(arguments)
+    _need_checkpoint(arguments, request)
     extractor = restore_extractor(initial, arguments.model, weights_override(arguments.weights))
     options = _carried_out(arguments, request, datasets, extractor, settings, {})
     model = run(datasets, extractor, settings, initial=initial, out=arguments.out, options=options)
@@ -129,25 +166,26 @@ def meld(arguments: Namespace) -> None:
     from ..model.file import load_model, save_model
 
     models = [load_model(path) for path in arguments.models]
-    request = request_digest("meld", parents=[model.fingerprint for model in models], size=arguments.coreset_size)
+    inputs = {"parents": [model.fingerprint for model in models], "size": arguments.coreset_size}
+    request = replace(request_of("meld", MELDING, **inputs), earlier=earlier_request("meld", **inputs))
     if is_finished(arguments.out, request, arguments.overwrite):
         return
-    model = run(models, [Path(path).name for path in arguments.models], arguments.coreset_size, request)
+    model = run(models, [Path(path).name for path in arguments.models], arguments.coreset_size, str(request))
     save_model(model, arguments.out)
     _written(arguments.out, model)
 
 
-def _need_checkpoint(arguments: Namespace) -> None:
-    from ..fitting.checkpoint import checkpoint_path
+def _need_checkpoint(arguments: Namespace, request: Request) -> None:
+    """Told before weights are loaded."""
+    from ..fitting.checkpoint import load_checkpoint
 
-    path = checkpoint_path(arguments.out)
-    if arguments.resume and not path.exists():
-        raise UserError(f"--resume: there is no {path} to go on from; leave --resume out to begin")
+    if arguments.resume:
+        load_checkpoint(arguments.out, request, needed=True)
 
 
 def _carried_out(
-    arguments: Namespace, request: str, datasets: list["Dataset"], extractor: "Extractor", settings: "TrainSettings",
-    record: dict[str, Any],
+    arguments: Namespace, request: Request, datasets: list["Dataset"], extractor: "Extractor",
+    settings: "TrainSettings", record: dict[str, Any],
 ) -> "RunOptions":
     """Threads, device, and the chunk size that fits the budget; prints the estimate."""
     import torch

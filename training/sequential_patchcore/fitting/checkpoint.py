@@ -4,6 +4,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from ..coreset.engine import Coreset
 from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
+from ..runtime.progress import say
+from ..runtime.requests import Request, Standing
 
 
 @dataclass
@@ -33,7 +36,7 @@ class Checkpoint:
     images: int = 0
     replacements: int = 0
     converged: bool = False
-    log: list[dict] = field(default_factory=list)
+    log: list[dict[str, Any]] = field(default_factory=list)
     watched: np.ndarray | None = None
     watched_sq: float = 0.0
 
@@ -55,45 +58,61 @@ class Checkpoint:
 
 
 def checkpoint_path(model: str | Path) -> Path:
+    """Where the state of the run that makes a model lies."""
     model = Path(model)
     return model.with_name(f"{model.name}.checkpoint")
 
 
-def save_checkpoint(state: Checkpoint, model: str | Path, request: str) -> None:
+def save_checkpoint(state: Checkpoint, model: str | Path, request: Request) -> None:
     """Write the state beside the model-to-be, atomically."""
     with atomic_path(checkpoint_path(model)) as beside, h5py.File(beside, "w") as file:
         if state.coreset is not None:
             file["features"], file["tags"] = state.coreset.features, state.coreset.patch_ids
         if state.watched is not None:
             file["watched"] = state.watched
-        file.attrs["request"] = request
+        file.attrs["request"] = str(request)
         file.attrs["state"] = json.dumps(
             {name: getattr(state, name) for name in ("epoch", "images", "replacements", "converged", "log")}
             | {"watched2": state.watched_sq}  # the name in the file is older than the attribute's
         )
 
 
-def load_checkpoint(model: str | Path, request: str) -> Checkpoint | None:
-    """The state to go on from; None where there is none.
+def load_checkpoint(model: str | Path, request: Request, needed: bool = False) -> Checkpoint | None:
+    """The state to go on from; None where there is none, or one that other code than today's has come to.
+
+    Args:
+        needed: refuse instead of None.
 
     Raises:
-        UserError: it belongs to another command, or is damaged.
+        UserError: it belongs to a run with other inputs, or is damaged.
     """
     path = checkpoint_path(model)
     if not path.exists():
+        if needed:
+            raise UserError(f"`resume`: there is no {path} to go on from; leave `resume` out to begin")
         return None
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs["request"] != request:
-                raise UserError(
-                    f"{path} belongs to a run with other data or settings; give `restart` to drop it, "
-                    "or another `out`"
-                )
-            coreset = None
-            if "features" in file:
-                coreset = Coreset(file["features"][()].astype(np.float32), file["tags"][()].astype(np.int64))
-            watched = file["watched"][()].astype(np.float32) if "watched" in file else None
-            told = json.loads(file.attrs["state"])
-            return Checkpoint(coreset=coreset, watched=watched, watched_sq=told.pop("watched2"), **told)
+            standing = request.standing(str(file.attrs["request"]))
+            if standing in (Standing.SAME, Standing.EARLIER):
+                return _parse(file)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}); give `restart` to drop it and begin anew") from error
+    if standing is Standing.OTHER:
+        raise UserError(
+            f"{path} belongs to a run with other data or settings; give `restart` to drop it, or another `out`"
+        )
+    if needed:
+        raise UserError(f"`resume`: {path} was made by another state of this program's code; leave `resume` out to "
+                        "begin anew")
+    say(f"{path} was made by another state of this program's code; beginning anew")
+    return None
+
+
+def _parse(file: h5py.File) -> Checkpoint:
+    coreset = None
+    if "features" in file:
+        coreset = Coreset(file["features"][()].astype(np.float32), file["tags"][()].astype(np.int64))
+    watched = file["watched"][()].astype(np.float32) if "watched" in file else None
+    told = json.loads(file.attrs["state"])
+    return Checkpoint(coreset=coreset, watched=watched, watched_sq=told.pop("watched2"), **told)
