@@ -169,7 +169,7 @@ def real_patches(chosen: argparse.Namespace, images: int = 30, scale: float = 0.
 
     data = open_dataset(chosen.data)
     extractor = extractor_of(ExtractorSettings(chosen.backbone, scale), chosen.weights)
-    tensors = (to_tensor(data.image(each), scale, torch.device("cpu")) for each in data.split("train")[:images])
+    tensors = (to_tensor(data.image(sample), scale, torch.device("cpu")) for sample in data.split("train")[:images])
     with torch.inference_mode():
         found = [extractor(tensor)[0].reshape(-1, extractor.dimension) for tensor in tensors]
     return torch.cat(found).clone()

@@ -56,7 +56,7 @@ def ours(job: dict) -> dict:
             replaced += coreset.update(patches, np.arange(first, first + len(patches)))
             seconds += time.process_time() - start
         epochs.append({"seconds": seconds, "replaced": replaced})
-    return {"epochs": epochs, "seconds": sum(each["seconds"] for each in epochs), "bytes": peak() - base}
+    return {"epochs": epochs, "seconds": sum(epoch["seconds"] for epoch in epochs), "bytes": peak() - base}
 
 
 def warm_up(patches: torch.Tensor) -> None:
@@ -79,8 +79,8 @@ def plain(job: dict) -> dict:
         nearest_sq = torch.full_like(norms_sq, torch.inf)
         row = 0
         for _ in range(steps):
-            distances2 = norms_sq + norms_sq[row] - 2 * (patches @ patches[row])
-            nearest_sq = torch.minimum(nearest_sq, distances2)
+            distances_sq = norms_sq + norms_sq[row] - 2 * (patches @ patches[row])
+            nearest_sq = torch.minimum(nearest_sq, distances_sq)
             row = int(nearest_sq.argmax())
 
     return _by_steps(job, base, select)
@@ -117,8 +117,8 @@ def _by_steps(job: dict, base: int, select) -> dict:
         start = time.process_time()
         select(steps)
         times.append(time.process_time() - start)
-    each = max(times[1] - times[0], 0.0) / (more - few)
-    return {"seconds": times[1] + each * (job["size"] - more), "each": each, "bytes": peak() - base}
+    step = max(times[1] - times[0], 0.0) / (more - few)
+    return {"seconds": times[1] + step * (job["size"] - more), "step": step, "bytes": peak() - base}
 
 
 def neighbours(job: dict) -> dict:
@@ -230,7 +230,7 @@ def peak() -> int:
         return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024
 
 
-KINDS = {each.__name__: each for each in (ours, plain, greedy, anomalib, neighbours, inference, update)}
+KINDS = {kind.__name__: kind for kind in (ours, plain, greedy, anomalib, neighbours, inference, update)}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

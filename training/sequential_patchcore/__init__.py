@@ -23,6 +23,7 @@ _PUBLIC = {
     "load_model": "model.file",
     "meld": "coreset.melding",
     "open_dataset": "data.dataset",
+    "save_model": "model.file",
     "train": "fitting.training",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .fitting.settings import TrainSettings as TrainSettings
     from .fitting.training import train as train
     from .model.file import load_model as load_model
+    from .model.file import save_model as save_model
     from .runtime.errors import UserError as UserError
     from .scoring.scorer import Scorer as Scorer
 

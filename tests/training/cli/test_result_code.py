@@ -14,7 +14,7 @@ PACKAGE = Path(sequential_patchcore.__file__).parent
 # Imported, and without a say in what a result holds.
 CARRIES_OUT = {
     "runtime/errors.py", "runtime/files.py", "runtime/file_names.py", "runtime/interrupt.py", "runtime/locks.py",
-    "runtime/progress.py", "runtime/requests.py",
+    "runtime/memory.py", "runtime/progress.py", "runtime/requests.py",
 }
 # The model file: what is wrong with one, and how it is written; every model says its format's version.
 THE_FILE = {f"model/{name}.py" for name in ("check", "contents", "file", "reading", "values", "writing")}
@@ -57,11 +57,12 @@ def modules_of(places: Iterable[str]) -> set[str]:
         (TRAINING, ["fitting/training.py"],
          # The checkpoint holds what was made; the melding is asked whether extractors differ.
          {"fitting/checkpoint.py", "fitting/melding.py"}
-         | {f"coreset/{name}.py" for name in ("arrays", "epochs", "melding", "parameters", "search", "sequential")}),
+         | {f"coreset/{name}.py" for name in ("arrays", "epochs", "melding", "parameters", "search", "sequential",
+                                                "state")}),
         (MELDING, ["fitting/melding.py"], set()),
         (SCORING, ["scoring/scorer.py", "scoring/calibration.py"], CHECKS),
         (EVALUATION, ["evaluation/evaluator.py"], CHECKS),
-        (PREDICTION, ["prediction/predictor.py", "prediction/explanation.py"], CHECKS),
+        (PREDICTION, ["prediction/predictor.py", "prediction/explanation.py", "export/exported_model.py"], CHECKS),
     ],
     ids=["training", "melding", "scoring", "evaluation", "prediction"],
 )

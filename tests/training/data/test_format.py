@@ -432,10 +432,11 @@ def test_a_damaged_record_is_told_before_the_writer_goes_on(folder):
 def test_the_summary_counts(folder):
     summary = summarise(open_dataset(folder))
     assert summary["images"] == 4 and summary["sizes"] == {"30x20": 4}
-    assert summary["splits"]["val"] == {"images": 2, "groups": 2, "with_defects": 2, "with_impurities": 2, "clean": 0}
+    assert summary["splits"]["val"] == {
+        "images": 2, "groups": 2, "with_defects": 2, "with_impurities": 2, "clean": 0, "as_a_whole": 0}
     assert summary["classes"]["water_stain"]["pixels"] == 108
     assert summary["classes"]["rust"] == {
-        "id": 7, "kind": "defect", "images": 0, "instances": 2, "pixels": 0, "area": None}
+        "id": 7, "kind": "defect", "images": 0, "instances": 2, "pixels": 0, "area": None, "as_a_whole": 0, "weak": 0}
     assert summary["classes"]["bump"]["area"] == dict.fromkeys(("min", "q25", "median", "q75", "max"), 6.0)
     json.dumps(summary)
     text = as_text(summary)

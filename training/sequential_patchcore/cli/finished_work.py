@@ -2,14 +2,15 @@
 """What a command's result depends on, as a request: by it work that was done before is recognised and kept."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..runtime.choices import FILTERS
+from ..runtime.choices import AUTO, FILTERS, ONNX, TORCH
 from ..runtime.errors import UserError
 from ..runtime.progress import say, tell
-from ..runtime.requests import Request, Standing, code_digest, digest_of
+from ..runtime.requests import Request, Standing, code_digest, digest_of, standing_of
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -49,10 +50,6 @@ def split_fingerprints(datasets: Sequence["Dataset"], split: str) -> list[list[o
     return [[dataset.split_fingerprints[split], dataset.is_render] for dataset in datasets]
 
 
-def whole_fingerprints(datasets: Sequence["Dataset"]) -> list[str]:
-    return [dataset.fingerprint for dataset in datasets]
-
-
 def request_of(command: str, code: Sequence[str], **inputs: object) -> Request:
     """The request of a command.
 
@@ -68,8 +65,35 @@ def earlier_request(command: str, **inputs: object) -> str:
     return digest_of({"command": command, "version": _BEFORE_CODE_WAS_NOTED, **inputs})
 
 
-def is_finished(out: str, request: Request, overwrite: bool) -> bool:
-    """Whether the model file `out` already is what the command would make.
+class Requests:
+    """The requests of a command that makes a model of images, by the engine that computes the features.
+
+    Args:
+        code: as for `request_of`.
+        datasets: only their `split` counts.
+        inputs: what else the model depends on, JSON-ready.
+    """
+
+    def __init__(
+        self, command: str, code: Sequence[str], datasets: Sequence["Dataset"], split: str, **inputs: object
+    ) -> None:
+        self._command, self._code = command, code
+        self._inputs = inputs | {"datasets": split_fingerprints(datasets, split), "split": split}
+        self._earlier = inputs | {"datasets": [dataset.fingerprint for dataset in datasets], "split": split}
+
+    def by(self, engine: str) -> Request:
+        """That of "torch" or "onnx"; torch adds nothing, since all was made by it before there were others."""
+        further = {} if engine == TORCH else {"engine": engine}
+        request = request_of(self._command, self._code, **self._inputs, **further)
+        return replace(request, earlier=earlier_request(self._command, **self._earlier, **further))
+
+    def finished(self, engine: str) -> list[Request]:
+        """Of the work that needs not be done again when "auto", "torch" or "onnx" is asked for."""
+        return [self.by(known) for known in ((TORCH, ONNX) if engine == AUTO else (engine,))]
+
+
+def is_finished(out: str, requests: Collection[Request], overwrite: bool) -> bool:
+    """Whether the model file `out` already is what the command would make: a model of one of the requests.
 
     One that other code made from the same data and settings is not; it is made again, and stays until that is done.
 
@@ -83,7 +107,7 @@ def is_finished(out: str, request: Request, overwrite: bool) -> bool:
         raise UserError(f"{out} is a folder; expected the name of the model file to write, such as {path / 'model.h5'}")
     if not path.exists() or overwrite:
         return False
-    standing = request.standing(read_request(path))
+    standing = standing_of(read_request(path), requests)
     if standing is Standing.SAME:
         tell(f"{out} was already made by this command from the same data; kept")
         return True

@@ -9,10 +9,10 @@ _READING = tuple(
     f"data/{name}.py"
     for name in ("dataset", "decoders", "format", "pages", "photographs", "picture_files", "png")
 )
-_FEATURES = tuple(
-    f"extractors/{name}.py"
-    for name in ("alignment", "base", "builder", "device", "filters", "grid", "projection", "timm_backbone",
-                 "timm_models", "transformer")
+_FEATURES = (
+    *(f"extractors/{name}.py" for name in ("alignment", "base", "builder", "device", "filters", "grid", "onnx_engine",
+                                           "onnx_graph", "projection", "timm_backbone", "timm_models", "transformer")),
+    "runtime/onnx_session.py",
 )
 _RULE = tuple(f"coreset/{name}.py" for name in ("coverage", "engine", "guarantee", "kernels", "screen", "shortlist"))
 _SHARED = ("model/patch_ids.py", "runtime/choices.py")
@@ -25,4 +25,4 @@ TRAINING = (
 MELDING = ("coreset", "fitting/melding.py", *_SHARED)
 SCORING = (*_READING, *_FEATURES, "coreset/search.py", "runtime/choices.py", "scoring", "metrics/threshold.py")
 EVALUATION = (*SCORING, "evaluation", "metrics", "report")
-PREDICTION = (*SCORING, "prediction", "metrics", "report")
+PREDICTION = (*SCORING, "prediction", "metrics", "report", "export")

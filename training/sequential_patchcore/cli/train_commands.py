@@ -10,19 +10,18 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..runtime.choices import GREEDY
+from ..runtime.choices import AUTO, GREEDY, TORCH
 from ..runtime.errors import UserError
 from ..runtime.progress import say, tell
 from ..runtime.requests import Request
 from .finished_work import (
+    Requests,
     earlier_request,
     file_digest,
     is_finished,
     request_of,
-    split_fingerprints,
     weights_override,
     weights_place,
-    whole_fingerprints,
 )
 from .result_code import MELDING, TRAINING
 
@@ -46,11 +45,12 @@ def train(arguments: Namespace) -> None:
     datasets = [open_dataset(path) for path in arguments.data]
     chosen, settings = _chosen_features(arguments), _settings(arguments, arguments.coreset_size)
     place = weights_place(arguments.weights, arguments.backbone)
-    request = _train_request(arguments, datasets, settings, place)
-    if is_finished(arguments.out, request, arguments.overwrite):
+    requests = _train_requests(arguments, datasets, settings, place)
+    if is_finished(arguments.out, requests.finished(arguments.engine), arguments.overwrite):
         return
-    _need_checkpoint(arguments, request)
-    extractor = extractor_of(chosen, place)
+    _need_checkpoint(arguments, requests)
+    extractor = extractor_of(chosen, place, _engine(arguments))
+    request = requests.by(extractor.engine)
     say(f"backbone {chosen.backbone}, weights {extractor.weights}: vectors of {extractor.dimension}")
     record = {"weights": place, "blur_sigma": arguments.blur_sigma}
     options = _carried_out(arguments, request, datasets, extractor, settings, record)
@@ -86,22 +86,21 @@ def _settings(arguments: Namespace, coreset_size: int) -> "TrainSettings":
     return TrainSettings(**chosen | {"coreset_size": coreset_size})
 
 
-def _train_request(
+def _train_requests(
     arguments: Namespace, datasets: list["Dataset"], settings: "TrainSettings", place: str,
     code: Sequence[str] = TRAINING, **further: object,
-) -> Request:
+) -> Requests:
     """
     Args:
         place: of the weights.
         code: the modules that have a say.
         further: inputs.
     """
-    inputs = {
-        "settings": asdict(settings), "extractor": asdict(_chosen_features(arguments)), "weights": file_digest(place),
-        "blur_sigma": arguments.blur_sigma, "split": arguments.split, **further,
-    }
-    request = request_of("train", code, datasets=split_fingerprints(datasets, arguments.split), **inputs)
-    return replace(request, earlier=earlier_request("train", datasets=whole_fingerprints(datasets), **inputs))
+    return Requests(
+        "train", code, datasets, arguments.split, settings=asdict(settings),
+        extractor=asdict(_chosen_features(arguments)), weights=file_digest(place), blur_sigma=arguments.blur_sigma,
+        **further,
+    )
 
 
 def _train_on_cluster(arguments: Namespace) -> None:
@@ -125,8 +124,10 @@ def _train_on_cluster(arguments: Namespace) -> None:
         shards.append(Namespace(**given))
     datasets = [open_dataset(path) for path in arguments.data]
     settings = _settings(arguments, arguments.coreset_size)
-    request = _train_request(arguments, datasets, settings, weights, (*TRAINING, *MELDING), shards=count)
-    if is_finished(arguments.out, request, arguments.overwrite):
+    engine = {} if arguments.engine == AUTO else {"engine": arguments.engine}
+    requests = _train_requests(arguments, datasets, settings, weights, (*TRAINING, *MELDING), shards=count, **engine)
+    request = requests.by(TORCH)  # which engine "auto" comes to is the shards' own affair
+    if is_finished(arguments.out, [request], arguments.overwrite):
         return
     melder = Melder(arguments.coreset_size)
     for number in run_shards(train, shards, arguments.ray, shards[0].threads):
@@ -146,15 +147,16 @@ def finetune(arguments: Namespace) -> None:
     initial = load_model(arguments.model)
     datasets = [open_dataset(path) for path in arguments.data]
     settings = _settings(arguments, arguments.coreset_size or len(initial.features))
-    inputs = {"parent": initial.fingerprint, "settings": asdict(settings), "split": arguments.split}
-    request = replace(
-        request_of("finetune", TRAINING, datasets=split_fingerprints(datasets, arguments.split), **inputs),
-        earlier=earlier_request("finetune", datasets=whole_fingerprints(datasets), **inputs),
+    requests = Requests(
+        "finetune", TRAINING, datasets, arguments.split, parent=initial.fingerprint, settings=asdict(settings)
     )
-    if is_finished(arguments.out, request, arguments.overwrite):
+    if is_finished(arguments.out, requests.finished(arguments.engine), arguments.overwrite):
         return
-    _need_checkpoint(arguments, request)
-    extractor = restore_extractor(initial, arguments.model, weights_override(arguments.weights))
+    _need_checkpoint(arguments, requests)
+    extractor = restore_extractor(
+        initial, arguments.model, weights_override(arguments.weights), engine=_engine(arguments)
+    )
+    request = requests.by(extractor.engine)
     options = _carried_out(arguments, request, datasets, extractor, settings, {})
     model = run(datasets, extractor, settings, initial=initial, out=arguments.out, options=options)
     say(peak(options.device))
@@ -168,19 +170,31 @@ def meld(arguments: Namespace) -> None:
     models = [load_model(path) for path in arguments.models]
     inputs = {"parents": [model.fingerprint for model in models], "size": arguments.coreset_size}
     request = replace(request_of("meld", MELDING, **inputs), earlier=earlier_request("meld", **inputs))
-    if is_finished(arguments.out, request, arguments.overwrite):
+    if is_finished(arguments.out, [request], arguments.overwrite):
         return
     model = run(models, [Path(path).name for path in arguments.models], arguments.coreset_size, str(request))
     save_model(model, arguments.out)
     _written(arguments.out, model)
 
 
-def _need_checkpoint(arguments: Namespace, request: Request) -> None:
+def _engine(arguments: Namespace) -> str:
+    """The engine to build the extractor with.
+
+    Raises:
+        UserError: another than torch was asked for, on a GPU.
+    """
+    from ..extractors.device import choose_device
+    from ..extractors.onnx_engine import engine_on
+
+    return engine_on(choose_device(arguments.device), arguments.engine)
+
+
+def _need_checkpoint(arguments: Namespace, requests: Requests) -> None:
     """Told before weights are loaded."""
-    from ..fitting.checkpoint import load_checkpoint
+    from ..fitting.checkpoint import check_resumable
 
     if arguments.resume:
-        load_checkpoint(arguments.out, request, needed=True)
+        check_resumable(arguments.out, requests.finished(arguments.engine))
 
 
 def _carried_out(

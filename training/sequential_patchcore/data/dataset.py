@@ -89,12 +89,21 @@ class Dataset:
         header = png.read_header(self.image_path(sample))
         return header.height, header.width
 
-    def mask(self, sample: Sample) -> np.ndarray:
+    def mask(self, sample: Sample, *, located_only: bool = False) -> np.ndarray:
         """uint8 (H, W) class ids, 0 = background.
 
+        Args:
+            located_only: also for a sample with a label of the image as a whole, whose place the mask does not show, so
+                that its 0 does not mean clean.
+
         Raises:
-            UserError: another size than the image's, a class id that `dataset.json` does not list, a broken file.
+            UserError: such a sample where `located_only` is not asked for, another size than the image's, a class id
+                that `dataset.json` does not list, a broken file.
         """
+        if not (located_only or sample.is_located):
+            names = ", ".join(sorted({i.class_name for i in sample.instances if i.pixels is None}))
+            raise UserError(f"{self.path}: the image {sample.id} is labelled as a whole ({names}); where that is on it "
+                            "is not known, so that no pixel of it counts as clean")
         path = self.path / "masks" / f"{sample.id}.png"
         if self._may_be_absent(sample, "mask", path):
             return np.zeros(self.image_size(sample), np.uint8)

@@ -4,7 +4,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,9 @@ class DatasetWriter:
         region: np.ndarray | None = None,
         seed: int | None = None,
         parameters: Mapping[str, Any] | None = None,
+        as_a_whole: Sequence[int] = (),
+        weak: Collection[int] = (),
+        tags: Sequence[str] = (),
     ) -> None:
         """Write one sample.
 
@@ -169,6 +172,9 @@ class DatasetWriter:
             region: (H, W) bool, True on the inspected surface; None = everywhere.
             seed: the seed the sample was made from, if any.
             parameters: JSON values.
+            as_a_whole: class ids of labels of the image as a whole, which say that there is one and not where.
+            weak: numbers of the instances whose pixels are a box around them.
+            tags: what people noted about the image, without a meaning here.
 
         Raises:
             ValueError: the arrays contradict each other.
@@ -196,20 +202,31 @@ class DatasetWriter:
             with atomic_path(self._file(what, sample_id)) as beside:
                 beside.write_bytes(content)
 
-        names = {info.id: info.name for info in self.classes}
         self._append({
             "id": sample_id,
             "split": split,
             "seed": seed,
             "group": group,
-            "instances": [
-                {"id": number, "class": names[class_id], "pixels": counts.get(number, 0)}
-                for number, class_id in sorted(instance_classes.items())
-            ],
+            "instances": self._listed(instance_classes, counts, as_a_whole, weak),
             "parameters": dict(parameters or {}),
+            **({"tags": list(tags)} if tags else {}),
             "sha256": {what: hashlib.sha256(content).hexdigest() for what, content in contents.items()},
         })
         self.added.add(sample_id)
+
+    def _listed(
+        self, instance_classes: Mapping[int, int], counts: Mapping[int, int], as_a_whole: Sequence[int],
+        weak: Collection[int],
+    ) -> list[dict[str, Any]]:
+        """The record's `instances`; labels of the image as a whole have the numbers after the others."""
+        names = {info.id: info.name for info in self.classes}
+        listed: list[dict[str, Any]] = []
+        for number, class_id in sorted(instance_classes.items()):
+            entry = {"id": number, "class": names[class_id], "pixels": counts.get(number, 0)}
+            listed.append(entry | ({"weak": True} if number in weak else {}))
+        for number, class_id in enumerate(as_a_whole, start=max(instance_classes, default=0) + 1):
+            listed.append({"id": number, "class": names[class_id], "pixels": None})
+        return listed
 
     def _count_pixels(
         self, image: np.ndarray, mask: np.ndarray, instances: np.ndarray,

@@ -62,6 +62,8 @@ class Extractor(Protocol):
         weights_fingerprint: hex digest of the weights' values; features are comparable only where it is equal.
         layers: names of the feature maps used.
         preprocessing: what happens to an image first, for the record.
+        engine: what computes a network's maps on a CPU, "torch" or "onnx"; no part of the identity, since the vectors
+            agree up to rounding.
     """
 
     settings: ExtractorSettings
@@ -72,6 +74,7 @@ class Extractor(Protocol):
     weights_fingerprint: str
     layers: list[str]
     preprocessing: dict
+    engine: str
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) float32 RGB in [0, 1] to (B, h, w, D) float32, h = ceil(H / stride), w = ceil(W / stride)."""

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..runtime.choices import DEFAULT_BACKBONE, FILTERS, NORMALISATIONS, PRECISIONS
+from ..runtime.choices import AUTO, DEFAULT_BACKBONE, ENGINES, FILTERS, NORMALISATIONS, ONNX, PRECISIONS, TORCH
 from ..runtime.errors import UserError
 from .base import Extractor, ExtractorSettings
 
@@ -13,7 +13,7 @@ from .base import Extractor, ExtractorSettings
 def build_extractor(
     backbone: str = DEFAULT_BACKBONE, *, weights: str | Path = "hub", layers: Sequence[str] = (), pool: int = 2,
     image_scale: float = 1.0, unit_maps: bool = False, normalisation: str = NORMALISATIONS[0], projection: int = 0,
-    precision: str = PRECISIONS[0],
+    precision: str = PRECISIONS[0], engine: str = AUTO,
 ) -> Extractor:
     """A fixed function from images to patch vectors, on the CPU until it is moved by `.to(device)`.
 
@@ -34,25 +34,28 @@ def build_extractor(
         normalisation: of the images: "weights" (as the weights were trained), "imagenet", "half" or "none".
         projection: length of the vectors after a sparse random projection; 0 for none.
         precision: of the network's arithmetic: "float32", "bfloat16" or "float16"; the vectors are always float32.
+        engine: what computes a convolutional network's maps on a CPU in float32: "onnx" (ONNX Runtime), "torch", or
+            "auto" for the former where it is installed and agrees with the latter. On a GPU torch computes them.
 
     Raises:
-        UserError: an unknown backbone or layer, a value out of its range, weights that cannot be had or do not fit.
+        UserError: an unknown backbone or layer, a value out of its range, weights that cannot be had or do not fit;
+            or the engine "onnx" where it cannot be.
     """
     if isinstance(layers, str):
         raise UserError(f"`layers` {layers!r}: expected a list of names, such as ['blocks.2', 'blocks.4']")
     settings = ExtractorSettings(
         backbone, image_scale, pool, unit_maps, tuple(layers), normalisation, projection, precision
     )
-    return extractor_of(settings, os.fspath(weights))
+    return extractor_of(settings, os.fspath(weights), engine)
 
 
-def extractor_of(settings: ExtractorSettings, weights: str = "hub") -> Extractor:
-    """The extractor that the settings name, with `weights` as for `build_extractor`.
+def extractor_of(settings: ExtractorSettings, weights: str = "hub", engine: str = AUTO) -> Extractor:
+    """The extractor that the settings name, with `weights` and `engine` as for `build_extractor`.
 
     Raises:
         UserError: as `build_extractor`.
     """
-    extractor = _unprojected(settings, weights)
+    extractor = _unprojected(settings, weights, engine)
     if not settings.projection:
         return extractor
     from .projection import Projected
@@ -60,8 +63,12 @@ def extractor_of(settings: ExtractorSettings, weights: str = "hub") -> Extractor
     return Projected(extractor, settings)
 
 
-def _unprojected(settings: ExtractorSettings, weights: str) -> Extractor:
+def _unprojected(settings: ExtractorSettings, weights: str, engine: str) -> Extractor:
+    if engine not in ENGINES:
+        raise UserError(f"`engine` {engine!r}: expected one of {', '.join(ENGINES)}")
     if settings.backbone == FILTERS:
+        if engine == ONNX:
+            raise UserError(f"`engine` {ONNX} is for networks; leave it out with `backbone` {FILTERS}")
         _refuse_what_filters_lack(settings, weights)
         from .filters import FilterBank
 
@@ -69,12 +76,20 @@ def _unprojected(settings: ExtractorSettings, weights: str) -> Extractor:
     from .timm_models import is_transformer  # timm takes seconds to import
 
     if is_transformer(settings.backbone):
+        if engine == ONNX:
+            raise UserError(
+                f"`engine` {ONNX} would hold a transformer's attention as one matrix of patches x patches; take {TORCH}"
+            )
         from .transformer import TransformerPatches
 
         return TransformerPatches(settings, weights)
+    from .onnx_engine import choose_engine
     from .timm_backbone import TimmBackbone
 
-    return TimmBackbone(settings, weights)
+    backbone = TimmBackbone(settings, weights)
+    if choose_engine(engine, settings.precision) == ONNX:
+        backbone.use_onnx(engine)
+    return backbone
 
 
 def _refuse_what_filters_lack(settings: ExtractorSettings, weights: str) -> None:

@@ -2,6 +2,8 @@
 """The state of a training run on disk, beside the model it will become."""
 
 import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from ..coreset.engine import Coreset
 from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
 from ..runtime.progress import say
-from ..runtime.requests import Request, Standing
+from ..runtime.requests import Request, Standing, standing_of
 
 
 @dataclass
@@ -77,42 +79,56 @@ def save_checkpoint(state: Checkpoint, model: str | Path, request: Request) -> N
         )
 
 
-def load_checkpoint(model: str | Path, request: Request, needed: bool = False) -> Checkpoint | None:
-    """The state to go on from; None where there is none, or one that other code than today's has come to.
+def check_resumable(model: str | Path, requests: Collection[Request]) -> None:
+    """That there is a checkpoint which a run of one of these requests goes on from.
 
-    Args:
-        needed: refuse instead of None.
+    Raises:
+        UserError: none, or one of other code. What else may be wrong with it is told when it is read.
+    """
+    path = checkpoint_path(model)
+    if not path.exists():
+        raise UserError(f"`resume`: there is no {path} to go on from; leave `resume` out to begin")
+    if standing_of(_request_in(path), requests) is Standing.OTHER_CODE:
+        raise UserError(
+            f"`resume`: {path} was made by another state of this program's code; leave `resume` out to begin anew"
+        )
+
+
+def load_checkpoint(model: str | Path, request: Request) -> Checkpoint | None:
+    """The state to go on from; None where there is none, or, with a word, one that other code has come to.
 
     Raises:
         UserError: it belongs to a run with other inputs, or is damaged.
     """
     path = checkpoint_path(model)
     if not path.exists():
-        if needed:
-            raise UserError(f"`resume`: there is no {path} to go on from; leave `resume` out to begin")
         return None
-    try:
-        with h5py.File(path, "r") as file:
-            standing = request.standing(str(file.attrs["request"]))
-            if standing in (Standing.SAME, Standing.EARLIER):
-                return _parse(file)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}); give `restart` to drop it and begin anew") from error
+    standing = request.standing(_request_in(path))
     if standing is Standing.OTHER:
         raise UserError(
             f"{path} belongs to a run with other data or settings; give `restart` to drop it, or another `out`"
         )
-    if needed:
-        raise UserError(f"`resume`: {path} was made by another state of this program's code; leave `resume` out to "
-                        "begin anew")
-    say(f"{path} was made by another state of this program's code; beginning anew")
-    return None
+    if standing is Standing.OTHER_CODE:
+        say(f"{path} was made by another state of this program's code; beginning anew")
+        return None
+    with _readable(path) as file:
+        coreset = None
+        if "features" in file:
+            coreset = Coreset(file["features"][()].astype(np.float32), file["tags"][()].astype(np.int64))
+        watched = file["watched"][()].astype(np.float32) if "watched" in file else None
+        told = json.loads(file.attrs["state"])
+        return Checkpoint(coreset=coreset, watched=watched, watched_sq=told.pop("watched2"), **told)
 
 
-def _parse(file: h5py.File) -> Checkpoint:
-    coreset = None
-    if "features" in file:
-        coreset = Coreset(file["features"][()].astype(np.float32), file["tags"][()].astype(np.int64))
-    watched = file["watched"][()].astype(np.float32) if "watched" in file else None
-    told = json.loads(file.attrs["state"])
-    return Checkpoint(coreset=coreset, watched=watched, watched_sq=told.pop("watched2"), **told)
+def _request_in(path: Path) -> str:
+    with _readable(path) as file:
+        return str(file.attrs["request"])
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}); give `restart` to drop it and begin anew") from error

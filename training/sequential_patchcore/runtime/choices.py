@@ -15,9 +15,14 @@ GREEDY = "greedy"
 CORESETS = (SEQUENTIAL, GREEDY)
 
 NORMALISATIONS = ("weights", "imagenet", "half", "none")
+MAP_KINDS = ("tiff", "png")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
-IMPORTS = ("labelme", "mvtec")
+AUTO, TORCH, ONNX = "auto", "torch", "onnx"
+ENGINES = (AUTO, TORCH, ONNX)  # what computes the network's maps; auto: the fastest that agrees with torch
+GRAPHS = ("onnx", "openvino")  # what a model can be exported as
+
+IMPORTS = ("labelme", "mvtec", "folders")
 
 # What a person may choose, and hence what a model file may hold: least and most.
 BOUNDS = {

@@ -89,7 +89,7 @@ def _opened(file: Path, path: Path) -> Iterator[tuple[int, bool]]:
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise UserError(f"cannot write {file}: {error.strerror or error}") from error
+            raise UserError(f"cannot write {path}: {error.strerror or error} (making {file.name} beside it)") from error
         try:
             certain = _flock(descriptor, path, file)
             # Its holder may have removed the file between our opening and our lock: then it is nobody's any more.

@@ -7,6 +7,7 @@ written beside the result, so that it is kept where both are the same, and the r
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -16,11 +17,11 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class Standing(Enum):
-    """How a result that lies there stands to a request."""
+    """How a result that lies there stands to a request, the nearest first."""
 
     SAME = "the same"
-    OTHER_CODE = "from the same inputs, by other code"
     EARLIER = "from the same inputs, by a version that did not note its code"
+    OTHER_CODE = "from the same inputs, by other code"
     OTHER = "from other inputs"
 
 
@@ -52,6 +53,12 @@ class Request:
             return Standing.EARLIER
         inputs, dot, _ = written.partition(".")
         return Standing.OTHER_CODE if dot and inputs == self.inputs else Standing.OTHER
+
+
+def standing_of(written: str | None, requests: Collection[Request]) -> Standing:
+    """How a result stands to that of the requests which it is nearest to."""
+    found = [request.standing(written) for request in requests]
+    return min(found, key=list(Standing).index)
 
 
 def digest_of(inputs: object) -> str:

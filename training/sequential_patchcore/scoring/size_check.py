@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether an image fits into the memory budget, told from its header before it is decoded."""
 
-import warnings
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
 from ..coreset.engine import bytes_needed
 from ..data.dataset import reading_bytes
+from ..data.photographs import picture_size
 from ..extractors.footprint import Footprint
 from ..runtime.choices import CHUNK_SIZE
 from ..runtime.errors import UserError
@@ -28,22 +27,20 @@ def size_check(scorer: Scorer, vectors: int, budget: str) -> Callable[[Path], No
     coreset = partial(bytes_needed, vectors, extractor.dimension)
 
     def check(path: Path) -> None:
-        try:
-            with warnings.catch_warnings(action="ignore"), Image.open(path) as header:
-                width, height = header.size
-        except Exception:
+        size = picture_size(path)
+        if size is None:
             return
-        size = height, width
         needs = Needs(
             footprint.image(size), footprint.features(size), coreset, reading_bytes(size), footprint.libraries,
             footprint.weights,
         )  # fmt: skip
-        try:
-            plan(needs, limit, CHUNK_SIZE)
-        except UserError as error:
+        needed = plan(needs, sys.maxsize, CHUNK_SIZE).total
+        if needed > limit:
+            height, width = size
             raise UserError(
-                f"{width} x {height} pixels would not fit into the memory budget of {gib(limit)}; cut the image into "
-                "parts, or raise `memory_budget`"
-            ) from error
+                f"{width} x {height} pixels ({height * width / 1e6:.0f} megapixels) take about {gib(needed)}, which "
+                f"would not fit into the memory budget of {gib(limit)}; cut the image into parts, or raise "
+                "`memory_budget`"
+            )
 
     return check

@@ -90,7 +90,7 @@ def _import_image(
     if found is not None:
         writer.add(
             sample_id, found.image, found.mask, found.instances, found.instance_classes, split, group, found.region,
-            parameters=parameters,
+            parameters=parameters, as_a_whole=found.as_a_whole, weak=found.weak, tags=item.tags,
         )
 
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The common form: what every source is read into, and what the rest of an import works on."""
 
-import os
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +24,7 @@ class Shape:
         where: names file and shape in messages.
         instance: shapes of one image with the same `instance` and class are one instance; None stands alone.
         connected: each of its connected parts (8 neighbours) is an instance of its own, as in a mask of all defects.
+        weak: the outline is a box around what is meant.
     """
 
     label: str
@@ -33,6 +32,7 @@ class Shape:
     where: str = ""
     instance: int | str | None = None
     connected: bool = False
+    weak: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class Item:
         name: path of the image relative to the source, with "/"; no two items have the same.
         image: the picture's file, or a function that reads its bytes where it is embedded elsewhere.
         where: names the picture in messages.
-        shapes: its labels; none mean a clean image.
+        shapes: its labels with a place.
+        as_a_whole: labels that say that there is one, not where. An image without any label is clean.
+        tags: what people noted about the image; one that is named as a class becomes a label of the image as a whole.
         size: (H, W) as the labels claim; None for what they do not say.
         label_file: named where `size` is wrong, and recorded by its name.
         digests: key of the record -> a file, or the SHA-256 of what belongs to this image in a larger one. A change in
@@ -56,6 +58,8 @@ class Item:
     image: Path | Callable[[], bytes]
     where: str
     shapes: tuple[Shape, ...] = ()
+    as_a_whole: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
     size: tuple[float | None, float | None] = (None, None)
     label_file: Path | None = None
     digests: Mapping[str, Path | str] = field(default_factory=dict)
@@ -64,9 +68,14 @@ class Item:
     group: str | None = None
 
     @property
+    def is_labelled(self) -> bool:
+        """Whether somebody said what is on it, and be it that nothing is."""
+        return bool(self.shapes or self.as_a_whole) or self.label_file is not None
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The different labels on it, sorted."""
-        return tuple(sorted({shape.label for shape in self.shapes}))
+        return tuple(sorted({*self.as_a_whole, *(shape.label for shape in self.shapes)}))
 
 
 @dataclass(frozen=True)
@@ -105,13 +114,3 @@ def sample_ids(names: Sequence[str]) -> list[str]:
     if len({stem.casefold() for stem in stems}) < len(stems):
         return unique_names([name.rsplit(".", 1)[0] for name in names])
     return stems
-
-
-def name_key(name: str) -> str:
-    """Names alike for file systems that ignore case (Windows) or take letters apart (macOS)."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def relative_name(path: Path, src: Path) -> str:
-    """The path relative to the source with "/", also where it lies outside."""
-    return Path(os.path.relpath(path, src)).as_posix()

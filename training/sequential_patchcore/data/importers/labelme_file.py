@@ -40,6 +40,7 @@ class LabelFile:
     Attributes:
         image_path: as the file says it, with "/"; also where the rest of the file is broken, if it can be found.
         size: (H, W) as it claims, None for what it does not say.
+        tags: the image's flags that are set.
         problems: all that is wrong with it, one line each; the shapes that are right are in `shapes` all the same.
         foreign: whether it holds labels of another tool instead.
         unclean: a mark of `mask_file` for each bitmap that is not clean, and what names it.
@@ -51,6 +52,7 @@ class LabelFile:
     size: tuple[int | None, int | None] = (None, None)
     has_image_data: bool = False
     shapes: tuple[Shape, ...] = ()
+    tags: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     unclean: tuple[tuple[str, str], ...] = ()
     foreign: bool = False
@@ -85,7 +87,7 @@ def read_label_file(path: Path) -> LabelFile:
             problems.append(str(error))
     return LabelFile(
         path, sha256, str(content.get("imagePath") or "").replace("\\", "/").replace("\0", ""), size,
-        bool(content.get("imageData")), tuple(shapes), tuple(problems), tuple(unclean),
+        bool(content.get("imageData")), tuple(shapes), _flags(content.get("flags")), tuple(problems), tuple(unclean),
     )
 
 
@@ -130,6 +132,11 @@ def _parse_shape(entry: Any, number: int, path: Path, unclean: list[tuple[str, s
     else:
         outline = _outline(kind, points)
     return Shape(label, outline, where, None if group_id == "" else group_id)
+
+
+def _flags(value: Any) -> tuple[str, ...]:
+    """LabelMe keeps the flags of an image as names with true or false."""
+    return tuple(str(name) for name, is_set in value.items() if is_set) if isinstance(value, dict) else ()
 
 
 def _parse_points(value: Any, kind: str, where: str) -> np.ndarray:

@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 from ...runtime.errors import UserError
 from ..picture_files import is_image_name
 from .findings import Findings
-from .items import Item, Job, name_key, relative_name
+from .items import Item, Job
 from .labelme_file import LabelFile, read_image_data, read_label_file
+from .names import name_key, relative_name
 
 
 def read_labelme(job: Job) -> list[Item]:
@@ -50,7 +51,10 @@ def _item(src: Path, image: Path | None, label: LabelFile | None, name: str | No
     image = partial(read_image_data, label.path) if image is None else image
     if label is None:
         return Item(name, image, where)
-    return Item(name, image, where, label.shapes, label.size, label.path, {"label_sha256": label.sha256})
+    return Item(
+        name, image, where, label.shapes, tags=label.tags, size=label.size, label_file=label.path,
+        digests={"label_sha256": label.sha256},
+    )
 
 
 def _read_label_files(job: Job) -> list[LabelFile]:

@@ -32,6 +32,16 @@ class MaskFile:
             self.findings.note(how, str(self.path))
         return inside
 
+    @property
+    def bounds(self) -> None:
+        """It is as large as its image."""
+        return None
+
+    @property
+    def flaw(self) -> str:
+        """What is wrong with it shows when it is read."""
+        return ""
+
 
 def labelled(values: np.ndarray, lossy: bool) -> tuple[np.ndarray, str]:
     """The labelled pixels of a mask, bool (H, W), and what was done where the mask is not clean: `HALF`, `NUMBERS`, "".

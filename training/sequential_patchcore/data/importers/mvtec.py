@@ -6,14 +6,18 @@ from pathlib import Path, PurePosixPath
 
 from ...runtime.errors import UserError
 from ..mvtec_layout import FOLDERS, GOOD, OTHER_NAMES
-from .items import Item, Job, Shape, name_key, relative_name
+from .items import Item, Job, Shape
 from .mask_file import MaskFile
+from .names import name_key, relative_name
 
 _Masks = Mapping[tuple[str, str, str], list[Path]]  # by folder, type and stem, all as `name_key` writes them
 
 
 def read_mvtec(job: Job) -> list[Item]:
-    """Every image of the tree; each connected part of its mask (8 neighbours) is an instance of its folder's label."""
+    """Every image of the tree; each connected part of its mask (8 neighbours) is an instance of its folder's label.
+
+    Where a type has no folder of masks its images are labelled as a whole.
+    """
     splits = {images: split for split, (images, _) in FOLDERS.items()}
     places = {path: _place(path, job.src) for path in job.survey.images}
     masks: dict[tuple[str, str, str], list[Path]] = {}
@@ -57,10 +61,18 @@ def _item(job: Job, image: Path, parts: tuple[str, ...], split: str, masks: _Mas
         return []
     if not mask_folder:
         raise UserError(f"{image}: {images}/ holds only the folder good; defects belong below test/")
+    if not any(folder == mask_folder and kind == name_key(label) for folder, kind, _ in masks) and not _is_folder(
+            job.src, mask_folder, label):
+        job.findings.note("{count} images of types without a folder of masks are labelled as a whole", name)
+        return [Item(name, image, str(image), as_a_whole=(label,), split=split)]
     mask = _mask_of(image, label, mask_folder, job, masks)
     job.used.add(mask)
     shape = Shape(label, MaskFile(mask, job.findings), str(mask), connected=True)
     return [Item(name, image, str(image), (shape,), digests={"mask_sha256": mask}, split=split)]
+
+
+def _is_folder(src: Path, masks: str, label: str) -> bool:
+    return any((src / name / label).is_dir() for name in (masks, *(k for k, v in OTHER_NAMES.items() if v == masks)))
 
 
 def _mask_of(image: Path, label: str, folder: str, job: Job, masks: _Masks) -> Path:

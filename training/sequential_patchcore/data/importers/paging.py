@@ -23,7 +23,7 @@ def pages_as_items(items: Sequence[Item], group_by: str | None, findings: Findin
             with findings.catch(item.name):
                 count = count_pages(item.image)
         pages = [item] if count == 1 else _pages(item, count, group_by)
-        if count > 1 and item.shapes:
+        if count > 1 and item.labels:
             findings.problem(f"{item.where} holds {count} pages, and its labels do not say to which they belong: "
                              "save the labelled page as a file of its own", *(page.name for page in pages))
         for page in pages if count > 1 else ():

@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from ..picture_files import UNREAD_PICTURES, Survey
 from .findings import Findings
-from .items import name_key, relative_name
+from .items import Item
+from .names import name_key, relative_name
 from .recognise import OTHER, TITLES, recognise
 
 _MOST_NAMES = 5
@@ -53,6 +54,20 @@ def find_masks(survey: Survey, images: Iterable[Path], findings: Findings) -> No
         "`import mvtec` (ground_truth/TYPE/NAME_mask.png); list the images to take in a table of `splits`, or leave "
         "the masks out with `exclude`", *sorted({name for pair in pairs for name in pair}),
     )
+
+
+def find_unlabelled_copies(items: Iterable[Item], findings: Findings) -> None:
+    """Images without labels that have the name of a labelled one beside them, but for the ending: they would count as
+    clean."""
+    by_stem: dict[str, list[Item]] = {}
+    for item in items:
+        by_stem.setdefault(name_key(str(PurePosixPath(item.name).with_suffix(""))), []).append(item)
+    for alike in by_stem.values():
+        labelled = [item for item in alike if item.is_labelled]
+        for item in alike:
+            if labelled and not item.is_labelled:
+                findings.problem(f"{item.where} has no labels, and {labelled[0].where} of the same name has: leave one "
+                                 "out with `exclude`", item.name)  # fmt: skip
 
 
 def say_what_was_seen(

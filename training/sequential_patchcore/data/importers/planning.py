@@ -2,6 +2,7 @@
 """What an import will do, decided from labels and names alone: images, ids, splits, plates, classes, regions."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ from .labels import LabelRules, group_of, say_about_labels
 from .one_image import ImageReader
 from .options import ImportOptions
 from .paging import pages_as_items
-from .passed_over import find_foreign_labels, find_masks, say_what_was_seen
+from .passed_over import find_foreign_labels, find_masks, find_unlabelled_copies, say_what_was_seen
 from .plate_region import FIND, PLATE_LABEL, RegionSource
 from .shapes import STROKE_WIDTH
 from .sources import Source
@@ -54,6 +55,8 @@ def make_plan(source: Source, src: Path, out: Path | None, options: ImportOption
     like = None if options.like is None else open_dataset(options.like)
     job = _job(source, src, out, options, _rules(options, like), findings)
     items = _items(source, job)
+    items = [_with_tags_as_labels(item, job.rules) for item in items]
+    _say_about_tags(items, findings)
     rules = job.rules.with_spellings(label for item in items for label in item.labels)
     plate_label = _plate_label(source, rules)
     labels = sorted({label for item in items for label in item.labels if not _is(plate_label, label, rules)})
@@ -84,7 +87,7 @@ def _job(
     files = survey(src, [*own, *regions, *([] if out is None else [out])], options.exclude)
     table = None
     if options.splits not in (None, FOLDERS):
-        table = read_table(Path(options.splits), src, findings)
+        table = read_table(Path(options.splits), files, findings)
     return Job(src, files, options, table, rules, findings)
 
 
@@ -97,6 +100,7 @@ def _items(source: Source, job: Job) -> list[Item]:
     images = {item.image for item in items if isinstance(item.image, Path)}
     if job.table is None:
         find_masks(job.survey, sorted(images), job.findings)
+        find_unlabelled_copies(items, job.findings)
     if job.table is None or not job.table.names_labels:
         find_foreign_labels(source.name, job.survey, job.used, job.findings)
     if not items and not job.findings.problems:
@@ -120,6 +124,20 @@ def _places(
     with findings.catch():
         refuse_shared_plates(groups, splits)
     return items, ids, splits, groups
+
+
+def _with_tags_as_labels(item: Item, rules: LabelRules) -> Item:
+    """Tags that are named as classes are labels of the image as a whole."""
+    named = tuple(tag for tag in item.tags if rules.class_of(tag) in rules.listed)
+    return replace(item, as_a_whole=(*item.as_a_whole, *named)) if named else item
+
+
+def _say_about_tags(items: Sequence[Item], findings: Findings) -> None:
+    tagged = Counter(tag for item in items if not item.labels for tag in item.tags)
+    if tagged:
+        named = ", ".join(f"{tag!r} {count}" for tag, count in tagged.most_common(8))
+        findings.say(f"images without labels have tags ({named}) and count as clean; a tag that means a defect becomes "
+                     "a label when it is named in `defects`")
 
 
 def _rules(options: ImportOptions, like: Dataset | None) -> LabelRules:

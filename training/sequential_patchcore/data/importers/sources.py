@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .folders import read_folders
 from .items import Item, Job
 from .labelme_source import read_labelme
 from .mvtec import read_mvtec
@@ -31,6 +32,7 @@ SOURCES = {
     source.name: source
     for source in (
         Source("labelme", read_labelme),
+        Source("folders", read_folders, draws_plates=False),
         Source("mvtec", read_mvtec, has_splits=True, draws_plates=False),
     )
 }
