@@ -17,7 +17,7 @@ CORESETS = (SEQUENTIAL, GREEDY)
 NORMALISATIONS = ("weights", "imagenet", "half", "none")
 PRECISIONS = ("float32", "bfloat16", "float16")
 
-IMPORTS = ("labelme", "mvtec", "folders")
+IMPORTS = ("labelme", "coco", "yolo", "voc", "cvat", "labelstudio", "mvtec", "folders")
 
 # What a person may choose, and hence what a model file may hold: least and most.
 BOUNDS = {
