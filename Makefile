@@ -34,7 +34,7 @@ help:
 	@echo 'make addon      the Blender extension as a zip in build/'
 	@echo 'make bench      speed and memory, as ratios; bench-engine: the coreset, to docs/benchmarks.md (ARGS=--full); bench-render'
 	@echo 'make gallery    pictures of the inspection scene, the features, the stain and the panel, in docs/gallery/'
-	@echo 'make lint       check the style'
+	@echo 'make lint       check the style, and the types of the public interface'
 	@echo 'make clean      remove what was built (not the environments, not out/)'
 	@echo
 	@echo 'ARGS="..." passes further options on; `.venv/bin/sequential-patchcore train --help` and'
@@ -86,6 +86,7 @@ test-matrix: .venv-blender/.done $(foreach version,4.2 5.0 5.2,.venv-matrix/$(ve
 
 lint: .venv/.done
 	$(TRAINING) -m ruff check .
+	$(TRAINING) -m mypy
 
 addon: .venv-blender/.done
 	$(RENDERING) tools/build_addon.py

@@ -16,7 +16,7 @@ import numpy as np
 from sequential_patchcore.coreset.engine import CoresetEngine
 from sequential_patchcore.data.dataset import Dataset, Sample, open_dataset
 from sequential_patchcore.extractors.base import Extractor, ExtractorSettings, to_tensor
-from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.extractors.timm_backbone import TimmBackbone
 from sequential_patchcore.metrics.ranking import ScoreHistogram
 from sequential_patchcore.model.patch_ids import pack_patch_ids
@@ -41,7 +41,7 @@ def main() -> None:
     print(f"{'alignment':10} {'offset px':>9} {'AUROC':>8} {'AP':>8} {'below px':>9} {'right px':>9}")
     filters = chosen.weights == FILTERS
     for name in ("measured",) if filters else ("measured", "assumed"):
-        extractor = build_extractor(settings, "none" if filters else chosen.weights)
+        extractor = extractor_of(settings, "none" if filters else chosen.weights)
         if name == "assumed":
             assume_middles(extractor)
         samples = dataset.split("train")[::2]

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import cv2
@@ -79,9 +80,13 @@ def empty_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
     folder = tmp_path_factory.mktemp("empty") / "venv"
     run(f'"{sys.executable}" -m venv --without-pip "{folder}"', folder.parent, 120)
     pip = folder / "bin" / "pip"
-    # What builds the package is taken from the environment of the tests, and what it asks for is not fetched again.
+    # What the package asks for is not fetched again, and what builds it is lent by the environment of the tests.
     frugal = "--no-deps --no-index --no-build-isolation"
     pip.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pip --python "{folder}/bin/python" "$@" {frugal}\n')
+    (library,) = folder.glob("lib/python*/site-packages")
+    for part in Path(sysconfig.get_path("purelib")).glob("*"):
+        if part.name.startswith(("setuptools", "_distutils_hack")):
+            (library / part.name).symlink_to(part)
     pip.chmod(0o755)
     return {"PATH": os.pathsep.join([str(pip.parent), os.environ["PATH"]])}
 

@@ -38,6 +38,14 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Graphs of networks are made anew, and nothing is left in the person's own cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQUENTIAL_PATCHCORE_CACHE", str(tmp_path_factory.mktemp("graphs")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def plates() -> Callable[..., Dataset]:
     """Makes a data set: plates(folder, seed=0, train=4, val=2, test=2, regions={sample id: (H, W) bool}).

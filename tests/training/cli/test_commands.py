@@ -204,7 +204,7 @@ def test_without_weights_and_network_the_way_out_is_told(place):
     assert done.returncode == 2 and done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith(PREFIX + "no weights for mobilenetv3_large_100")
-    assert "--weights FILE" in line and "--backbone filters" in line
+    assert "as --weights" in line and "--backbone 'filters'" in line
     assert not Path("new.h5").exists()
 
 

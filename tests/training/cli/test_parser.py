@@ -39,3 +39,7 @@ def test_what_every_job_needs_loads_no_torch():
     modules = [file.stem for file in Path(runtime.__file__).parent.glob("*.py")]
     assert "memory" in modules
     assert loaded_by("\n".join(f"import sequential_patchcore.runtime.{name}" for name in modules)) == set()
+
+
+def test_reading_a_model_loads_no_torch():
+    assert loaded_by("import sequential_patchcore; sequential_patchcore.load_model") == {"numpy", "h5py"}

@@ -2,6 +2,7 @@
 """What the commands that score hold on to: scores that are no numbers, and what makes finished work finished."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.extractors.base import ExtractorSettings
-from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.model.file import load_model, save_model
 
 WEIGHTS = ("--weights", "none")
@@ -43,7 +44,7 @@ PREDICT = ("predict", "--model", "m.h5", "d/images/test0.png", "--out", "today")
 @pytest.fixture
 def without_numbers(place, monkeypatch):
     """The network gives NaN, as one does that overflows in half precision."""
-    extractor = build_extractor(ExtractorSettings("mobilenetv3_small_050"), "none")
+    extractor = extractor_of(ExtractorSettings("mobilenetv3_small_050"), "none")
     call = type(extractor).__call__
     monkeypatch.setattr(type(extractor), "__call__", lambda self, images: call(self, images) * float("nan"))
     return place
@@ -81,10 +82,12 @@ def test_another_precision_is_another_evaluation(place, capsys):
 
 def test_another_precision_is_another_calibration(place, capsys):
     full = load_model("m.h5").threshold
+    assert cli.main(CALIBRATE) == 0
+    assert "kept" in capsys.readouterr().out
     assert cli.main((*CALIBRATE, "--precision", "bfloat16")) == 0
     assert "kept" not in capsys.readouterr().out
     half = load_model("m.h5").threshold
-    assert half.value != full.value and half.calibrated_on["precision"] == "bfloat16"
+    assert half.value != full.value and half.calibrated_on["conditions"] == {"precision": "bfloat16"}
     assert cli.main((*CALIBRATE, "--precision", "bfloat16")) == 0
     assert "kept" in capsys.readouterr().out
     assert cli.main(CALIBRATE) == 0
@@ -111,3 +114,25 @@ def test_another_blur_is_another_evaluation_and_another_prediction(place, capsys
     assert cli.main(EVALUATE) == cli.main(PREDICT) == 0
     assert "already evaluated" not in capsys.readouterr().err and numbers_of_results() != sharp
     assert len(Path("today/predictions.jsonl").read_text().splitlines()) == len(journal) + 1
+
+
+@pytest.mark.parametrize("command", [(*CALIBRATE, "--overwrite"), ("calibrate", "--model", "m.h5", "--threshold", "1")])
+@pytest.mark.parametrize("spoil", ["file", "folder"])
+def test_a_model_that_cannot_be_written_is_refused_before_it_scores(place, capsys, monkeypatch, command, spoil):
+    if spoil == "file":
+        Path("m.h5").chmod(0o444)
+    else:  # who runs the tests may be allowed everything
+        real = os.access
+        monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != Path.cwd() and real(path, mode))
+    before = Path("m.h5").read_bytes()
+    capsys.readouterr()
+    assert cli.main(command) == 2
+    said = capsys.readouterr().err
+    assert "cannot write m.h5" in said and "read-only" in said and "scoring" not in said
+    assert Path("m.h5").read_bytes() == before
+
+
+def test_the_result_table_says_what_its_areas_are_of(place, capsys):
+    assert cli.main(EVALUATE) == 0
+    head = capsys.readouterr().out.splitlines()[0].split("  ")
+    assert {"pixel AUROC", "pixel AP", "image AUROC"} <= {column.strip() for column in head}

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import sequential_patchcore as sp
 from sequential_patchcore.extractors.base import ExtractorSettings
-from sequential_patchcore.extractors.builder import build_extractor
-from sequential_patchcore.fitting.sequential import TrainSettings, train
+from sequential_patchcore.extractors.builder import build_extractor, extractor_of
+from sequential_patchcore.fitting.settings import RunOptions, TrainSettings
+from sequential_patchcore.fitting.training import train
 from sequential_patchcore.runtime.errors import UserError
 
 
@@ -18,8 +19,8 @@ def made(plates, tmp_path_factory):
     """A data set and a model file."""
     folder = tmp_path_factory.mktemp("api")
     data = plates(folder / "d", train=3)
-    extractor = build_extractor(ExtractorSettings("filters"), "none")
-    train([data], extractor, TrainSettings(64, 1), folder / "m.h5", request="r", record={"blur_sigma": 3.0})
+    extractor = build_extractor("filters")
+    train([data], extractor, TrainSettings(64, 1), out=folder / "m.h5", options=RunOptions(record={"blur_sigma": 3.0}))
     return data, folder / "m.h5"
 
 
@@ -42,7 +43,7 @@ def test_no_weights_are_loaded_before_there_is_something_to_score(made, monkeypa
     def fail(*_):
         raise AssertionError("loaded")
 
-    monkeypatch.setattr("sequential_patchcore.scoring.restore.build_extractor", fail)
+    monkeypatch.setattr("sequential_patchcore.scoring.restore.extractor_of", fail)
     scorer = sp.Scorer(sp.load_model(made[1]))
     with pytest.raises(AssertionError, match="loaded"):
         scorer.anomaly_map(np.zeros((32, 32, 3), np.float32))
@@ -52,10 +53,10 @@ def test_calibrate_returns_and_keeps_the_threshold_and_writes_no_file(made, scor
     before = made[1].read_bytes()
     threshold = scorer.calibrate(made[0])
     assert scorer.threshold == scorer.model.threshold == threshold and threshold.method == "max_f1"
-    assert "blur_sigma" not in threshold.calibrated_on
+    assert "conditions" not in threshold.calibrated_on
     assert made[1].read_bytes() == before
     sharper = sp.Scorer(scorer.model, blur_sigma=1.0)
-    assert sharper.calibrate(made[0]).calibrated_on["blur_sigma"] == 1.0
+    assert sharper.calibrate(made[0]).calibrated_on["conditions"] == {"blur_sigma": 1.0}
 
 
 def test_evaluate_returns_the_record_and_writes_nothing_unless_asked(made, scorer, tmp_path, monkeypatch):
@@ -103,9 +104,16 @@ def test_an_extractor_that_the_model_was_not_made_with_is_refused(made):
         (ExtractorSettings("mobilenetv3_small_050"), "was trained with weights"),
     ):
         with pytest.raises(UserError, match=words):
-            sp.Scorer(model, extractor=build_extractor(settings, "none"))
+            sp.Scorer(model, extractor=extractor_of(settings, "none"))
     other = replace(model, extractor=model.extractor | {"projection": 8})
     with pytest.raises(UserError, match="another extractor: projection is 8 there and 0 here"):
-        sp.Scorer(other, extractor=build_extractor(ExtractorSettings("filters"), "none"))
+        sp.Scorer(other, extractor=build_extractor("filters"))
     with pytest.raises(UserError, match="either an `extractor`"):
-        sp.Scorer(model, extractor=build_extractor(ExtractorSettings("filters"), "none"), precision="bfloat16")
+        sp.Scorer(model, extractor=build_extractor("filters"), precision="bfloat16")
+
+
+def test_images_that_were_trained_on_are_no_promise(made, scorer, capsys):
+    scorer.calibrate(made[0], split="train")
+    assert "note: 3 of the 3 images of the split 'train' were trained on" in capsys.readouterr().err
+    scorer.calibrate(made[0])
+    assert "trained on" not in capsys.readouterr().err

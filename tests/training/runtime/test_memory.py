@@ -16,7 +16,7 @@ from sequential_patchcore.coreset.engine import bytes_needed
 from sequential_patchcore.data.format import Sample
 from sequential_patchcore.data.writer import DatasetWriter
 from sequential_patchcore.extractors.base import ExtractorSettings, scaled_size
-from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.extractors.footprint import activation_bytes_per_pixel, weight_bytes
 from sequential_patchcore.fitting import stream
 from sequential_patchcore.fitting.memory_needs import needs_of
@@ -116,7 +116,7 @@ def test_activations_are_those_that_are_alive_at_the_same_time():
 
 @pytest.mark.parametrize("backbone", ["mobilenetv3_large_100", "resnet18", "vit_small_patch14_dinov2"])
 def test_where_tensors_cannot_be_counted_the_estimate_is_more_but_not_much_more(backbone, monkeypatch):
-    extractor = build_extractor(ExtractorSettings(backbone), "none")
+    extractor = extractor_of(ExtractorSettings(backbone), "none")
     counted = activation_bytes_per_pixel(extractor)
     monkeypatch.setitem(sys.modules, "sequential_patchcore.extractors.live_bytes", None)  # an import of it fails
     assert counted <= activation_bytes_per_pixel(extractor) <= 2.5 * counted
@@ -160,7 +160,7 @@ class Pictures:
 @pytest.mark.parametrize("backbone", ["filters", "small"])
 def test_the_parts_together_are_what_the_one_formula_gave(backbone, image_scale):
     settings = ExtractorSettings("filters", image_scale=image_scale)
-    extractor = build_extractor(settings) if backbone == "filters" else SmallNetwork(image_scale)
+    extractor = extractor_of(settings) if backbone == "filters" else SmallNetwork(image_scale)
     for sizes, render, workers, augment, size, chunk, coreset in itertools.product(
         [[(9, 5)], [(100, 300), (299, 100)], [(1024, 1224), LARGE]], [False, True], [0, 3], [False, True],
         [2, 2048], [1, 2048], ["sequential", "greedy"],
@@ -225,7 +225,7 @@ def test_the_peak_is_the_process_s_own_and_not_that_of_the_one_that_started_it()
 def test_the_weights_of_a_network_are_counted_and_filters_have_none():
     # 15 + 5 of the first layer, 10 + 2 of the second.
     assert weight_bytes(SmallNetwork()) == 4 * (20 + 12)
-    assert weight_bytes(build_extractor(ExtractorSettings("filters"))) == 0
+    assert weight_bytes(extractor_of(ExtractorSettings("filters"))) == 0
 
 
 def test_images_that_are_changed_and_threads_that_read_them_take_more():

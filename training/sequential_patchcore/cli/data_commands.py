@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..runtime.choices import GRAPHS
 from ..runtime.errors import UserError
 from .option_names import as_options
 
@@ -155,6 +156,13 @@ def _imported(out: Path, dataset: "Dataset") -> str:
 
 
 def export(arguments: Namespace) -> None:
+    if arguments.kind in GRAPHS:
+        from .export_command import export_model
+
+        export_model(arguments)
+        return
+    if arguments.dataset is None:
+        raise UserError(f"export {arguments.kind} takes a data set: export {arguments.kind} DATASET --out DIR")
     from ..data.dataset import open_dataset
     from ..data.exporters.coco import export_coco
     from ..data.exporters.mvtec import export_mvtec

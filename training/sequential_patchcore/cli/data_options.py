@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options of the commands about data."""
 
-from ..runtime.choices import IMPORTS
-from . import values
+from ..runtime.choices import GRAPHS, IMPORTS
+from . import groups, values
 from .option_names import Command
 
 
@@ -61,6 +61,13 @@ def import_(command: Command) -> None:
 
 def export(command: Command) -> None:
     add = command.add_argument
-    add("kind", choices=("mvtec", "coco", "yolo"))
-    add("dataset", metavar="DATASET")
+    add("kind", choices=("mvtec", "coco", "yolo", *GRAPHS))
+    add("dataset", metavar="DATASET", nargs="?", help="mvtec, coco, yolo: what to write")
     add("--out", required=True, metavar="DIR")
+    add("--model", metavar="M.h5", help="onnx, openvino: what to write, from pixels to the anomaly map")
+    add("--images", nargs="+", default=[], metavar="IMAGE",
+        help="onnx, openvino: pictures, or folders of them, that the graph must judge as the model does")
+    add("--size", type=values.image_size, metavar="WIDTHxHEIGHT",
+        help="onnx, openvino: of all images, for engines that want it fixed (default: any size)")
+    groups.add_weights_override(command)
+    groups.add_rule(command)

@@ -3,11 +3,12 @@
 
 import hashlib
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..runtime.choices import FILTERS
+from ..runtime.choices import AUTO, FILTERS, ONNX, TORCH
 from ..runtime.errors import UserError
 from ..runtime.progress import tell
 
@@ -39,14 +40,32 @@ def fingerprints(datasets: list["Dataset"]) -> list[str]:
     return [dataset.fingerprint for dataset in datasets]
 
 
+class Requests:
+    """The digests of a command that makes a model, by the engine that computes the features.
+
+    Args: as for `request_digest`.
+    """
+
+    def __init__(self, command: str, **inputs: object) -> None:
+        self._command, self._inputs = command, inputs
+
+    def by(self, engine: str) -> str:
+        """The digest for "torch" or "onnx"; torch adds nothing, since all was made by it before there were others."""
+        return request_digest(self._command, **self._inputs, **({} if engine == TORCH else {"engine": engine}))
+
+    def finished(self, engine: str) -> set[str]:
+        """Of the work that needs not be done again when "auto", "torch" or "onnx" is asked for."""
+        return {self.by(known) for known in ((TORCH, ONNX) if engine == AUTO else (engine,))}
+
+
 def request_digest(command: str, **inputs: object) -> str:
     """The digest of a command and all that its result depends on; by it finished work is recognised."""
     text = json.dumps({"command": command, "version": __version__, **inputs}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def is_finished(out: str, request: str, overwrite: bool) -> bool:
-    """Whether `out` already holds what the command would make.
+def is_finished(out: str, requests: str | Collection[str], overwrite: bool) -> bool:
+    """Whether `out` already holds what the command would make: a model of one of the requests.
 
     Raises:
         UserError: it holds something else, and --overwrite was not given.
@@ -58,7 +77,7 @@ def is_finished(out: str, request: str, overwrite: bool) -> bool:
         raise UserError(f"{out} is a folder; expected the name of the model file to write, such as {path / 'model.h5'}")
     if not path.exists() or overwrite:
         return False
-    if read_request(path) == request:
+    if read_request(path) in ({requests} if isinstance(requests, str) else requests):
         tell(f"{out} was already made by this command from the same data; kept")
         return True
     raise UserError(f"{out} exists and was made from other data or settings; give --overwrite, or another --out")

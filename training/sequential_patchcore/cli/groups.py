@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options that several commands share."""
 
-from ..runtime.choices import CHUNK_SIZE, DEFAULT_EPOCHS, EVICTIONS, PRECISIONS
+from ..runtime.choices import AUTO, CHUNK_SIZE, DEFAULT_EPOCHS, ENGINES, EVICTIONS, PRECISIONS
 from . import values
 from .option_names import Command
 
@@ -30,7 +30,7 @@ def add_training(command: Command, size: int | None) -> None:
         help=f"patches per matrix product (default: auto, {CHUNK_SIZE} if memory allows)")
     add("--memory-budget", default="12GiB", metavar="SIZE", help="refuse what would not fit")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
-    add("--threads", type=values.count, default=None, help="CPU threads (default: all cores)")
+    add_engine(command)
     add("--workers", type=values.seed, default=1, help="threads that read and augment images ahead")
     add("--checkpoint-images", type=values.count, default=None, metavar="N",
         help="a checkpoint after every N images (default: every minute and epoch)")
@@ -50,9 +50,17 @@ def add_rule(command: Command) -> None:
 def add_scoring(command: Command) -> None:
     add = command.add_argument
     add_weights_override(command)
+    add_engine(command)
     add("--precision", choices=PRECISIONS, default=None, help="of the network; default: as in training")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     add("--json-progress", action="store_true", help="progress as JSON lines on stdout")
+
+
+def add_engine(command: Command) -> None:
+    add = command.add_argument
+    add("--engine", choices=ENGINES, default=AUTO,
+        help="what computes the network on a CPU; auto: ONNX Runtime where it agrees with torch")
+    add("--threads", type=values.count, default=None, help="CPU threads (default: all cores)")
 
 
 def add_weights_override(command: Command) -> None:

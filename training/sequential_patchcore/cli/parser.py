@@ -105,7 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("import", data_options.import_, data_commands.import_,
         "make a data set of photographs and their labels")
     add("export", data_options.export, data_commands.export,
-        "write a data set in another layout")
+        "write a data set in another layout, or a model as one graph")
     return parser
 
 

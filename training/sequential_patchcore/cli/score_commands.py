@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..runtime.choices import TORCH
 from ..runtime.errors import UserError
 from ..runtime.progress import say, tell
 from .finished_work import request_digest, weights_override
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
 def calibrate(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
     from ..model.file import Threshold, load_model, save_model
+    from ..runtime.files import check_replaceable
+    from ..scoring.calibration import is_of_request
     from ..scoring.conditions import conditions_of, was_set_under
 
     model = load_model(arguments.model)
     if arguments.threshold is not None:
+        check_replaceable(arguments.model)
         save_model(model.with_threshold(Threshold(arguments.threshold, "by_hand")), arguments.model)
         tell(f"threshold {arguments.threshold:g} stored in {arguments.model}")
         return
@@ -30,21 +34,24 @@ def calibrate(arguments: Namespace) -> None:
         raise UserError("calibrate needs --data DIR (a validation split), or --threshold VALUE by hand")
     dataset = open_dataset(arguments.data)
     before, rate = model.threshold, arguments.false_positive_rate
-    same = before is not None and (before.method == "false_positive_rate") == (rate is not None) and all(
-        before.calibrated_on.get(key) == value
-        for key, value in (
-            ("fingerprint", dataset.fingerprint), ("split", arguments.split), ("wanted_rate", rate),
-            ("rate_per", None if rate is None else arguments.per),
-        )
-    ) and was_set_under(before, model, conditions_of(model, arguments.precision))
+    same = (
+        before is not None
+        and before.calibrated_on.get("fingerprint") == dataset.fingerprint
+        and before.calibrated_on.get("split") == arguments.split
+        and is_of_request(before, rate, arguments.per)
+        and was_set_under(before, model, conditions_of(model, arguments.precision))
+    )
     if same and not arguments.overwrite:
         tell(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
         return
-    from ..extractors.device import choose_device
+    check_replaceable(arguments.model)
+    from ..extractors.device import choose_device, use_threads
     from ..scoring.scorer import Scorer
 
+    use_threads(arguments.threads)
     scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
-                    precision=arguments.precision, device=choose_device(arguments.device))  # fmt: skip
+                    precision=arguments.precision, engine=arguments.engine,
+                    device=choose_device(arguments.device))  # fmt: skip
     threshold = scorer.calibrate(dataset, split=arguments.split, false_positive_rate=rate, per=arguments.per)
     save_model(model.with_threshold(threshold), arguments.model)
     tell(f"threshold {threshold.value:g} ({threshold.method}) stored in {arguments.model}")
@@ -53,7 +60,7 @@ def calibrate(arguments: Namespace) -> None:
 def evaluate(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
     from ..evaluation.evaluator import evaluate as run
-    from ..extractors.device import choose_device
+    from ..extractors.device import choose_device, use_threads
     from ..metrics.binarize import Rule
     from ..model.file import Threshold, load_model
     from ..scoring.description import summary_table
@@ -65,9 +72,10 @@ def evaluate(arguments: Namespace) -> None:
         by_hand = Threshold(arguments.threshold, "by_hand")
         models = {path: model.with_threshold(by_hand) for path, model in models.items()}
     rule = Rule(arguments.min_region, arguments.hysteresis)
+    use_threads(arguments.threads)
     device, weights = choose_device(arguments.device), weights_override(arguments.weights)
     scorers = [
-        Scorer(model, path=path, weights=weights, precision=arguments.precision, device=device)
+        Scorer(model, path=path, weights=weights, precision=arguments.precision, engine=arguments.engine, device=device)
         for path, model in models.items()
     ]
     request = request_digest(
@@ -89,29 +97,13 @@ def evaluate(arguments: Namespace) -> None:
 
 
 def predict(arguments: Namespace) -> int:
-    from ..extractors.device import choose_device
-    from ..metrics.binarize import Rule
-    from ..model.file import load_model
-    from ..prediction.predictor import Predictor, PredictSettings, find_images
+    from ..prediction.predictor import Predictor, find_images
     from ..prediction.predictor import predict as run
-    from ..scoring.scorer import Scorer
-    from ..scoring.size_check import size_check
 
     folders = _watched_folders(arguments.images) if arguments.watch else []
     images = [] if arguments.watch else find_images(arguments.images)
-    model = load_model(arguments.model)
-    settings = PredictSettings(
-        arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um
-    )
-    scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
-                    precision=arguments.precision, device=choose_device(arguments.device),
-                    data=arguments.data)  # fmt: skip
-    explainer = None
-    if arguments.explain:
-        from ..prediction.explanation import Explainer
-
-        explainer = Explainer(scorer, model, arguments.out)
-    fits = size_check(scorer, len(model.features), arguments.memory_budget)
+    prepare = _prepare_export if Path(arguments.model).is_dir() else _prepare_model
+    scorer, model, settings, fits, explainer = prepare(arguments)
     request = request_digest("predict")
     if arguments.watch:
         predictor = Predictor(scorer, model, arguments.out, settings, fits, explainer, request)
@@ -165,3 +157,52 @@ def _summed_up(predictions: list["Prediction"], arguments: Namespace) -> int:
         tell(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
              f"{arguments.out}")  # fmt: skip
     return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0
+
+
+def _prepare_model(arguments: Namespace) -> tuple:
+    """Scorer, model, settings, check of sizes and explainer, of a model file."""
+    from ..extractors.device import choose_device, use_threads
+    from ..metrics.binarize import Rule
+    from ..model.file import load_model
+    from ..prediction.predictor import PredictSettings
+    from ..scoring.scorer import Scorer
+    from ..scoring.size_check import size_check
+
+    model = load_model(arguments.model)
+    settings = PredictSettings(
+        arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um,
+        arguments.save_map,
+    )
+    use_threads(arguments.threads)
+    scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
+                    precision=arguments.precision, engine=arguments.engine, device=choose_device(arguments.device),
+                    data=arguments.data)  # fmt: skip
+    explainer = None
+    if arguments.explain:
+        from ..prediction.explanation import Explainer
+
+        explainer = Explainer(scorer, model, arguments.out)
+    return scorer, model, settings, size_check(scorer, len(model.features), arguments.memory_budget), explainer
+
+
+def _prepare_export(arguments: Namespace) -> tuple:
+    """The same of the folder of an export, without torch; the export takes the place of scorer and model."""
+    from ..export.exported_model import ExportedModel
+    from ..metrics.binarize import Rule
+    from ..prediction.predictor import PredictSettings
+
+    not_here = {
+        "--explain": arguments.explain, "--weights": arguments.weights, "--precision": arguments.precision,
+        "--engine": arguments.engine == TORCH, "--device": arguments.device not in ("auto", "cpu"),
+    }
+    for option, given in not_here.items():
+        if given:
+            raise UserError(f"{option} needs a model file, and {arguments.model} is an export; leave it out")
+    exported = ExportedModel(arguments.model, arguments.threads)
+    own = exported.record
+    rule = Rule(
+        arguments.min_region or own.min_region,
+        own.hysteresis if arguments.hysteresis == 1 else arguments.hysteresis,
+    )
+    settings = PredictSettings(arguments.threshold, rule, arguments.pixel_size_um, arguments.save_map)
+    return exported, exported, settings, exported.size_check(arguments.memory_budget), None

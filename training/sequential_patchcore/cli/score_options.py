@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options of the commands that score images with a model."""
 
-from ..runtime.choices import COVERAGE_PERCENT
+from ..runtime.choices import COVERAGE_PERCENT, MAP_KINDS
 from . import groups, values
 from .option_names import Command
 
@@ -14,7 +14,8 @@ def calibrate(command: Command) -> None:
     add("--threshold", type=values.not_negative, default=None, metavar="VALUE", help="set it by hand instead")
     add("--false-positive-rate", type=values.share, default=None, metavar="RATE",
         help="instead of best F1: at most this share predicted on clean validation images, such as 0.001")
-    add("--per", choices=("pixel", "image"), default="pixel", help="what the rate is a share of")
+    add("--per", choices=("pixel", "image", "plate"), default=None,
+        help="what a rate is a share of, or what the F1 counts (default: pixel; image, where it is all that is known)")
     add("--overwrite", action="store_true", help="compute it again even where it is known")
     groups.add_scoring(command)
 
@@ -37,11 +38,13 @@ def evaluate(command: Command) -> None:
 def predict(command: Command) -> None:
     add = command.add_argument
     add("images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
-    add("--model", required=True, help="a calibrated model")
+    add("--model", required=True, help="a calibrated model, or the folder of its export")
     add("--out", required=True, metavar="DIR", help="folder of the tables and overlays")
     add("--explain", action="store_true", help="the strangest patches beside the nearest nominal ones")
     add("--data", action="append", default=[], metavar="DIR", help="--explain: where a data set is now")
     add("--threshold", type=values.not_negative, default=None, metavar="VALUE", help="instead of the model's")
+    add("--save-map", choices=MAP_KINDS, default=None,
+        help="write the map too, float32 in raw units or 16 bits in steps of 1/4096 of the threshold; and the mask")
     groups.add_rule(command)
     add("--pixel-size-um", type=values.positive, default=None, metavar="UM",
         help="edge of a pixel on the surface, for areas in mm2; default: as the images' data set says")

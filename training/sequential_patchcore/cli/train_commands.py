@@ -9,9 +9,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..runtime.choices import AUTO
 from ..runtime.errors import UserError
 from ..runtime.progress import say, tell
-from .finished_work import file_digest, fingerprints, is_finished, request_digest, weights_override, weights_place
+from .finished_work import (
+    Requests,
+    file_digest,
+    fingerprints,
+    is_finished,
+    request_digest,
+    weights_override,
+    weights_place,
+)
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -26,7 +35,7 @@ def train(arguments: Namespace) -> None:
         return
     from ..data.dataset import open_dataset
     from ..extractors.base import ExtractorSettings
-    from ..extractors.builder import build_extractor
+    from ..extractors.builder import extractor_of
     from ..fitting.settings import TrainSettings
     from ..fitting.training import train as run
     from ..runtime.memory import peak
@@ -42,14 +51,15 @@ def train(arguments: Namespace) -> None:
         arguments.normalisation, arguments.projection, arguments.precision,
     )
     place = weights_place(arguments.weights, arguments.backbone)
-    request = request_digest(
+    requests = Requests(
         "train", datasets=fingerprints(datasets), settings=asdict(settings), extractor=asdict(chosen),
         weights=file_digest(place), blur_sigma=arguments.blur_sigma, split=arguments.split,
     )
-    if is_finished(arguments.out, request, arguments.overwrite):
+    if is_finished(arguments.out, requests.finished(arguments.engine), arguments.overwrite):
         return
     _need_checkpoint(arguments)
-    extractor = build_extractor(chosen, place)
+    extractor = extractor_of(chosen, place, _engine(arguments))
+    request = requests.by(extractor.engine)
     say(f"backbone {chosen.backbone}, weights {extractor.weights}: vectors of {extractor.dimension}")
     record = {"weights": place, "blur_sigma": arguments.blur_sigma}
     options = _carried_out(arguments, request, datasets, extractor, settings, record)
@@ -78,7 +88,8 @@ def _train_on_cluster(arguments: Namespace) -> None:
         shards.append(Namespace(**given))
     datasets = [open_dataset(path) for path in arguments.data]
     request = request_digest("ray", datasets=fingerprints(datasets), shards=[
-        {key: value for key, value in vars(each).items() if key not in _NOT_OF_THE_RESULT} for each in shards
+        {key: value for key, value in vars(each).items() if key not in _NOT_OF_THE_RESULT and value != AUTO}
+        for each in shards
     ])  # fmt: skip
     if is_finished(arguments.out, request, arguments.overwrite):
         return
@@ -110,14 +121,17 @@ def finetune(arguments: Namespace) -> None:
         augment=arguments.augment, border_mask=arguments.border_mask, shuffle=arguments.shuffle, seed=arguments.seed,
         shard=arguments.shard, eviction=arguments.eviction,
     )
-    request = request_digest(
+    requests = Requests(
         "finetune", parent=initial.fingerprint, datasets=fingerprints(datasets), settings=asdict(settings),
         split=arguments.split,
     )
-    if is_finished(arguments.out, request, arguments.overwrite):
+    if is_finished(arguments.out, requests.finished(arguments.engine), arguments.overwrite):
         return
     _need_checkpoint(arguments)
-    extractor = restore_extractor(initial, arguments.model, weights_override(arguments.weights))
+    extractor = restore_extractor(
+        initial, arguments.model, weights_override(arguments.weights), engine=_engine(arguments)
+    )
+    request = requests.by(extractor.engine)
     options = _carried_out(arguments, request, datasets, extractor, settings, {})
     model = run(datasets, extractor, settings, initial=initial, out=arguments.out, options=options)
     say(peak(options.device))
@@ -135,6 +149,18 @@ def meld(arguments: Namespace) -> None:
     model = run(models, [Path(path).name for path in arguments.models], arguments.coreset_size, request)
     save_model(model, arguments.out)
     _written(arguments.out, model)
+
+
+def _engine(arguments: Namespace) -> str:
+    """The engine to build the extractor with.
+
+    Raises:
+        UserError: another than torch was asked for, on a GPU.
+    """
+    from ..extractors.device import choose_device
+    from ..extractors.onnx_engine import engine_on
+
+    return engine_on(choose_device(arguments.device), arguments.engine)
 
 
 def _need_checkpoint(arguments: Namespace) -> None:

@@ -70,6 +70,14 @@ def length(text: str) -> tuple[float, str]:
     return not_negative(text[:-2]), unit
 
 
+def image_size(text: str) -> tuple[int, int]:
+    """(height, width)."""
+    width, cross, height = text.partition("x")
+    if cross and width.isdigit() and height.isdigit() and int(width) and int(height):
+        return int(height), int(width)
+    raise argparse.ArgumentTypeError(f"expected a size such as 2448x2050, got {text!r}")
+
+
 def shard(text: str) -> tuple[int, int]:
     part, slash, parts = text.partition("/")
     if slash and part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts):

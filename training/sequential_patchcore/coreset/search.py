@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The nearest coreset vector of many patches: one matrix product a chunk, in float32, without a bound on the rounding.
 
+The product gives a squared distance as a difference of numbers as large as the vectors' squared lengths. Where it is
+far smaller than these, its digits are lost, and it is computed once more from the difference of the two vectors.
+
 It serves where scores are wanted. The rule itself decides on exact distances (`engine`).
 """
 
@@ -8,6 +11,11 @@ import numpy as np
 import torch
 
 from ..runtime.choices import CHUNK_SIZE
+
+# Below this share of a patch's squared length a squared distance is computed anew; at it, rounding in the product is
+# about 1e-6 of the distance.
+_NEAR = 1 / 16
+_ROWS_AT_ONCE = 256  # of those, to bound the memory
 
 
 def bytes_needed(size: int, dimension: int, chunk_size: int = CHUNK_SIZE) -> int:
@@ -31,6 +39,7 @@ class NearestSearch:
         self.vectors = np.ascontiguousarray(vectors, np.float32)
         self.device = torch.device(device)
         tensor = torch.from_numpy(self.vectors).to(self.device)
+        self._tensor = tensor
         self._centre = tensor.mean(0)  # about it the matrix form of the distance loses fewer digits
         self._centred = tensor - self._centre
         self._norms_sq = self._centred.square().sum(1)
@@ -40,8 +49,14 @@ class NearestSearch:
         """(N, D) float32 on the device to (N,) float32, the Euclidean distance of each to its nearest vector."""
         out = torch.empty(len(patches), device=self.device)
         for first in range(0, len(patches), len(self._products)):
-            products, norms_sq = self._compare(patches[first : first + len(self._products)])
-            out[first : first + len(products)] = products.amin(1) + norms_sq
+            chunk = patches[first : first + len(self._products)]
+            products, norms_sq = self._compare(chunk)
+            squares = out[first : first + len(products)]
+            torch.add(products.amin(1), norms_sq, out=squares)
+            near = (squares < _NEAR * norms_sq).nonzero()[:, 0]
+            for rows in near.split(_ROWS_AT_ONCE):
+                nearest = self._tensor[products[rows].argmin(1)]
+                squares[rows] = (chunk[rows] - nearest).square_().sum(1)
         return out.clamp_min_(0).sqrt_()
 
     def nearest(self, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -17,6 +17,7 @@ from ..data.dataset import Dataset
 from ..extractors.base import Extractor, digest, identity
 from ..model.file import Model
 from ..model.patch_ids import unpack_patch_ids
+from ..runtime.choices import TORCH
 from ..runtime.errors import UserError
 from ..runtime.files import make_folder
 from ..runtime.interrupt import Interrupt
@@ -58,6 +59,7 @@ class Run:
         self.sources: list[Source] = sources_of(self.datasets, options.split, settings.shard, len(self._known))
         self._device = torch.device(options.device)
         self._extractor = extractor.to(self._device)
+        self._engine = getattr(extractor, "engine", TORCH) if self._device.type == "cpu" else TORCH
 
     def fit(self, interrupt: Interrupt) -> Model:
         """Carry the run out.
@@ -113,7 +115,8 @@ class Run:
         result, initial = coreset.result(), self.initial
         source, position = unpack_patch_ids(result.patch_ids)
         self._tell(len(result.features), coreset.separation, log, converged, radius)
-        settings = asdict(self.settings) | {"images_changed": self.changes_images} | dict(self.options.record)
+        found_out = {"images_changed": self.changes_images, "engine": self._engine}
+        settings = asdict(self.settings) | found_out | dict(self.options.record)
         return Model(
             features=result.features, source=source, position=position,
             sources=self._known + tuple((source.dataset.name, source.sample.id) for source in self.sources),
@@ -140,9 +143,13 @@ class Run:
     def _shares(self) -> Iterator[dict]:
         """Per data set what the model file says about it."""
         for dataset in self.datasets:
-            images = sum(source.dataset is dataset for source in self.sources)
+            samples = [source.sample for source in self.sources if source.dataset is dataset]
+            sides = list(zip(*(dataset.image_size(sample) for sample in samples), strict=True))
             yield {
-                "name": dataset.name, "path": str(dataset.path), "fingerprint": dataset.fingerprint, "images": images,
+                "name": dataset.name, "path": str(dataset.path), "fingerprint": dataset.fingerprint,
+                "images": len(samples),
+                "image_sizes": [[min(side) for side in sides], [max(side) for side in sides]] if sides else [],
+                "pixel_size_um": dataset.pixel_size_um,
             }  # fmt: skip
 
 
@@ -155,6 +162,8 @@ def _request_of(
         "extractor": identity(extractor), "settings": asdict(settings), "record": dict(options.record),
         "initial": initial and initial.fingerprint,
     }  # fmt: skip
+    if (engine := getattr(extractor, "engine", TORCH)) != TORCH:  # the same vectors, but not bit for bit
+        inputs = {**inputs, "engine": engine}
     return digest(json.loads(json.dumps(inputs)))
 
 

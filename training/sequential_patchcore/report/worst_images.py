@@ -53,10 +53,7 @@ def _picture(path: Path) -> np.ndarray:
 def worst(samples: Sequence[dict], defect_ids: Sequence[int]) -> list[tuple[int, str]]:
     """(row of `samples`, what is wrong), over all models: first by missed defects, then by false pixels without one."""
     missed = [
-        sum(
-            not instance["detected"] for model in sample["models"].values() for instance in model["instances"]
-            if instance["class_id"] in defect_ids
-        )
+        sum(_missed(model, sample.get("whole"), defect_ids) for model in sample["models"].values())
         for sample in samples
     ]
     false = [sum(model["false_positive"] for model in sample["models"].values()) for sample in samples]
@@ -64,3 +61,9 @@ def worst(samples: Sequence[dict], defect_ids: Sequence[int]) -> list[tuple[int,
     misses = [k for k in order if missed[k]][:_ROWS]
     rest = sorted((k for k in order if false[k] and k not in misses), key=lambda k: -false[k])[:_ROWS]
     return [(k, "defects missed") for k in misses] + [(k, "false alarms") for k in rest]
+
+
+def _missed(result: dict, whole: str | None, defect_ids: Sequence[int]) -> int:
+    if whole is not None:
+        return int(whole == "defect" and not result["alarmed"])
+    return sum(not i["detected"] for i in result["instances"] if i["class_id"] in defect_ids)

@@ -15,7 +15,12 @@ GREEDY = "greedy"
 CORESETS = (SEQUENTIAL, GREEDY)
 
 NORMALISATIONS = ("weights", "imagenet", "half", "none")
+MAP_KINDS = ("tiff", "png")
 PRECISIONS = ("float32", "bfloat16", "float16")
+
+AUTO, TORCH, ONNX = "auto", "torch", "onnx"
+ENGINES = (AUTO, TORCH, ONNX)  # what computes the network's maps; auto: the fastest that agrees with torch
+GRAPHS = ("onnx", "openvino")  # what a model can be exported as
 
 IMPORTS = ("labelme", "coco", "yolo", "voc", "cvat", "labelstudio", "mvtec", "folders")
 

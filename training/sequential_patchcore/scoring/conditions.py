@@ -22,5 +22,5 @@ def departures(model: Model, conditions: dict) -> dict:
 
 def was_set_under(threshold: Threshold, model: Model, conditions: dict) -> bool:
     """Whether a threshold comes from scores under these conditions; what it does not name was the model's own."""
-    own = conditions_of(model)
-    return all(threshold.calibrated_on.get(name, own[name]) == value for name, value in conditions.items())
+    named = threshold.calibrated_on.get("conditions")
+    return conditions_of(model) | (named if isinstance(named, dict) else {}) == conditions

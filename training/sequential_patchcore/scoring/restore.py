@@ -5,16 +5,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..extractors.base import Extractor, ExtractorSettings, identity
-from ..extractors.builder import build_extractor
+from ..extractors.builder import extractor_of
 from ..model.file import Model
-from ..runtime.choices import FILTERS
+from ..runtime.choices import AUTO, FILTERS
 from ..runtime.errors import UserError
 
 _FREE = {"precision"}  # of the settings: it may be another than in training
 
 
 def restore_extractor(
-    model: Model, name: str, weights: str | None = None, precision: str | None = None
+    model: Model, name: str, weights: str | None = None, precision: str | None = None, engine: str = AUTO
 ) -> Extractor:
     """The extractor that a model was made with.
 
@@ -22,6 +22,7 @@ def restore_extractor(
         name: the model's, for messages.
         weights: "hub", "none" or a file, where the place recorded in the model no longer holds.
         precision: of the network, where another than in training is wanted.
+        engine: what computes the network's maps on a CPU, see `build_extractor`.
 
     Raises:
         UserError: its weights cannot be had, or have other values than the model was trained with; or another version
@@ -38,7 +39,7 @@ def restore_extractor(
     place = weights or model.settings.get("weights") or "hub"
     if place not in ("hub", "none") and not Path(place).is_file():
         raise UserError(f"{name} was made with weights from {place}, which is not there; say where they are: `weights`")
-    extractor = build_extractor(settings, place)
+    extractor = extractor_of(settings, place, engine)
     check_extractor(extractor, model, name, place)
     return extractor
 

@@ -13,8 +13,11 @@ from ..coreset.search import CHUNK_SIZE, NearestSearch
 from ..data.dataset import Dataset
 from ..extractors.base import Extractor, to_tensor
 from ..extractors.grid import Grid
+from ..extractors.onnx_engine import engine_on
 from ..model.file import Model, Threshold
+from ..runtime.choices import AUTO
 from ..runtime.errors import UserError
+from ..runtime.progress import say
 from .anomaly_map import PatchScores
 from .calibration import calibrate
 from .conditions import BLUR_SIGMA, conditions_of, departures
@@ -34,6 +37,8 @@ class Scorer:
         extractor: the one that the model was made with, where it is at hand; otherwise it is restored.
         weights: "hub", "none" (random) or a weights file, where the place recorded in the model no longer holds.
         precision: of the network, "float32", "bfloat16" or "float16"; as in training unless given.
+        engine: what computes the network's maps on a CPU: "onnx", "torch", or "auto" for the former where it is
+            installed and agrees with the latter.
         blur_sigma: of the Gaussian over the finished map, in pixels of the image, 0 for none; the model's unless given.
         chunk_size: patches per matrix product; a matter of memory and speed.
         path: the model file, for messages and records.
@@ -51,7 +56,7 @@ class Scorer:
 
     def __init__(
         self, model: Model, *, device: torch.device | str = "cpu", extractor: Extractor | None = None,
-        weights: str | None = None, precision: str | None = None, blur_sigma: float | None = None,
+        weights: str | None = None, precision: str | None = None, engine: str = AUTO, blur_sigma: float | None = None,
         chunk_size: int = CHUNK_SIZE, path: str | Path | None = None, data: Iterable[str | Path] = (),
     ) -> None:
         self.path = None if path is None else str(path)
@@ -64,7 +69,7 @@ class Scorer:
         self.model: Model | None = model
         self.threshold: Threshold | None = model.threshold
         self.conditions = conditions_of(model, precision, blur_sigma)
-        self._weights, self._data = weights, tuple(data)
+        self._weights, self._data, self._engine = weights, tuple(data), engine_on(device, engine)
         self._begin(model.features, extractor, device, chunk_size)
 
     @classmethod
@@ -81,7 +86,7 @@ class Scorer:
         scorer = cls.__new__(cls)
         scorer.path = scorer.model = scorer.threshold = None
         scorer.conditions = {"precision": extractor.settings.precision, "blur_sigma": float(blur_sigma)}
-        scorer._weights, scorer._data = None, ()
+        scorer._weights, scorer._data, scorer._engine = None, (), AUTO
         scorer._begin(vectors, extractor.to(torch.device(device)), device, chunk_size)
         return scorer
 
@@ -102,7 +107,7 @@ class Scorer:
         if self._extractor is None:
             assert self.model is not None
             restored = restore_extractor(
-                self.model, self._name, self._weights, self.conditions["precision"]
+                self.model, self._name, self._weights, self.conditions["precision"], self._engine
             )
             self._extractor = restored.to(self.device)
         return self._extractor
@@ -171,17 +176,30 @@ class Scorer:
         return explained(scored, cells, self.search, provenance)
 
     def calibrate(
-        self, dataset: Dataset, *, split: str = "val", false_positive_rate: float | None = None, per: str = "pixel"
+        self, dataset: Dataset, *, split: str = "val", false_positive_rate: float | None = None,
+        per: str | None = None,
     ) -> Threshold:
         """Set the threshold on a split of a data set, keep it (`threshold`, `model`), and return it.
 
         The model file is not written: `save_model(scorer.model, path)` does. The arguments and errors are those of
         `scoring.calibration.calibrate`.
         """
+        self._warn_of_trained_on(dataset, split)
         threshold = calibrate(self, dataset, split, false_positive_rate, per)
         if self.model is not None:
-            noted = threshold.calibrated_on | departures(self.model, self.conditions)
-            threshold = replace(threshold, calibrated_on=noted)
+            if changed := departures(self.model, self.conditions):
+                threshold = replace(threshold, calibrated_on=threshold.calibrated_on | {"conditions": changed})
             self.model = self.model.with_threshold(threshold)
         self.threshold = threshold
         return threshold
+
+    def _warn_of_trained_on(self, dataset: Dataset, split: str) -> None:
+        """The images that a coreset was made of lie closer to it than any others."""
+        known = () if self.model is None else self.model.sources
+        samples = [sample for sample in dataset.samples if sample.split == split]
+        seen = {(dataset.name, sample.id) for sample in samples} & set(known)
+        if seen:
+            say(
+                f"note: {len(seen)} of the {len(samples)} images of the split {split!r} were trained on; their scores "
+                "are lower than those of new images, so expect more false alarms than are stated"
+            )
