@@ -18,6 +18,7 @@ from .pages import pages_of, tiff_directories
 from .picture_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 
 _EXIF_ORIENTATION = 0x0112
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 # Pillow mode -> mode that is stored. Alpha is dropped, a palette is expanded.
 _MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB", "RGBX": "RGB",
@@ -77,6 +78,19 @@ def picture_size(data: bytes | Path) -> tuple[int, int] | None:
     try:
         with decoding(), Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
             return image.height, image.width
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def upright_size(data: bytes | Path) -> tuple[int, int] | None:
+    """(H, W) in pixels as the decoded picture will have it; None where the decoder has to say what is wrong."""
+    try:
+        with decoding(), Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+            turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+            width, height = image.size
+            if image.format == "TIFF":  # of which some versions of Pillow tell the turned size
+                width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
+            return (width, height) if turned else (height, width)
     except (OSError, SyntaxError, ValueError):
         return None
 
