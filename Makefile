@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 # `make help` lists the targets. Each one makes the environments that it needs first.
 
-SETUP_PYTHON := $(shell command -v python3.11 || command -v python3)
+# PYTHON: a Python 3.11 to 3.13 for the environments; without it, the one that is found.
+# BLENDER: a Blender executable that renders in place of the module `bpy`.
+SETUP_PYTHON := $(firstword $(shell command -v python3) $(PYTHON) python3)
+SETUP := PYTHON="$(PYTHON)" BLENDER="$(BLENDER)" $(SETUP_PYTHON) tools/environments.py
 TRAINING := .venv/bin/python
 RENDERING := .venv-blender/bin/python
 PATCHCORE := .venv/bin/sequential-patchcore
-ifdef BLENDER
-RENDER := "$(BLENDER)" -b -P blender_addon/render.py --
-RENDER_ENVIRONMENT :=
-else
-RENDER := $(RENDERING) blender_addon/render.py
-RENDER_ENVIRONMENT := .venv-blender/.done
-endif
+RENDER := BLENDER="$(BLENDER)" $(SETUP_PYTHON) tools/renderer.py
+RENDER_ENVIRONMENT := $(if $(BLENDER),,.venv-blender/.done)
 RECIPE ?= scenes/recipes/synth_ws.toml
 ARGS ?=
 
-.PHONY: help setup demo test test-matrix test-training test-rendering lint addon render train finetune meld calibrate evaluate predict reproduce bench bench-engine bench-render gallery clean
+.PHONY: help setup demo test test-matrix test-training test-rendering test-lowest lint addon render train finetune meld calibrate evaluate predict reproduce bench bench-engine bench-anomalib bench-render gallery clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo       render, train, fine-tune, meld, evaluate: the whole way in minutes, to out/demo/report.html'
 	@echo 'make test       all tests'
 	@echo 'make test-matrix  the stain and the add-on in every Blender that can be had; writes docs/test_matrix.md'
+	@echo 'make test-training, make test-rendering   one half of them; training needs no Blender'
+	@echo 'make test-lowest  the tests of the training package with the oldest libraries that it allows'
 	@echo 'make setup      the two environments: .venv (training) and .venv-blender (rendering)'
 	@echo 'make render     RECIPE=scenes/recipes/synth_ws.toml OUT=DIR [ARGS="--count 8 --scale 25"] [BLENDER=/path/to/blender]'
 	@echo 'make train      DATA="DIR ..." OUT=M.h5 [ARGS="--backbone filters"]'
@@ -32,50 +32,61 @@ help:
 	@echo 'make predict    MODEL=M.h5 IMAGES="a.png folder" OUT=DIR [ARGS="--watch"]'
 	@echo 'make reproduce  PRESET=small [REAL=DIR] [OUT=DIR]: the tables of the paper, made anew; goes on where it stopped'
 	@echo 'make addon      the Blender extension as a zip in build/'
-	@echo 'make bench      speed and memory, as ratios; bench-engine: the coreset, to docs/benchmarks.md (ARGS=--full); bench-render'
+	@echo 'make bench      speed and memory, as ratios; bench-engine: the coreset, to docs/benchmarks.md (ARGS=--full); bench-anomalib; bench-render'
 	@echo 'make gallery    pictures of the inspection scene, the features, the stain and the panel, in docs/gallery/'
-	@echo 'make lint       check the style'
+	@echo 'make lint       check the style, and the types of the public interface'
 	@echo 'make clean      remove what was built (not the environments, not out/)'
 	@echo
 	@echo 'ARGS="..." passes further options on; `.venv/bin/sequential-patchcore train --help` and'
-	@echo '`.venv-blender/bin/python blender_addon/render.py --help` explain them. PYTHON= names a Python 3.11.'
+	@echo '`.venv-blender/bin/python blender_addon/render.py --help` explain them. PYTHON= names a Python'
+	@echo '(3.11 to 3.13), BLENDER= a Blender executable to render with.'
 
 setup: .venv/.done .venv-blender/.done
 
-.venv/.done: pyproject.toml tools/environments.py
-	PYTHON="$(PYTHON)" $(SETUP_PYTHON) tools/environments.py training .venv
-	@touch $@
+# The environment script decides whether there is anything to do, by what an environment was made for and not by the
+# age of files: it is asked each time.
+.venv/.done: FORCE
+	@$(SETUP) training .venv
 
-.venv-blender/.done: pyproject.toml tools/environments.py
-	PYTHON="$(PYTHON)" $(SETUP_PYTHON) tools/environments.py rendering .venv-blender
-	@touch $@
+.venv-blender/.done: FORCE
+	@$(SETUP) rendering .venv-blender
+
+.venv-lowest/.done: FORCE
+	@$(SETUP) lowest .venv-lowest
 
 # Other implementations, to be measured beside this one; nothing of the product imports them.
-.venv-peers/.done: tools/environments.py
-	PYTHON="$(PYTHON)" $(SETUP_PYTHON) tools/environments.py peers .venv-peers
-	@touch $@
+.venv-peers/.done: FORCE
+	@$(SETUP) peers .venv-peers
+
+.venv-matrix/%/.done: FORCE
+	@$(SETUP) blender-$* .venv-matrix/$*
+
+FORCE:
 
 demo: .venv/.done $(RENDER_ENVIRONMENT)
-	@$(TRAINING) tools/demo.py
+	@BLENDER="$(BLENDER)" $(TRAINING) tools/demo.py
 
 test: test-rendering test-training
 
 test-rendering: .venv-blender/.done
-	$(RENDERING) -m pytest tests/test_walls.py tests/test_architecture.py tests/core tests/blender tests/parity $(ARGS)
+	BLENDER="$(BLENDER)" $(RENDERING) -m pytest tests/test_walls.py tests/test_architecture.py tests/core tests/blender tests/parity $(ARGS)
 
-test-training: .venv/.done .venv-blender/.done
-	$(TRAINING) -m pytest tests/training tests/tools tests/e2e $(ARGS)
+# Without a renderer the tests that need one are skipped and say so.
+test-training: .venv/.done
+	@$(SETUP) rendering .venv-blender || echo 'tests that render will be skipped'
+	BLENDER="$(BLENDER)" $(TRAINING) -m pytest tests/training tests/examples tests/tools tests/packaging tests/e2e $(ARGS)
+
+# The oldest libraries that the metadata allow, on Python 3.11.
+test-lowest: .venv-lowest/.done
+	.venv-lowest/bin/python -m pytest tests/training $(ARGS)
 
 # Every Blender that can be had: 4.2, 4.5, 5.0 and 5.2 as the bpy module, and a `blender` executable on the PATH.
 test-matrix: .venv-blender/.done $(foreach version,4.2 5.0 5.2,.venv-matrix/$(version)/.done)
 	$(RENDERING) tools/test_matrix.py $(ARGS)
 
-.venv-matrix/%/.done: pyproject.toml tools/environments.py
-	$(SETUP_PYTHON) tools/environments.py blender-$* .venv-matrix/$*
-	@touch $@
-
 lint: .venv/.done
 	$(TRAINING) -m ruff check .
+	$(TRAINING) -m mypy
 
 addon: .venv-blender/.done
 	$(RENDERING) tools/build_addon.py
@@ -117,7 +128,10 @@ reproduce: .venv/.done $(RENDER_ENVIRONMENT)
 bench-engine: .venv/.done .venv-peers/.done
 	$(TRAINING) tests/bench/bench_engine.py $(ARGS)
 
-bench: bench-engine
+bench-anomalib: .venv/.done .venv-peers/.done
+	$(TRAINING) tests/bench/bench_anomalib.py $(ARGS)
+
+bench: bench-engine bench-anomalib
 	$(TRAINING) tests/bench/bench_memory.py
 	$(TRAINING) tests/bench/bench_threshold.py --pixels 20000000
 	$(TRAINING) tests/bench/bench_report.py --images 6 --models 1 --page-only

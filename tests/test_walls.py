@@ -76,6 +76,7 @@ ALLOWED = {
     "scoring": {"coreset", "data", "extractors", "metrics", "model"},
     "report": {"metrics", "model", "scoring"},
     "evaluation": {"data", "metrics", "report", "scoring"},
+    "export": {"data", "extractors", "metrics", "model", "scoring"},
     "prediction": {"data", "metrics", "model", "report", "scoring"},
 }
 

@@ -61,8 +61,8 @@ def hub_has_weights(backbone: str, say: Callable[[str], None]) -> bool:
     code = (
         "import sys\n"
         "from sequential_patchcore.extractors.base import ExtractorSettings\n"
-        "from sequential_patchcore.extractors.builder import build_extractor\n"
-        "build_extractor(ExtractorSettings(sys.argv[1]), 'hub')"
+        "from sequential_patchcore.extractors.builder import extractor_of\n"
+        "extractor_of(ExtractorSettings(sys.argv[1]), 'hub')"
     )
     # Without a network the hub's client tries for a minute; its cache answers at once.
     environment = os.environ | ({} if _hub_reachable() else {"HF_HUB_OFFLINE": "1"})

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import renderer
 from backbone import choose_backbone
 
 REPOSITORY = Path(__file__).absolute().parent.parent
@@ -51,7 +52,10 @@ def main() -> int:
     out = Path(os.environ.get("OUT") or REPOSITORY / "out" / "demo")
     out.mkdir(parents=True, exist_ok=True)
     backbone = choose_backbone(out, SHARED_WEIGHTS, say)
-    steps = plan(out, size, backbone)
+    try:
+        steps = plan(out, size, backbone)
+    except renderer.NoRenderer as error:
+        return fail(str(error))
     start, done = time.monotonic(), 0.0
     total = sum(step.seconds for step in steps)
     for number, step in enumerate(steps, 1):
@@ -83,7 +87,8 @@ def plan(out: Path, size: Size, backbone: list[str]) -> list[Step]:
 
     def render(recipe: str, count: int) -> list[str]:
         options = ["--out", data[recipe], "--count", count, "--scale", size.scale, "--samples", size.samples]
-        return renderer() + ["--recipe", str(RECIPES / f"{recipe}.toml")] + [str(option) for option in options]
+        recipe_file = str(RECIPES / f"{recipe}.toml")
+        return [*renderer.command(REPOSITORY), "--recipe", recipe_file, *(str(option) for option in options)]
 
     def train(of: str, name: str) -> list[str]:
         return [*patchcore, "train", "--data", str(data[of]), "--out", str(models[name]), *backbone, *common]
@@ -111,14 +116,6 @@ def plan(out: Path, size: Size, backbone: list[str]) -> list[Step]:
     steps.append(Step("Evaluating all four on the test images",
                       [*patchcore, "evaluate", *compared, "--data", inspected, "--out", str(out / "results")], 25))
     return steps
-
-
-def renderer() -> list[str]:
-    blender = os.environ.get("BLENDER")
-    script = str(REPOSITORY / "blender_addon" / "render.py")
-    if blender:
-        return [blender, "-b", "-P", script, "--"]
-    return [str(REPOSITORY / ".venv-blender" / "bin" / "python"), script]
 
 
 def minutes(seconds: float) -> str:

@@ -81,21 +81,24 @@ def run(job: Job, planned: Plan, progress: Progress, scratch: Path) -> None:
     from . import session  # Blender is imported only when there is something to render
     from .one_sample import render_sample
 
-    with session.silence():
-        needs_osl = draw_sample(job.recipe, 0).render.stain_backend == "osl"
-        scene, device = session.start(job.device, needs_osl, job.threads)
-    if device == "CPU" and job.device == "auto":
-        progress.note(f"no graphics processor that Cycles can use: rendering on {_threads(job)} processor threads")
-    if job.overwrite:  # not before it is sure that the job can start
-        planned.folder.clear()
-    planned.folder.begin(describe(job.recipe))
-    progress.start(planned.total, planned.total - len(planned.missing), device)
-    for k in planned.missing:
-        sample = draw_sample(job.recipe, k)
-        progress.sample(sample.id)
-        record, files = render_sample(scene, sample, device, scratch)
-        planned.folder.add(record, files)
-        progress.finished(sample.id)
+    with planned.folder.locked(alone=job.overwrite, say=progress.note):
+        with session.silence():
+            needs_osl = draw_sample(job.recipe, 0).render.stain_backend == "osl"
+            scene, device = session.start(job.device, needs_osl, job.threads)
+        if device == "CPU" and job.device == "auto":
+            progress.note(
+                f"no graphics processor that Cycles can use: rendering on {_threads(job)} processor threads"
+            )
+        if job.overwrite:  # not before it is sure that the job can start
+            planned.folder.clear()
+        planned.folder.begin(describe(job.recipe))
+        progress.start(planned.total, planned.total - len(planned.missing), device)
+        for k in planned.missing:
+            sample = draw_sample(job.recipe, k)
+            progress.sample(sample.id)
+            record, files = render_sample(scene, sample, device, scratch)
+            planned.folder.add(record, files)
+            progress.finished(sample.id)
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:

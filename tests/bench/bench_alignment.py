@@ -9,13 +9,15 @@ alignment, have to do with it. WEIGHTS may be `filters`.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from sequential_patchcore.coreset.engine import CoresetEngine
-from sequential_patchcore.data.dataset import open_dataset
-from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
-from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.data.dataset import Dataset, Sample, open_dataset
+from sequential_patchcore.extractors.base import Extractor, ExtractorSettings, to_tensor
+from sequential_patchcore.extractors.builder import extractor_of
+from sequential_patchcore.extractors.timm_backbone import TimmBackbone
 from sequential_patchcore.metrics.ranking import ScoreHistogram
 from sequential_patchcore.model.patch_ids import pack_patch_ids
 from sequential_patchcore.runtime.choices import FILTERS
@@ -39,31 +41,52 @@ def main() -> None:
     print(f"{'alignment':10} {'offset px':>9} {'AUROC':>8} {'AP':>8} {'below px':>9} {'right px':>9}")
     filters = chosen.weights == FILTERS
     for name in ("measured",) if filters else ("measured", "assumed"):
-        extractor = build_extractor(settings, "none" if filters else chosen.weights)
+        extractor = extractor_of(settings, "none" if filters else chosen.weights)
         if name == "assumed":
-            extractor.offset = (extractor.stride - 1) / 2
-            extractor._first_in_coarse = -0.25
-        coreset = CoresetEngine(2048, extractor.dimension)
+            assume_middles(extractor)
         samples = dataset.split("train")[::2]
-        for _ in range(chosen.epochs):
-            for number, sample in enumerate(track(samples, f"{name}: training", len(samples))):
-                patches = extractor(to_tensor(dataset.image(sample), chosen.scale, "cpu"))[0]
-                patch_ids = pack_patch_ids(number, tuple(patches.shape[:2]))
-                coreset.update(patches.reshape(-1, extractor.dimension), patch_ids)
-        scorer = Scorer(extractor, coreset.result().features)
-        histograms = {down: ScoreHistogram() for down in (_SHIFTS if chosen.shifts and name == "measured" else (0,))}
-        test = dataset.split("test")
-        for sample in track(test, f"{name}: scoring", len(test)):
-            positive = np.isin(dataset.mask(sample), dataset.defect_ids)
-            scores = scorer.anomaly_map(dataset.image(sample))
-            for down, histogram in histograms.items():
-                histogram.add(np.roll(scores, down, 0).ravel(), positive.ravel())
+        scorer = trained(extractor, dataset, samples, chosen.epochs, name)
+        histograms = scored(scorer, dataset, _SHIFTS if chosen.shifts and name == "measured" else (0,), name)
         values = histograms[0].auroc()[0], histograms[0].average_precision()[0]
         below, right = np.mean([away(scorer, dataset.image(sample), k) for k, sample in enumerate(samples[:20])], 0)
         line = f"{name:10} {extractor.offset:9.1f} {values[0]:8.4f} {values[1]:8.4f} {below:9.2f} {right:9.2f}"
         print(line, flush=True)
         if len(histograms) > 1:
-            print("moved down", {down: round(each.average_precision()[0], 3) for down, each in histograms.items()})
+            moved = {down: round(histogram.average_precision()[0], 3) for down, histogram in histograms.items()}
+            print("moved down", moved)
+
+
+def assume_middles(extractor: TimmBackbone) -> None:
+    """Let every cell of every feature map look at the middle of its own square of pixels."""
+    middles = [(stride - 1) / 2 for stride in extractor._strides]
+    extractor.offset = middles[0]
+    starts = [(extractor.offset - middle) / stride for middle, stride in zip(middles, extractor._strides, strict=True)]
+    if len(extractor._starts) != len(starts):
+        raise AttributeError("TimmBackbone no longer resamples its maps by `_starts`")
+    extractor._starts = starts
+
+
+def trained(extractor: Extractor, dataset: Dataset, samples: Sequence[Sample], epochs: int, name: str) -> Scorer:
+    """A scorer over the coreset of the samples' patches."""
+    coreset = CoresetEngine(2048, extractor.dimension)
+    for _ in range(epochs):
+        for number, sample in enumerate(track(samples, f"{name}: training", len(samples))):
+            patches = extractor(to_tensor(dataset.image(sample), extractor.settings.image_scale, "cpu"))[0]
+            patch_ids = pack_patch_ids(number, tuple(patches.shape[:2]))
+            coreset.update(patches.reshape(-1, extractor.dimension), patch_ids)
+    return Scorer.of_vectors(extractor, coreset.result().features)
+
+
+def scored(scorer: Scorer, dataset: Dataset, shifts: Sequence[int], name: str) -> dict[int, ScoreHistogram]:
+    """The pixels of the test split, with the map moved down by each of so many pixels."""
+    histograms = {down: ScoreHistogram() for down in shifts}
+    samples = dataset.split("test")
+    for sample in track(samples, f"{name}: scoring", len(samples)):
+        positive = np.isin(dataset.mask(sample), dataset.defect_ids)
+        scores = scorer.anomaly_map(dataset.image(sample))
+        for down, histogram in histograms.items():
+            histogram.add(np.roll(scores, down, 0).ravel(), positive.ravel())
+    return histograms
 
 
 def away(scorer: Scorer, image: np.ndarray, seed: int) -> tuple[float, float]:

@@ -44,7 +44,7 @@ def main() -> None:
         (_timed(lambda: _bare(stream, chosen.size))[0], _timed(lambda: coreset.update(stream, patch_ids))[0])
         for _ in range(3)
     ]
-    bare, quiet = (min(each, key=lambda found: found.cpu) for each in zip(*rounds, strict=True))
+    bare, quiet = (min(measured, key=lambda found: found.cpu) for measured in zip(*rounds, strict=True))
     print(f"1. no replacements: {quiet}, bare product and minimum {bare}, ratio {quiet.cpu / bare.cpu:.2f}")
     cpu, wall = (1e6 * max(one - other, 0) / max(replaced, 1) for one, other in zip(first, quiet, strict=True))
     print(f"2. first epoch: {first}, {replaced} replacements, {cpu:.0f} us ({wall:.0f}) each")

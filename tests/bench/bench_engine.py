@@ -165,11 +165,11 @@ def coverage_part(chosen: argparse.Namespace, real: torch.Tensor | None) -> str:
 def real_patches(chosen: argparse.Namespace, images: int = 30, scale: float = 0.34) -> torch.Tensor:
     from sequential_patchcore.data.dataset import open_dataset
     from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
-    from sequential_patchcore.extractors.builder import build_extractor
+    from sequential_patchcore.extractors.builder import extractor_of
 
     data = open_dataset(chosen.data)
-    extractor = build_extractor(ExtractorSettings(chosen.backbone, scale), chosen.weights)
-    tensors = (to_tensor(data.image(each), scale, torch.device("cpu")) for each in data.split("train")[:images])
+    extractor = extractor_of(ExtractorSettings(chosen.backbone, scale), chosen.weights)
+    tensors = (to_tensor(data.image(sample), scale, torch.device("cpu")) for sample in data.split("train")[:images])
     with torch.inference_mode():
         found = [extractor(tensor)[0].reshape(-1, extractor.dimension) for tensor in tensors]
     return torch.cat(found).clone()

@@ -8,7 +8,6 @@ process held before the patches came, with glibc told to give large blocks back
 """
 
 import json
-import runpy
 import sys
 import time
 from pathlib import Path
@@ -16,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-REPAIR = Path(__file__).parents[2] / "training" / "sequential_patchcore" / "extractors" / "torchvision_repair.py"
 BLOCK = 20_000
 CLUSTERS = 50
 
@@ -58,7 +56,7 @@ def ours(job: dict) -> dict:
             replaced += coreset.update(patches, np.arange(first, first + len(patches)))
             seconds += time.process_time() - start
         epochs.append({"seconds": seconds, "replaced": replaced})
-    return {"epochs": epochs, "seconds": sum(each["seconds"] for each in epochs), "bytes": peak() - base}
+    return {"epochs": epochs, "seconds": sum(epoch["seconds"] for epoch in epochs), "bytes": peak() - base}
 
 
 def warm_up(patches: torch.Tensor) -> None:
@@ -81,8 +79,8 @@ def plain(job: dict) -> dict:
         nearest_sq = torch.full_like(norms_sq, torch.inf)
         row = 0
         for _ in range(steps):
-            distances2 = norms_sq + norms_sq[row] - 2 * (patches @ patches[row])
-            nearest_sq = torch.minimum(nearest_sq, distances2)
+            distances_sq = norms_sq + norms_sq[row] - 2 * (patches @ patches[row])
+            nearest_sq = torch.minimum(nearest_sq, distances_sq)
             row = int(nearest_sq.argmax())
 
     return _by_steps(job, base, select)
@@ -98,7 +96,6 @@ def greedy(job: dict) -> dict:
 
 
 def anomalib(job: dict) -> dict:
-    runpy.run_path(str(REPAIR))
     from anomalib.models.components import KCenterGreedy
 
     KCenterGreedy(embedding=block(0, job["dimension"])[:500], sampling_ratio=0.01).select_coreset_idxs()
@@ -120,13 +117,12 @@ def _by_steps(job: dict, base: int, select) -> dict:
         start = time.process_time()
         select(steps)
         times.append(time.process_time() - start)
-    each = max(times[1] - times[0], 0.0) / (more - few)
-    return {"seconds": times[1] + each * (job["size"] - more), "each": each, "bytes": peak() - base}
+    step = max(times[1] - times[0], 0.0) / (more - few)
+    return {"seconds": times[1] + step * (job["size"] - more), "step": step, "bytes": peak() - base}
 
 
 def neighbours(job: dict) -> dict:
     """anomalib's distance stage over one image's patches."""
-    runpy.run_path(str(REPAIR))
     from anomalib.models.image.patchcore.torch_model import PatchcoreModel
 
     class Bank(PatchcoreModel):
@@ -145,7 +141,7 @@ def inference(job: dict) -> dict:
     from sequential_patchcore.data.photographs import as_float_rgb
     from sequential_patchcore.data.png import read_image
     from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
-    from sequential_patchcore.extractors.builder import build_extractor
+    from sequential_patchcore.extractors.builder import extractor_of
     from sequential_patchcore.extractors.grid import Grid
     from sequential_patchcore.scoring.anomaly_map import anomaly_map
     from sequential_patchcore.scoring.scorer import Scorer
@@ -158,9 +154,9 @@ def inference(job: dict) -> dict:
     image = as_float_rgb(read_image(Path(job["png"])))
     device = torch.device("cpu")
     for precision in ("float32", "bfloat16"):
-        extractor = build_extractor(ExtractorSettings(job["backbone"], precision=precision), "none")
+        extractor = extractor_of(ExtractorSettings(job["backbone"], precision=precision), "none")
         found[f"features, {precision}"] = best(lambda e=extractor: e(to_tensor(image, 1.0, device)))
-    extractor = build_extractor(ExtractorSettings(job["backbone"]), "none")
+    extractor = extractor_of(ExtractorSettings(job["backbone"]), "none")
     patches = extractor(to_tensor(image, 1.0, device))[0]
     cells = tuple(patches.shape[:2])
     flat = patches.reshape(-1, patches.shape[-1])
@@ -234,7 +230,7 @@ def peak() -> int:
         return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024
 
 
-KINDS = {each.__name__: each for each in (ours, plain, greedy, anomalib, neighbours, inference, update)}
+KINDS = {kind.__name__: kind for kind in (ours, plain, greedy, anomalib, neighbours, inference, update)}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

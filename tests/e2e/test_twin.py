@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "tools"))
+
+import renderer  # noqa: E402
+
 PATCHCORE = [str(Path(sys.executable).with_name("sequential-patchcore"))]
 
 
@@ -22,11 +26,17 @@ def run(*command: object) -> str:
     return done.stdout
 
 
+def render_command() -> list[str]:
+    try:
+        return renderer.command(REPOSITORY)
+    except renderer.NoRenderer as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("twin") / "twin"
-    python = REPOSITORY / ".venv-blender" / "bin" / "python"
-    run(python, "blender_addon/render.py", "--recipe", "scenes/recipes/inspection_twin_small.toml", "--out", folder,
+    run(*render_command(), "--recipe", "scenes/recipes/inspection_twin_small.toml", "--out", folder,
         "--scale", 6, "--samples", 1, "--start", 8, "--count", 12, "--human-labels")  # fmt: skip
     return folder
 

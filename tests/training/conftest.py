@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sequential_patchcore.extractors.torchvision_repair  # noqa: F401  (before a test imports timm)
 import torch
 from sequential_patchcore.data.dataset import Dataset, open_dataset
 from sequential_patchcore.data.format import ClassInfo
@@ -37,6 +36,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Graphs of networks are made anew, and nothing is left in the person's own cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQUENTIAL_PATCHCORE_CACHE", str(tmp_path_factory.mktemp("graphs")))
+        yield
 
 
 @pytest.fixture(scope="session")

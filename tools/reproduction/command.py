@@ -3,9 +3,7 @@
 
 import argparse
 import json
-import os
 import shlex
-import shutil
 import sys
 import time
 import tomllib
@@ -100,6 +98,7 @@ def _real(given: str | None) -> Dataset | None:
 
 def _setting(plan: Plan, real: Dataset | None, out: Path, repository: Path) -> tuple[Setting, dict[str, str]]:
     """The machine's part of the plan, and which scenarios are left out for want of weights."""
+    import renderer
     from backbone import choose_backbone, find_weights, identity
 
     weights = repository.parent / "shared" / "weights"
@@ -115,11 +114,11 @@ def _setting(plan: Plan, real: Dataset | None, out: Path, repository: Path) -> t
         else:
             extra[of.id] = tuple(options)
             _keep(out / "extra_backbones.json", of.backbone, options)
-    blender = os.environ.get("BLENDER")
-    script = str(repository / "blender_addon" / "render.py")
-    python = str(repository / ".venv-blender" / "bin" / "python")
-    renderer = (blender, "-b", "-P", script, "--") if blender else (python, script)
-    return Setting(repository, renderer, backbone, extra, identity, 1, real), left_out
+    try:
+        render = tuple(renderer.command(repository))
+    except renderer.NoRenderer:
+        render = ()  # refused only where there is something to render
+    return Setting(repository, render, backbone, extra, identity, 1, real), left_out
 
 
 def _kept(file: Path, backbone: str) -> list[str] | None:
@@ -132,9 +131,8 @@ def _keep(file: Path, backbone: str, options: Sequence[str]) -> None:
 
 
 def _check_renderer(setting: Setting, jobs: Sequence[Job]) -> None:
-    program = setting.renderer[0]
-    if any(job.kind == RENDER for job in jobs) and shutil.which(program) is None:
-        raise UserError(f"there is no renderer at {program}: run `make setup`, or give BLENDER=EXECUTABLE")
+    if any(job.kind == RENDER for job in jobs) and not setting.renderer:
+        raise UserError("there is no renderer here: run `make setup`, or give BLENDER=EXECUTABLE")
 
 
 def _versions(repository: Path) -> dict[str, dict[str, str]]:

@@ -17,11 +17,13 @@ _PUBLIC = {
     "SequentialCoreset": "coreset.sequential",
     "TrainSettings": "fitting.settings",
     "UserError": "runtime.errors",
+    "build_extractor": "extractors.builder",
     "greedy_coreset": "coreset.greedy",
     "evaluate": "evaluation.evaluator",
     "load_model": "model.file",
     "meld": "coreset.melding",
     "open_dataset": "data.dataset",
+    "save_model": "model.file",
     "train": "fitting.training",
 }
 __all__ = [*sorted(_PUBLIC), "__version__"]
@@ -32,10 +34,12 @@ if TYPE_CHECKING:
     from .coreset.sequential import SequentialCoreset as SequentialCoreset
     from .data.dataset import open_dataset as open_dataset
     from .evaluation.evaluator import evaluate as evaluate
+    from .extractors.builder import build_extractor as build_extractor
     from .fitting.settings import RunOptions as RunOptions
     from .fitting.settings import TrainSettings as TrainSettings
     from .fitting.training import train as train
     from .model.file import load_model as load_model
+    from .model.file import save_model as save_model
     from .runtime.errors import UserError as UserError
     from .scoring.scorer import Scorer as Scorer
 

@@ -204,7 +204,7 @@ def test_without_weights_and_network_the_way_out_is_told(place):
     assert done.returncode == 2 and done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith(PREFIX + "no weights for mobilenetv3_large_100")
-    assert "--weights FILE" in line and "--backbone filters" in line
+    assert "as --weights" in line and "--backbone 'filters'" in line
     assert not Path("new.h5").exists()
 
 
@@ -318,7 +318,8 @@ def test_progress_as_json_lines(place, capsys, monkeypatch):
     records = [json.loads(line) for line in lines if line.startswith("{")]
     steps = [(each["task"], each["done"], each["total"]) for each in records if each["event"] == "progress"]
     assert steps == [(task, done, 2) for task in ("epoch 1 of 1", "measuring the coverage") for done in (1, 2)]
-    assert len(lines) - len(records) == 1  # the result
+    assert len(lines) == len(records)
+    assert [record["event"] for record in records][-1] == "result" and "new.h5: 16 vectors" in records[-1]["text"]
 
 
 def test_a_false_positive_rate_on_clean_images(place, capsys):

@@ -6,7 +6,7 @@ import numpy as np
 
 def exact_squares(vector, others):
     """(D,), (N, D) float32 to (N,) float64: the order of summation that the coreset's exact distance is defined by."""
-    squares = (np.float64(vector) - np.float64(others)) ** 2
+    squares = (vector.astype(np.float64) - others.astype(np.float64)) ** 2
     whole = vector.size - vector.size % 8
     sums = np.zeros((len(others), 8))
     for first in range(0, whole, 8):

@@ -270,7 +270,7 @@ def test_separation_never_falls_and_the_size_never_exceeds_k(kind):
             before = coreset.separation
 
 
-def test_vectors_and_tags_stay_together():
+def test_vectors_and_patch_ids_stay_together():
     patches = stream("clustered", 20)
     coreset = CoresetEngine(40, 20)
     show(coreset, patches)
@@ -417,7 +417,7 @@ def test_values_that_are_not_finite_are_refused_before_anything_changes(value, s
     assert_same(before, coreset.result())
 
 
-def test_one_tag_per_patch():
+def test_one_patch_id_per_patch():
     with pytest.raises(ValueError, match="expected 4 patch_ids"):
         CoresetEngine(4, 3).update(torch.zeros(4, 3), np.arange(3))
 

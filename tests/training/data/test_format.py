@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from sequential_patchcore.data.check import check_dataset
 from sequential_patchcore.data.dataset import ClassInfo, Instance, open_dataset
+from sequential_patchcore.data.exporters.whole_folder import whole_folder
 from sequential_patchcore.data.summary import as_text, summarise
 from sequential_patchcore.data.writer import DatasetWriter
 from sequential_patchcore.runtime.errors import UserError
@@ -431,11 +432,27 @@ def test_a_damaged_record_is_told_before_the_writer_goes_on(folder):
 def test_the_summary_counts(folder):
     summary = summarise(open_dataset(folder))
     assert summary["images"] == 4 and summary["sizes"] == {"30x20": 4}
-    assert summary["splits"]["val"] == {"images": 2, "groups": 2, "with_defects": 2, "with_impurities": 2, "clean": 0}
+    assert summary["splits"]["val"] == {
+        "images": 2, "groups": 2, "with_defects": 2, "with_impurities": 2, "clean": 0, "as_a_whole": 0}
     assert summary["classes"]["water_stain"]["pixels"] == 108
     assert summary["classes"]["rust"] == {
-        "id": 7, "kind": "defect", "images": 0, "instances": 2, "pixels": 0, "area": None}
+        "id": 7, "kind": "defect", "images": 0, "instances": 2, "pixels": 0, "area": None, "as_a_whole": 0, "weak": 0}
     assert summary["classes"]["bump"]["area"] == dict.fromkeys(("min", "q25", "median", "q75", "max"), 6.0)
     json.dumps(summary)
     text = as_text(summary)
     assert "water_stain" in text and "30x20 (4)" in text
+
+
+def test_two_writers_of_one_folder_do_not_meet(folder, tmp_path):
+    """Each would rewrite the records from its own memory."""
+    before = tree(folder)
+    with DatasetWriter(folder, "plates", "test", CLASSES, pixel_size_um=20.0):
+        with pytest.raises(UserError, match=r"data is being written by process \d+ on this machine"):
+            write_dataset(folder)
+        with pytest.raises(UserError, match="is being written"), whole_folder(folder):
+            pass
+    write_dataset(folder)
+    assert tree(folder) == before and not list(tmp_path.glob(".*"))
+    with pytest.raises(UserError, match="another data set"):  # refused, and nothing stays locked
+        write_dataset(folder, rendered=True)
+    assert not list(tmp_path.glob(".*"))

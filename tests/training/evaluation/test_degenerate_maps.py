@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 from sequential_patchcore.extractors.base import ExtractorSettings
-from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.metrics.ranking import AUPRO_LIMIT, ScoreHistogram
 from sequential_patchcore.metrics.threshold import max_f1
 from sequential_patchcore.runtime.errors import UserError
@@ -115,7 +115,7 @@ def test_what_is_no_distance_enters_no_histogram(bad):
 
 
 def test_vectors_that_are_no_numbers_are_refused_in_one_line():
-    extractor = build_extractor(ExtractorSettings("filters"), "none")
+    extractor = extractor_of(ExtractorSettings("filters"), "none")
     scorer = Scorer.of_vectors(extractor, np.full((3, extractor.dimension), np.nan, np.float32))
     with pytest.raises(UserError, match="130 of 130 patches have a distance that is no finite number"):
         scorer.anomaly_map(np.random.default_rng(0).random((*SIZE, 3), np.float32))  # 40 x 50 at stride 4

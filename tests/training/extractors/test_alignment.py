@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A spot at a known place is red in the anomaly map at that place, whatever the extractor, the size and the scale."""
 
+import runpy
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sequential_patchcore.extractors.base import ExtractorSettings, identity, to_tensor
-from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.scoring.restore import restore_extractor
 from sequential_patchcore.scoring.scorer import Scorer
@@ -26,7 +28,7 @@ def away(backbone: str, size: tuple[int, int], scale: float, spots: int = 6) -> 
     The same image without a spot is the coreset, so that its map is 0 and only the spot makes anything red.
     """
     rng = np.random.default_rng(3)
-    extractor = build_extractor(ExtractorSettings(backbone, image_scale=scale), "none")
+    extractor = extractor_of(ExtractorSettings(backbone, image_scale=scale), "none")
     texture = rng.normal(0.5, 0.1, size)
     rows, columns = np.indices(size)
 
@@ -52,7 +54,7 @@ def test_red_lies_on_the_spot_to_a_quarter_of_a_patch(backbone, size, scale):
 
 
 def test_a_model_whose_images_came_in_otherwise_is_refused():
-    extractor = build_extractor(ExtractorSettings("tf_mobilenetv3_small_minimal_100"), "none")
+    extractor = extractor_of(ExtractorSettings("tf_mobilenetv3_small_minimal_100"), "none")
     described = identity(extractor) | {"weights": "random"}
     model = SimpleNamespace(extractor=described, settings={"weights": "none"})
     assert restore_extractor(model, "m.h5").offset == extractor.offset
@@ -63,8 +65,26 @@ def test_a_model_whose_images_came_in_otherwise_is_refused():
 
 def test_what_lies_beyond_the_image_does_not_move_what_is_in_it():
     """The features of TensorFlow's networks depend on the size by their padding; ours must not, away from the edge."""
-    extractor = build_extractor(ExtractorSettings("tf_mobilenetv3_large_minimal_100", pool=1), "none")
+    extractor = extractor_of(ExtractorSettings("tf_mobilenetv3_large_minimal_100", pool=1), "none")
     image = to_tensor(np.random.default_rng(0).random((320, 320, 3), np.float32), 1.0, "cpu")
     whole = extractor(image)[0, :8, :8]
     for rows, columns in ((313, 320), (320, 309), (311, 307)):
         assert float((extractor(image[..., :rows, :columns])[0, :8, :8] - whole).norm() / whole.norm()) < 1e-3
+
+
+def test_the_benchmarks_assumption_is_that_every_cell_looks_at_its_middle():
+    """Between cells of 16 pixels a cell of 8 lies a quarter before or behind: so the coarse map is interpolated."""
+    file = Path(__file__).parents[2] / "bench" / "bench_alignment.py"
+    assume_middles = runpy.run_path(str(file))["assume_middles"]
+    extractor = extractor_of(ExtractorSettings("mobilenetv3_small_050", pool=1), "none")
+    image = to_tensor(np.random.default_rng(0).random((96, 128, 3), np.float32), 1.0, "cpu")
+    measured = extractor(image)[0]
+    assume_middles(extractor)
+    found = extractor(image)[0]
+    fine, coarse = (maps[0].permute(1, 2, 0).numpy() for maps in extractor._maps_of(image, "float32"))
+    assert extractor.offset == 3.5
+    np.testing.assert_array_equal(found[..., : fine.shape[-1]], fine)
+    rows = 0.75 * coarse[:-1] + 0.25 * coarse[1:]
+    expected = 0.75 * rows[:, :-1] + 0.25 * rows[:, 1:]
+    np.testing.assert_allclose(found[1:-1:2, 1:-1:2, fine.shape[-1] :], expected, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(found, measured, rtol=1e-2), "the measured offsets are others"

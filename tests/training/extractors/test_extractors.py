@@ -2,18 +2,22 @@
 """The backbones with random weights: shapes, places, identity, and weights files good and bad."""
 
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
-from sequential_patchcore.extractors import timm_backbone  # repaired where torchvision is
+from sequential_patchcore.extractors import timm_backbone
 from sequential_patchcore.extractors.alignment import measure_offsets, resample
 from sequential_patchcore.extractors.base import ExtractorSettings, average_pool, identity, scaled_size, to_tensor
-from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.extractors.projection import projection_matrix
-from sequential_patchcore.extractors.timm_models import timm  # repaired where torchvision is
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.scoring.restore import restore_extractor
 
@@ -22,7 +26,7 @@ SMALL = "mobilenetv3_small_050"
 
 @pytest.fixture(scope="module")
 def mobilenet():
-    return build_extractor(ExtractorSettings(), "none")
+    return extractor_of(ExtractorSettings(), "none")
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +49,14 @@ def test_one_vector_per_8_by_8_pixels_begun(mobilenet, size):
 
 
 def test_resnet18_gives_its_maps_at_strides_8_and_16():
-    extractor = build_extractor(ExtractorSettings(backbone="resnet18"), "none")
+    extractor = extractor_of(ExtractorSettings(backbone="resnet18"), "none")
     assert extractor.layers == ["layer2", "layer3"] and extractor.dimension == 128 + 256
     assert extractor(image(33, 47)).shape == (1, 5, 6, 384)
 
 
 def test_features_are_the_same_every_time_and_for_every_instance(mobilenet):
     pixels = image(64, 48)
-    again = build_extractor(ExtractorSettings(), "none")
+    again = extractor_of(ExtractorSettings(), "none")
     torch.testing.assert_close(mobilenet(pixels), mobilenet(pixels), rtol=0, atol=0)
     torch.testing.assert_close(mobilenet(pixels), again(pixels), rtol=0, atol=0)
     assert identity(mobilenet) == identity(again) and mobilenet.offset == again.offset
@@ -61,7 +65,7 @@ def test_features_are_the_same_every_time_and_for_every_instance(mobilenet):
 
 @pytest.mark.parametrize("pool", [1, 2, 3])
 def test_a_dark_spot_is_seen_where_the_offset_says(pool):
-    extractor = build_extractor(ExtractorSettings(backbone=SMALL, pool=pool), "none")
+    extractor = extractor_of(ExtractorSettings(backbone=SMALL, pool=pool), "none")
     plain = 0.5 + 0.1 * (image(256, 256)[:, :1] - 0.5).expand(1, 3, -1, -1)
     before, axis, errors = extractor(plain)[0], torch.arange(256), []
     for y, x in np.random.default_rng(1).uniform(80, 176, (16, 2)):
@@ -106,7 +110,7 @@ def test_resampling_a_ramp_gives_the_ramp_and_repeats_the_border(size):
 
 
 def test_unit_maps_make_both_parts_unit_vectors():
-    extractor = build_extractor(ExtractorSettings(backbone=SMALL, unit_maps=True), "none")
+    extractor = extractor_of(ExtractorSettings(backbone=SMALL, unit_maps=True), "none")
     lengths = extractor(image(64, 48)).square().sum(-1)
     torch.testing.assert_close(lengths, torch.full_like(lengths, 2.0))
 
@@ -121,17 +125,17 @@ def test_images_are_scaled_before_they_become_tensors():
 
 def test_an_unknown_backbone_is_named():
     with pytest.raises(UserError, match=r"unknown backbone 'resnet18x'.*filters"):
-        build_extractor(ExtractorSettings(backbone="resnet18x"), "none")
+        extractor_of(ExtractorSettings(backbone="resnet18x"), "none")
 
 
 def test_weights_for_the_filters_are_refused():
     with pytest.raises(UserError, match="has no weights"):
-        build_extractor(ExtractorSettings(backbone="filters"), "weights.pth")
+        extractor_of(ExtractorSettings(backbone="filters"), "weights.pth")
 
 
 def test_a_backbone_without_such_maps_is_refused():
     with pytest.raises(UserError, match="choose another"):
-        build_extractor(ExtractorSettings(backbone="mixer_s16_224"), "none")
+        extractor_of(ExtractorSettings(backbone="mixer_s16_224"), "none")
 
 
 # Layers, lengths, stride: by construction, with random weights.
@@ -147,7 +151,7 @@ BACKBONES = {
 def test_backbones_by_name(backbone, monkeypatch):
     monkeypatch.setattr(timm_backbone, "measure_offsets", lambda _, strides: [0.0] * len(strides))  # it takes a while
     layers, dimension, stride = BACKBONES[backbone]
-    extractor = build_extractor(ExtractorSettings(backbone=backbone), "none")
+    extractor = extractor_of(ExtractorSettings(backbone=backbone), "none")
     assert (extractor.dimension, extractor.stride) == (dimension, stride)
     assert layers is None or extractor.layers == layers
     patches = extractor(image(70, 45))
@@ -162,7 +166,7 @@ def test_backbones_by_name(backbone, monkeypatch):
 )  # fmt: skip
 def test_layers_are_chosen_by_name_and_restored(backbone, layers, stride, dimension):
     settings = ExtractorSettings(backbone=backbone, layers=layers, normalisation="half", precision="bfloat16")
-    extractor = build_extractor(settings, "none")
+    extractor = extractor_of(settings, "none")
     assert sorted(extractor.layers) == sorted(layers)
     assert (extractor.stride, extractor.dimension) == (stride, dimension)
     model = SimpleNamespace(extractor=identity(extractor) | {"weights": "random"}, settings={"weights": "none"})
@@ -170,17 +174,17 @@ def test_layers_are_chosen_by_name_and_restored(backbone, layers, stride, dimens
     assert identity(again) == identity(extractor) and again.offset == extractor.offset
     torch.testing.assert_close(again(image(64, 64)), extractor(image(64, 64)), rtol=0, atol=0)
     with pytest.raises(UserError, match="'nowhere'"):
-        build_extractor(ExtractorSettings(backbone=backbone, layers=("nowhere",)), "none")
+        extractor_of(ExtractorSettings(backbone=backbone, layers=("nowhere",)), "none")
 
 
 def test_the_default_layers_by_name_are_the_same_extractor(mobilenet):
-    named = build_extractor(ExtractorSettings(layers=tuple(mobilenet.layers)), "none")
+    named = extractor_of(ExtractorSettings(layers=tuple(mobilenet.layers)), "none")
     assert identity(named) == identity(mobilenet)
 
 
 def test_a_token_sees_its_own_square_first():
     """The patch embedding of a transformer without blocks' mixing would be exact; random blocks still favour it."""
-    extractor = build_extractor(ExtractorSettings(backbone="vit_small_patch14_dinov2", pool=1), "none")
+    extractor = extractor_of(ExtractorSettings(backbone="vit_small_patch14_dinov2", pool=1), "none")
     assert extractor.offset == 6.5
     plain = image(140, 140)
     changed = plain.clone()
@@ -191,9 +195,9 @@ def test_a_token_sees_its_own_square_first():
 
 @pytest.mark.parametrize(("normalisation", "mean", "std"), [("half", 0.5, 0.5), ("none", 0.0, 1.0)])
 def test_normalisation_is_a_setting_of_the_model(normalisation, mean, std):
-    extractor = build_extractor(ExtractorSettings(backbone=SMALL, normalisation=normalisation), "none")
+    extractor = extractor_of(ExtractorSettings(backbone=SMALL, normalisation=normalisation), "none")
     assert extractor.preprocessing == {"mean": [mean] * 3, "std": [std] * 3}
-    usual = build_extractor(ExtractorSettings(backbone=SMALL), "none")
+    usual = extractor_of(ExtractorSettings(backbone=SMALL), "none")
     own_mean, own_std = (torch.tensor(usual.preprocessing[key])[:, None, None] for key in ("mean", "std"))
     pixels = image(64, 64)
     same_input = (pixels - mean) / std * own_std + own_mean
@@ -203,13 +207,13 @@ def test_normalisation_is_a_setting_of_the_model(normalisation, mean, std):
 
 
 def test_bfloat16_features_are_near_and_known_as_such():
-    exact = build_extractor(ExtractorSettings(backbone=SMALL), "none")
-    rough = build_extractor(ExtractorSettings(backbone=SMALL, precision="bfloat16"), "none")
+    exact = extractor_of(ExtractorSettings(backbone=SMALL), "none")
+    rough = extractor_of(ExtractorSettings(backbone=SMALL, precision="bfloat16"), "none")
     one, other = exact(image(64, 64)), rough(image(64, 64))
     assert other.dtype == torch.float32 and 0 < (one - other).norm() / one.norm() < 0.05
     assert identity(exact) != identity(rough)
     with pytest.raises(UserError, match="float16 needs a GPU"):
-        build_extractor(ExtractorSettings(backbone=SMALL, precision="float16"), "none")(image(64, 64))
+        extractor_of(ExtractorSettings(backbone=SMALL, precision="float16"), "none")(image(64, 64))
 
 
 def test_the_projection_keeps_distances_and_is_the_same_everywhere():
@@ -225,24 +229,24 @@ def test_the_projection_keeps_distances_and_is_the_same_everywhere():
 
 @pytest.mark.parametrize("backbone", ["filters", SMALL])
 def test_projected_vectors_are_the_others_times_the_matrix(backbone):
-    plain = build_extractor(ExtractorSettings(backbone=backbone), "none")
-    shorter = build_extractor(ExtractorSettings(backbone=backbone, projection=20), "none")
+    plain = extractor_of(ExtractorSettings(backbone=backbone), "none")
+    shorter = extractor_of(ExtractorSettings(backbone=backbone, projection=20), "none")
     expected = plain(image(64, 64)).numpy() @ projection_matrix(plain.dimension, 20)
     np.testing.assert_allclose(shorter(image(64, 64)).numpy(), expected, rtol=1e-4, atol=1e-4)
     assert shorter.dimension == 20 and identity(shorter)["projection"] == 20
-    with pytest.raises(UserError, match="--projection 500"):
-        build_extractor(ExtractorSettings(backbone=backbone, projection=500), "none")
+    with pytest.raises(UserError, match="`projection` 500"):
+        extractor_of(ExtractorSettings(backbone=backbone, projection=500), "none")
 
 
 @pytest.mark.parametrize("given", [{"layers": ("a",)}, {"normalisation": "half"}, {"precision": "bfloat16"}])
 def test_options_of_networks_are_refused_for_the_filters(given):
-    with pytest.raises(UserError, match=f"--{next(iter(given))} is for networks"):
-        build_extractor(ExtractorSettings(backbone="filters", **given))
+    with pytest.raises(UserError, match=f"`{next(iter(given))}` is for networks"):
+        extractor_of(ExtractorSettings(backbone="filters", **given))
 
 
 def test_a_missing_weights_file_is_named(tmp_path):
     with pytest.raises(UserError, match=f"no weights file at {tmp_path / 'nowhere.pth'}"):
-        build_extractor(ExtractorSettings(backbone=SMALL), str(tmp_path / "nowhere.pth"))
+        extractor_of(ExtractorSettings(backbone=SMALL), str(tmp_path / "nowhere.pth"))
 
 
 def save(state, file):
@@ -257,13 +261,13 @@ def save(state, file):
 def test_a_weights_file_is_loaded_and_found_again(tmp_path, small_weights, suffix):
     settings = ExtractorSettings(backbone=SMALL)
     place = save(small_weights, tmp_path / f"weights{suffix}")
-    extractor = build_extractor(settings, place)
+    extractor = extractor_of(settings, place)
     for key, value in extractor.network.state_dict().items():
         torch.testing.assert_close(value.contiguous(), small_weights[key], rtol=0, atol=0)
     assert extractor.weights == f"weights{suffix}"
-    assert extractor.weights_fingerprint != build_extractor(settings, "none").weights_fingerprint
+    assert extractor.weights_fingerprint != extractor_of(settings, "none").weights_fingerprint
     without_classifier = {key: value for key, value in small_weights.items() if not key.startswith("classifier")}
-    lean = build_extractor(settings, save(without_classifier, tmp_path / f"lean{suffix}"))
+    lean = extractor_of(settings, save(without_classifier, tmp_path / f"lean{suffix}"))
     assert lean.weights_fingerprint == extractor.weights_fingerprint
 
     model = SimpleNamespace(
@@ -274,7 +278,7 @@ def test_a_weights_file_is_loaded_and_found_again(tmp_path, small_weights, suffi
     with pytest.raises(UserError, match=rf"model\.h5 was trained with weights {extractor.weights_fingerprint}"):
         restore_extractor(model, "model.h5", "none")
     (tmp_path / f"weights{suffix}").unlink()
-    with pytest.raises(UserError, match=r"not there; give them with --weights"):
+    with pytest.raises(UserError, match=r"not there; say where they are: `weights`"):
         restore_extractor(model, "model.h5")
 
 
@@ -282,17 +286,38 @@ def test_a_weights_file_that_lacks_weights_is_refused(tmp_path, small_weights):
     settings = ExtractorSettings(backbone=SMALL)
     lacking = {key: value for key, value in small_weights.items() if not key.startswith("blocks.1.")}
     with pytest.raises(UserError, match=r"does not fit.*blocks\.1\."):
-        build_extractor(settings, save(lacking, tmp_path / "lacking.pth"))
+        extractor_of(settings, save(lacking, tmp_path / "lacking.pth"))
     other_shape = {**small_weights, "conv_stem.weight": torch.zeros(3, 3, 3, 3)}
     with pytest.raises(UserError, match="conv_stem"):
-        build_extractor(settings, save(other_shape, tmp_path / "shape.safetensors"))
+        extractor_of(settings, save(other_shape, tmp_path / "shape.safetensors"))
     with pytest.raises(UserError, match="does not fit"):
-        build_extractor(settings, save({"something": torch.zeros(1)}, tmp_path / "foreign.pth"))
+        extractor_of(settings, save({"something": torch.zeros(1)}, tmp_path / "foreign.pth"))
 
 
 @pytest.mark.parametrize("name", ["damaged.pth", "damaged.safetensors"])
 def test_a_damaged_weights_file_is_refused_in_one_line(tmp_path, name):
     (tmp_path / name).write_bytes(b"no weights at all")
     with pytest.raises(UserError) as caught:
-        build_extractor(ExtractorSettings(backbone=SMALL), str(tmp_path / name))
+        extractor_of(ExtractorSettings(backbone=SMALL), str(tmp_path / name))
     assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_torchvision_that_does_not_fit_torch_is_one_clear_error(tmp_path: Path) -> None:
+    broken = tmp_path / "torchvision" / "__init__.py"
+    broken.parent.mkdir()
+    broken.write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    code = (
+        "from sequential_patchcore.extractors.base import ExtractorSettings\n"
+        "from sequential_patchcore.extractors.builder import extractor_of\n"
+        "import sequential_patchcore.runtime.errors as e\n"
+        "extractor_of(ExtractorSettings('filters'))\n"
+        "try: extractor_of(ExtractorSettings('resnet18'), 'none')\n"
+        "except e.UserError as error: print(error)"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert "does not fit torch" in done.stdout and "filters" in done.stdout
+    assert done.stdout.count("\n") == 1

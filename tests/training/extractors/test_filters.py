@@ -166,7 +166,7 @@ def test_the_fingerprint_is_that_of_the_constants(monkeypatch):
 
 
 def test_unit_maps_are_refused():
-    with pytest.raises(UserError, match="unit maps"):
+    with pytest.raises(UserError, match="`unit_maps`"):
         FilterBank(ExtractorSettings(backbone="filters", unit_maps=True))
 
 

@@ -2,11 +2,13 @@
 """The baseline against the algorithm written out, and its own guarantee."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from sequential_patchcore.cli import parser as cli
+from sequential_patchcore.coreset import engine
 from sequential_patchcore.coreset.engine import Coreset, CoresetEngine
 from sequential_patchcore.coreset.greedy import bytes_needed, greedy_coreset
 from sequential_patchcore.extractors.base import to_tensor
@@ -14,7 +16,7 @@ from sequential_patchcore.fitting.settings import TrainSettings
 from sequential_patchcore.fitting.training import train
 from sequential_patchcore.model.file import load_model
 from sequential_patchcore.runtime.errors import UserError
-from sequential_patchcore.runtime.memory import plan
+from sequential_patchcore.runtime.memory import Needs, plan
 from sequential_patchcore.scoring.restore import restore_extractor
 
 
@@ -60,10 +62,10 @@ def test_the_command_makes_a_model_of_the_images_patches(plates, tmp_path):
 def test_the_covering_radius_is_of_the_images_as_they_are(plates, tmp_path, capsys):
     data = plates(tmp_path / "renders", train=3, val=0, test=0, rendered=True)
     found = []
-    for coreset in ("greedy", "sequential"):
+    for coreset, options in (("greedy", ()), ("sequential", ("--epochs", "50"))):
         out = tmp_path / f"{coreset}.h5"
         command = ("train", "--data", str(data.path), "--backbone", "filters", "--coreset-size", "20",
-                   "--out", str(out), "--coreset", coreset, "--epochs", "50")  # fmt: skip
+                   "--out", str(out), "--coreset", coreset, *options)
         assert cli.main(command) == 0
         model = load_model(out)
         extractor = restore_extractor(model, "it")
@@ -91,9 +93,11 @@ def test_the_estimate_grows_with_the_patches():
 
 
 def test_what_cannot_hold_all_patches_is_refused_with_both_figures():
-    with pytest.raises(UserError, match=r"all 10000000 patches, 5\.\d\d GiB.* sequential coreset needs 1\.\d\d GiB"):
-        plan((2050, 2448), (2050, 2448), 152, 8, 150.0, 2048, None, 4 * 2**30,
-             all_patches=(10_000_000, bytes_needed(10_000_000, 152)))
+    coreset, held = partial(engine.bytes_needed, 2048, 152), bytes_needed(10_000_000, 152)
+    needs = Needs(2 * 10**8, 8 * 10**8, coreset, all_patches=held, patches=10_000_000)
+    told = r"all 10000000 patches, 5\.\d\d GiB.* sequential coreset needs 1\.\d\d GiB"
+    with pytest.raises(UserError, match=told):
+        plan(needs, 4 * 2**30)
 
 
 def test_the_public_call_makes_the_same_model_as_the_command(plates, tmp_path):

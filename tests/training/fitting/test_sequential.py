@@ -16,7 +16,7 @@ import pytest
 import torch
 from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
-from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.fitting import checkpoint, sequential, training
 from sequential_patchcore.fitting.augmentation import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
 from sequential_patchcore.fitting.settings import RunOptions, TrainSettings
@@ -25,6 +25,7 @@ from sequential_patchcore.model.file import load_model
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.runtime.files import remove_leftovers
 from sequential_patchcore.runtime.interrupt import Interrupt, deferred_interrupt
+from sequential_patchcore.runtime.requests import Request
 
 SIZE = 24
 
@@ -36,7 +37,7 @@ def data(plates, tmp_path_factory):
 
 @pytest.fixture
 def extractor():
-    return build_extractor(ExtractorSettings("filters"))
+    return extractor_of(ExtractorSettings("filters"))
 
 
 OPTIONS = RunOptions.__dataclass_fields__.keys()
@@ -45,7 +46,7 @@ OPTIONS = RunOptions.__dataclass_fields__.keys()
 def run(data, extractor, out, *, initial=None, **given):
     """`given` are settings and options of the run."""
     datasets = data if isinstance(data, list) else [data]
-    options = RunOptions(**{"request": "a run"} | {name: given.pop(name) for name in OPTIONS & given.keys()})
+    options = RunOptions(**{"request": Request("a run")} | {name: given.pop(name) for name in OPTIONS & given.keys()})
     settings = TrainSettings(**{"coreset_size": SIZE, "epochs": 4} | given)
     return train(datasets, extractor, settings, initial=initial, out=out, options=options)
 
@@ -253,7 +254,7 @@ def test_a_run_stopped_at_any_image_ends_in_the_same_model(data, extractor, tmp_
         after = int(rng.integers(1, 9))
         monkeypatch.setattr(training, "deferred_interrupt", lambda after=after: stops_after(after))
         with contextlib.suppress(KeyboardInterrupt):
-            run(data, build_extractor(ExtractorSettings("filters")), out, **settings)
+            run(data, extractor_of(ExtractorSettings("filters")), out, **settings)
         stops += 1
         assert stops < 40
     assert stops > 2
@@ -274,14 +275,14 @@ def test_a_run_stopped_while_the_coreset_fills_ends_in_the_same_model(data, extr
 
 
 def test_a_checkpoint_of_another_run_is_refused_and_restart_drops_it(data, extractor, tmp_path, monkeypatch):
-    undisturbed = run(data, extractor, tmp_path / "whole.h5", request="b")
+    undisturbed = run(data, extractor, tmp_path / "whole.h5", request=Request("b"))
     out = tmp_path / "m.h5"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training, "deferred_interrupt", lambda: stops_after(1))
-        run(data, extractor, out, request="a")
+        run(data, extractor, out, request=Request("a"))
     with pytest.raises(UserError, match="other data or settings; give `restart`"):
-        run(data, extractor, out, request="b")
-    assert same(run(data, extractor, out, request="b", restart=True), undisturbed)
+        run(data, extractor, out, request=Request("b"))
+    assert same(run(data, extractor, out, request=Request("b"), restart=True), undisturbed)
 
 
 @pytest.mark.parametrize("damage", ["text", "truncated", "no features' tags", "state"])
@@ -417,7 +418,7 @@ def test_without_a_request_a_checkpoint_is_bound_to_all_that_the_result_depends_
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training, "deferred_interrupt", lambda: stops_after(1))
         run(data, extractor, out, request=None)
-    pooled = build_extractor(ExtractorSettings("filters", pool=3))
+    pooled = extractor_of(ExtractorSettings("filters", pool=3))
     for changed in (
         {"seed": 1}, {"coreset_size": SIZE + 1}, {"split": "test"}, {"initial": small}, {"record": {"blur_sigma": 1.0}},
         {"extractor": pooled}, {"data": other_data}, {"data": [data, other_data]},
@@ -430,7 +431,7 @@ def test_without_a_request_a_checkpoint_is_bound_to_all_that_the_result_depends_
 def test_a_model_of_another_extractor_cannot_be_fine_tuned(data, extractor):
     first = run(data, extractor, None, coreset_size=4)
     with pytest.raises(UserError, match=r"another feature extractor .*pool: 2 and 3"):
-        run(data, build_extractor(ExtractorSettings("filters", pool=3)), None, initial=first)
+        run(data, extractor_of(ExtractorSettings("filters", pool=3)), None, initial=first)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.extractors.base import ExtractorSettings, to_tensor
-from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.model.file import load_model
 from sequential_patchcore.report.coreset_sheet import alike
 from sequential_patchcore.scoring.provenance import Provenance, piece
@@ -46,7 +46,7 @@ def test_predict_explains_with_the_nearest_vector(made, tmp_path):
     command = ["predict", "--model", str(path), str(photograph), "--out", str(tmp_path), "--explain"]
     assert cli.main(command) == 0
     (found,) = json.loads((tmp_path / "explanations.json").read_text()).values()
-    model, extractor = load_model(path), build_extractor(ExtractorSettings("filters"))
+    model, extractor = load_model(path), extractor_of(ExtractorSettings("filters"))
     image = cv2.imread(str(photograph)).astype(np.float32)[..., ::-1] / 255
     grid = patches(extractor, np.ascontiguousarray(image))
     all_distances = np.linalg.norm(grid[:, :, None].astype(float) - model.features.astype(float), axis=3)

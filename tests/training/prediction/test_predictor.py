@@ -14,6 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.fitting.settings import TrainSettings
+from sequential_patchcore.fitting.training import train
 from sequential_patchcore.metrics.binarize import Rule
 from sequential_patchcore.model.file import Model, Threshold
 from sequential_patchcore.prediction.predictor import PredictSettings, find_images, pixel_size_around, predict
@@ -137,6 +140,82 @@ def test_filters_act_and_a_threshold_by_hand_wins(tmp_path):
     assert found.boxes == [(30, 20, 20, 10)] and found.anomalous_pixels == 200
     (found,) = predict(Darkness(), MODEL, [path], tmp_path / "out", PredictSettings(threshold=1.5))
     assert found.verdict == "normal"
+
+
+def test_an_image_unlike_those_that_the_model_saw_is_told_with_both_sizes(tmp_path, capsys):
+    share = {"name": "d", "path": "d", "fingerprint": "f", "images": 2, "image_sizes": [[50, 80], [60, 90]],
+             "pixel_size_um": 40.0}  # fmt: skip
+    model = replace(MODEL, data=(share,))
+    paths = [Path(picture(tmp_path / f"{name}.png")) for name in "ab"]
+    for side in (59, 61):
+        cv2.imwrite(str(tmp_path / f"{side}.png"), np.full((side, 80), 255, np.uint8))
+    predict(Darkness(), model, [*paths, tmp_path / "59.png"], tmp_path / "out", PredictSettings(pixel_size_um=41.0))
+    assert "note" not in capsys.readouterr().err
+    predict(Darkness(), model, [tmp_path / "61.png"], tmp_path / "out")
+    assert "61.png: 80 x 61 pixels, the model saw 80 to 90 x 50 to 60; " in capsys.readouterr().err
+    predict(Darkness(), model, paths, tmp_path / "out", PredictSettings(pixel_size_um=60.0))
+    said = capsys.readouterr().err
+    assert "a.png: pixels of 60 µm, the model saw 40 µm; " in said and "b.png" not in said
+    for nothing in ({}, {"image_sizes": "large", "pixel_size_um": "fine"}, {"image_sizes": [[1], "ab", [0, 5]]}):
+        predict(Darkness(), replace(MODEL, data=({"name": "d"} | nothing,)), [tmp_path / "61.png"], tmp_path / "o")
+        assert "note" not in capsys.readouterr().err
+
+
+def test_a_trained_model_knows_the_sizes_of_its_images(plates, tmp_path, capsys):
+    data = plates(tmp_path / "d", train=2)
+    model = train([data], build_extractor("filters"), TrainSettings(8, 1))
+    assert model.data[0]["image_sizes"] == [[96, 128], [96, 128]]
+    predict(Darkness(), replace(model, threshold=MODEL.threshold), [Path(picture(tmp_path / "a.png"))], tmp_path / "o")
+    assert "a.png: 80 x 60 pixels, the model saw 128 x 96; " in capsys.readouterr().err
+
+
+class Ramp:
+    """Scores from 0 to 20 along the rows, the threshold's neighbours among them."""
+
+    def anomaly_map(self, image: np.ndarray) -> np.ndarray:
+        scores = np.linspace(0, 20, image.shape[0] * image.shape[1], dtype=np.float32).reshape(image.shape[:2])
+        scores[0, :3] = np.nextafter(np.float32(0.5), np.float32(0)), 0.5, np.nextafter(np.float32(0.5), np.float32(1))
+        return scores
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.1, 1 / 3])
+@pytest.mark.parametrize("kind", ["tiff", "png"])
+def test_a_saved_map_holds_the_scores_and_the_mask_what_is_predicted(tmp_path, kind, threshold):
+    path = Path(picture(tmp_path / "a.png"))
+    threshold = float(np.float32(threshold))
+    settings = PredictSettings(threshold=threshold, rule=Rule(4), save_map=kind)
+    (found,) = predict(Ramp(), MODEL, [path], tmp_path / "out", settings)
+    record = json.loads((tmp_path / "out" / "predictions.json").read_text())[0]
+    assert (record["map"], record["mask"]) == (found.map, found.mask) == (f"maps/a.{kind}", "masks/a.png")
+    scores = Ramp().anomaly_map(np.zeros((60, 80, 3)))
+    saved = cv2.imread(str(tmp_path / "out" / found.map), cv2.IMREAD_UNCHANGED)
+    if kind == "tiff":
+        assert saved.dtype == np.float32 and np.array_equal(saved, scores) and "map_step" not in record
+    else:
+        assert saved.dtype == np.uint16 and np.array_equal(saved >= 4096, scores >= np.float32(threshold))
+        inside = saved < 65535
+        assert inside.any() and not inside.all()
+        steps = scores[inside].astype(float) / record["map_step"]
+        assert ((saved[inside] <= steps) & (steps < saved[inside] + 1)).all()
+    mask = cv2.imread(str(tmp_path / "out" / found.mask), cv2.IMREAD_UNCHANGED)
+    assert set(np.unique(mask)) == {0, 255} and (mask > 0).sum() == found.anomalous_pixels
+    for region in found.regions:
+        x, y, width, height = region.box
+        assert (mask[y : y + height, x : x + width] > 0).sum() >= region.pixels
+
+
+def test_a_map_that_is_gone_is_written_again_and_none_is_written_unasked(tmp_path):
+    path, scorer = Path(picture(tmp_path / "a.png")), Counting()
+    predict(scorer, MODEL, [path], tmp_path / "out")
+    assert not (tmp_path / "out" / "maps").exists() and not (tmp_path / "out" / "masks").exists()
+    assert "map" not in json.loads((tmp_path / "out" / "predictions.json").read_text())[0]
+    settings = PredictSettings(save_map="tiff")
+    first = predict(scorer, MODEL, [path], tmp_path / "out", settings)
+    assert predict(scorer, MODEL, [path], tmp_path / "out", settings) == first and scorer.scored == 2
+    (tmp_path / "out" / "masks" / "a.png").unlink()
+    assert predict(scorer, MODEL, [path], tmp_path / "out", settings) == first and scorer.scored == 3
+    with pytest.raises(UserError, match="`save_map` gif: expected one of tiff, png"):
+        predict(scorer, MODEL, [path], tmp_path / "out", PredictSettings(save_map="gif"))
 
 
 def strange_folder(folder):

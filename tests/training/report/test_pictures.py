@@ -60,7 +60,7 @@ def test_a_single_pixel_survives_in_a_small_picture(kind):
 
 def test_pictures_are_never_enlarged():
     assert overlays.photograph(np.zeros((10, 30, 3), np.float32), 600).shape == (10, 30, 3)
-    assert overlays.picture_size(1, 5000, 100) == (1, 100)
+    assert overlays.picture_size((1, 5000), 100) == (1, 100)
 
 
 def test_the_map_has_the_threshold_in_the_middle_of_its_scale():

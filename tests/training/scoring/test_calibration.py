@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calibration on a split against all thresholds tried one by one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sequential_patchcore.runtime.errors import UserError
-from sequential_patchcore.scoring.calibration import calibrate
+from sequential_patchcore.scoring.calibration import calibrate, is_of_request
 
 
 class Darkness:
@@ -52,21 +54,74 @@ def test_pixels_outside_the_region_change_nothing(plates, tmp_path):
     sound = everything.mask(everything.split("val")[0]) == 0
     masked = plates(tmp_path / "e", train=1, val=1, test=1, regions={"val0": sound})
     threshold = calibrate(Darkness(), masked)
-    assert threshold.method == "nominal_quantile" and threshold.calibrated_on["positives"] == 0
+    assert threshold.method == "clean_rate" and threshold.calibrated_on["images"] == 1
 
 
-def test_without_defects_it_is_a_quantile_of_the_normal_scores(plates, tmp_path, capsys):
+def test_on_request_it_is_a_quantile_of_the_normal_pixels_without_defects(plates, tmp_path, capsys):
     data = plates(tmp_path / "d", train=3, val=1, test=1)
-    threshold = calibrate(Darkness(), data, "train")
+    threshold = calibrate(Darkness(), data, "train", per="pixel")
     scores = np.concatenate([Darkness().anomaly_map(data.image(sample)).ravel() for sample in data.split("train")])
     above = (scores >= threshold.value).mean()
     assert threshold.method == "nominal_quantile" and above <= 1 - threshold.calibrated_on["quantile"] + 1e-3
-    assert "holds no defects" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "holds no defects" in said and "share of the pixels" in said
+
+
+def peaks(data, split: str) -> list[np.float32]:
+    return [Darkness().anomaly_map(data.image(sample)).max() for sample in data.split(split)]
+
+
+def test_good_images_alone_alarm_as_seldom_as_is_said(plates, tmp_path, capsys):
+    """A quantile of pixels would alarm on nearly every new image."""
+    data = plates(tmp_path / "d", seed=1, train=20, val=1, test=1)
+    threshold = calibrate(Darkness(), data, "train")
+    assert threshold.method == "clean_rate"
+    assert threshold.value == np.nextafter(max(peaks(data, "train")), np.float32(2))
+    origin = threshold.calibrated_on
+    assert (origin["rate_per"], origin["reached_rate"], origin["largest_rate"]) == ("image", 0, 0.01)
+    assert "20 images; 0 of them alarm. Of new clean images like these expect about 1 in 21" in capsys.readouterr().err
+    fresh = plates(tmp_path / "new", seed=2, train=20, val=1, test=1)
+    assert sum(peak >= np.float32(threshold.value) for peak in peaks(fresh, "train")) <= 3
+    by_pixels = calibrate(Darkness(), data, "train", per="pixel")
+    assert sum(peak >= np.float32(by_pixels.value) for peak in peaks(fresh, "train")) >= 14
+
+
+def test_plates_of_several_images_count_as_one(plates, tmp_path, capsys):
+    data = plates(tmp_path / "d", seed=1, train=6, val=1, test=1)
+    data = replace(data, samples=tuple(replace(s, group=f"plate {s.id[-1] < '3'}") for s in data.samples))
+    threshold = calibrate(Darkness(), data, "train")
+    assert threshold.calibrated_on["rate_per"] == "plate" and threshold.calibrated_on["images"] == 6
+    assert "2 plates; 0 of them alarm. Of new clean plates like these expect about 1 in 3" in capsys.readouterr().err
+    asked = calibrate(Darkness(), data, "train", 0.5, "plate")  # the better plate may not alarm, the other may
+    highest = sorted(max(peaks(replace(data, samples=tuple(s for s in data.samples if s.group == group)), "train"))
+                     for group in {s.group for s in data.split("train")})  # fmt: skip
+    assert asked.value == np.nextafter(highest[0], np.float32(2))
+    assert asked.calibrated_on["reached_rate"] <= 0.5
+
+
+def test_an_impurity_is_no_defect(plates, tmp_path):
+    """Its pixels count as normal, so the threshold lies above them too."""
+    data = plates(tmp_path / "d", train=1, val=2, test=1)
+    stained = replace(data, classes=(replace(data.classes[0], kind="impurity"), data.classes[1]))
+    assert calibrate(Darkness(), stained).value == np.nextafter(max(peaks(data, "val")), np.float32(2))
+
+
+@pytest.mark.parametrize(
+    ("split", "asked"),
+    [("val", (None, None)), ("val", (None, "image")), *(("train", asked) for asked in (
+        (None, None), (None, "pixel"), (None, "image"), (0.2, None), (0.2, "image"), (0.2, "plate")))],
+)  # fmt: skip
+def test_a_threshold_is_recognised_by_what_was_asked_for(plates, tmp_path, split, asked):
+    data = plates(tmp_path / "d", seed=3, train=3, val=2, test=1)
+    threshold = calibrate(Darkness(), data, split, *asked)
+    assert is_of_request(threshold, *asked)
+    other = (0.3, asked[1]) if asked[0] else (0.2, asked[1])
+    assert not is_of_request(threshold, *other)
 
 
 def test_the_test_split_and_an_empty_one_are_refused(plates, tmp_path):
     data = plates(tmp_path / "d", train=1, val=0, test=1)
-    with pytest.raises(UserError, match="another `split`, such as val"):
+    with pytest.raises(UserError, match="use `split` val"):
         calibrate(Darkness(), data, "test")
     with pytest.raises(UserError, match="no samples in the split 'val'"):
         calibrate(Darkness(), data)

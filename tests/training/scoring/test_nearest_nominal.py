@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sequential_patchcore.extractors.base import ExtractorSettings
-from sequential_patchcore.extractors.builder import build_extractor
-from sequential_patchcore.fitting.sequential import TrainSettings, train
+from sequential_patchcore.extractors.builder import extractor_of
+from sequential_patchcore.fitting.settings import TrainSettings
+from sequential_patchcore.fitting.training import train
 from sequential_patchcore.metrics.tally import Labelled
 from sequential_patchcore.metrics.threshold_sweep import ThresholdSweep
 from sequential_patchcore.report import alarms
@@ -21,8 +22,8 @@ from sequential_patchcore.scoring.scorer import Scorer
 def trained(plates, tmp_path_factory):
     folder = tmp_path_factory.mktemp("nominal")
     data = plates(folder / "d", train=3)
-    extractor = build_extractor(ExtractorSettings("filters"), "none")
-    model = train([data], extractor, TrainSettings(64, 1), folder / "m.h5", request="r", record={})
+    extractor = extractor_of(ExtractorSettings("filters"), "none")
+    model = train([data], extractor, TrainSettings(64, 1), out=folder / "m.h5")
     return data, extractor, model
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sequential_patchcore.extractors.base import ExtractorSettings, scaled_size
-from sequential_patchcore.extractors.builder import build_extractor
+from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.extractors.grid import Grid
 from sequential_patchcore.scoring.anomaly_map import anomaly_map
 from sequential_patchcore.scoring.scorer import Scorer
@@ -24,7 +24,7 @@ GRIDS = [
 
 
 def filters(scale=1.0):
-    return build_extractor(ExtractorSettings(backbone="filters", image_scale=scale))
+    return extractor_of(ExtractorSettings(backbone="filters", image_scale=scale))
 
 
 def grid_of(size, stride, offset, scale):

@@ -3,10 +3,19 @@
 
 import json
 from argparse import Namespace
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ..runtime.choices import GRAPHS
 from ..runtime.errors import UserError
+from .option_names import as_options
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
+
+_SOME_LEFT_OUT = 4  # exit code of an import that left something out
 
 
 def info(arguments: Namespace) -> None:
@@ -30,7 +39,9 @@ def _dataset_info(arguments: Namespace, path: Path) -> None:
         from ..data.contact_sheet import write_contact_sheet
 
         shown = write_contact_sheet(dataset, arguments.contact_sheet)
-        print(f"{arguments.contact_sheet}: {shown} of {len(dataset.samples)} images")
+        facts = {"file": arguments.contact_sheet, "shown": shown, "images": len(dataset.samples)}
+        text = f"{arguments.contact_sheet}: {shown} of {len(dataset.samples)} images"
+        print(json.dumps(facts) if arguments.json else text)
         return
     summary = summarise(dataset)
     print(json.dumps(summary) if arguments.json else as_text(summary))
@@ -48,12 +59,15 @@ def _model_info(arguments: Namespace, path: Path) -> None:
 
         missing = write_sheet(model, arguments.coreset_sheet, arguments.data)
         lost = f"; the images of {missing} are not found, --data DIR says where they are now" if missing else ""
-        print(f"{arguments.coreset_sheet}: {len(model.features)} pieces of image{lost}")
+        facts = {"file": arguments.coreset_sheet, "vectors": len(model.features), "missing": missing}
+        text = f"{arguments.coreset_sheet}: {len(model.features)} pieces of image{lost}"
+        print(json.dumps(facts) if arguments.json else text)
     if arguments.plot:
         from ..report.epochs_plot import write_epochs_plot
 
         write_epochs_plot(model, arguments.plot)
-        print(f"{arguments.plot}: {len(model.epochs)} epoch(s)")
+        facts = {"file": arguments.plot, "epochs": len(model.epochs)}
+        print(json.dumps(facts) if arguments.json else f"{arguments.plot}: {len(model.epochs)} epoch(s)")
     if arguments.coreset_sheet or arguments.plot:
         return
     threshold = model.threshold
@@ -93,43 +107,68 @@ def _as_lines(facts: dict) -> str:
 
 
 def _report_problems(arguments: Namespace, path: Path, problems: list[str]) -> None:
-    if arguments.json:
+    as_json = getattr(arguments, "json", False)
+    problems = [as_options(problem, arguments.option_names) for problem in problems]
+    if as_json:
         print(json.dumps({"path": str(path), "problems": problems}))
     else:
         for problem in problems:
             print(problem)
     if problems:
         raise UserError(f"{path}: {len(problems)} problem(s) found")
-    if not arguments.json:
+    if not as_json:
         print(f"{path}: no problems found")
 
 
-def import_(arguments: Namespace) -> None:
+def import_(arguments: Namespace) -> int:
     from ..data.dataset import open_dataset
-    from ..data.importers.importing import import_dataset
+    from ..data.format import LEFT_OUT_FILE
+    from ..data.importers.importing import check_import, import_dataset
     from ..data.importers.options import ImportOptions
 
     chosen = vars(arguments)
-    same_name = {field.name: chosen[field.name] for field in fields(ImportOptions) if field.name in chosen}
+    same_name = {field.name: chosen[field.name] for field in fields(ImportOptions)}
     options = ImportOptions(**same_name | {
-        "aliases": _aliases(arguments.map), "ignore": arguments.ignore or (), "margin": _margin(arguments),
+        "aliases": _aliases(arguments.aliases), "ignore": arguments.ignore or (), "margin": _margin(arguments),
     })
+    if arguments.check_only:
+        problems = check_import(arguments.kind, arguments.src, options)
+        _report_problems(arguments, Path(arguments.src), problems)
+        return 0
+    if arguments.out is None:
+        raise UserError("nowhere to write to: give the data set's folder as `out`, or ask for `check_only`")
     out = import_dataset(arguments.kind, arguments.src, arguments.out, options)
-    dataset = open_dataset(out)
-    counts: dict[str, int] = {}
-    for sample in dataset.samples:
-        counts[sample.split] = counts.get(sample.split, 0) + 1
+    print(_imported(out, open_dataset(out)))
+    left_out = out / LEFT_OUT_FILE
+    if not left_out.is_file():
+        return 0
+    count = len(left_out.read_text(encoding="utf-8").splitlines())
+    print(f"{count} lines in {left_out} name the images that were left out, and why")
+    return _SOME_LEFT_OUT
+
+
+def _imported(out: Path, dataset: "Dataset") -> str:
+    counts = Counter(sample.split for sample in dataset.samples)
     instances = sum(len(sample.instances) for sample in dataset.samples)
-    print(f"{out}: {len(dataset.samples)} images ({', '.join(f'{n} {s}' for s, n in counts.items())}), "
-          f"{instances} instances of {', '.join(info.name for info in dataset.classes) or 'no class'}")
+    splits = ", ".join(f"{count} {split}" for split, count in counts.items())
+    classes = ", ".join(info.name for info in dataset.classes) or "no class"
+    return f"{out}: {len(dataset.samples)} images ({splits}), {instances} instances of {classes}"
 
 
 def export(arguments: Namespace) -> None:
+    if arguments.kind in GRAPHS:
+        from .export_command import export_model
+
+        export_model(arguments)
+        return
+    if arguments.dataset is None:
+        raise UserError(f"export {arguments.kind} takes a data set: export {arguments.kind} DATASET --out DIR")
     from ..data.dataset import open_dataset
     from ..data.exporters.coco import export_coco
     from ..data.exporters.mvtec import export_mvtec
+    from ..data.exporters.yolo import export_yolo
 
-    write = {"mvtec": export_mvtec, "coco": export_coco}[arguments.kind]
+    write = {"mvtec": export_mvtec, "coco": export_coco, "yolo": export_yolo}[arguments.kind]
     write(open_dataset(arguments.dataset), arguments.out)
     print(f"{arguments.out}: {arguments.dataset} in {arguments.kind} layout")
 

@@ -3,54 +3,72 @@
 
 import json
 from argparse import Namespace
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..data.dataset import open_dataset
+from ..runtime.choices import TORCH
 from ..runtime.errors import UserError
-from ..runtime.progress import say
-from .finished_work import request_digest, weights_override
+from ..runtime.progress import say, tell
+from ..runtime.requests import Standing, code_digest
+from .finished_work import request_of, weights_override
+from .result_code import EVALUATION, PREDICTION, SCORING
 
 if TYPE_CHECKING:
     from ..prediction.folder import Prediction
+    from ..prediction.predictor import Predictor
 
 
 def calibrate(arguments: Namespace) -> None:
+    from ..data.dataset import open_dataset
     from ..model.file import Threshold, load_model, save_model
-    from ..scoring.scorer import Scorer
+    from ..runtime.files import check_replaceable
+    from ..scoring.calibration import is_of_request
+    from ..scoring.conditions import conditions_of, was_set_under
 
     model = load_model(arguments.model)
     if arguments.threshold is not None:
+        check_replaceable(arguments.model)
         save_model(model.with_threshold(Threshold(arguments.threshold, "by_hand")), arguments.model)
-        print(f"threshold {arguments.threshold:g} stored in {arguments.model}")
+        tell(f"threshold {arguments.threshold:g} stored in {arguments.model}")
         return
     if arguments.data is None:
         raise UserError("calibrate needs --data DIR (a validation split), or --threshold VALUE by hand")
     dataset = open_dataset(arguments.data)
     before, rate = model.threshold, arguments.false_positive_rate
-    same = before is not None and (before.method == "false_positive_rate") == (rate is not None) and all(
-        before.calibrated_on.get(key) == value
-        for key, value in (
-            ("fingerprint", dataset.fingerprint), ("split", arguments.split), ("wanted_rate", rate),
-            ("rate_per", None if rate is None else arguments.per),
-        )
+    same = (
+        before is not None
+        and before.calibrated_on.get("fingerprint") == dataset.fingerprint
+        and before.calibrated_on.get("split") == arguments.split
+        and is_of_request(before, rate, arguments.per)
+        and was_set_under(before, model, conditions_of(model, arguments.precision))
     )
+    code = code_digest(*SCORING)
     if same and not arguments.overwrite:
-        print(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
-        return
-    from ..extractors.device import choose_device
+        if before.calibrated_on.get("code") == code:
+            known = f"threshold {before.value:g} of {arguments.model}"
+            tell(f"{known} was already set on this split of {dataset.name}; kept")
+            return
+        say(f"the threshold of {arguments.model} was set by another state of this program's code; it is set again")
+    check_replaceable(arguments.model)
+    from ..extractors.device import choose_device, use_threads
+    from ..scoring.scorer import Scorer
 
+    use_threads(arguments.threads)
     scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
-                    precision=arguments.precision, device=choose_device(arguments.device))  # fmt: skip
+                    precision=arguments.precision, engine=arguments.engine,
+                    device=choose_device(arguments.device))  # fmt: skip
     threshold = scorer.calibrate(dataset, split=arguments.split, false_positive_rate=rate, per=arguments.per)
+    threshold = replace(threshold, calibrated_on=threshold.calibrated_on | {"code": code})
     save_model(model.with_threshold(threshold), arguments.model)
-    print(f"threshold {threshold.value:g} ({threshold.method}) stored in {arguments.model}")
+    tell(f"threshold {threshold.value:g} ({threshold.method}) stored in {arguments.model}")
 
 
 def evaluate(arguments: Namespace) -> None:
+    from ..data.dataset import open_dataset
     from ..evaluation.evaluator import evaluate as run
-    from ..extractors.device import choose_device
+    from ..evaluation.folder import read_record
+    from ..extractors.device import choose_device, use_threads
     from ..metrics.binarize import Rule
     from ..model.file import Threshold, load_model
     from ..scoring.description import summary_table
@@ -61,87 +79,142 @@ def evaluate(arguments: Namespace) -> None:
     if arguments.threshold is not None:
         by_hand = Threshold(arguments.threshold, "by_hand")
         models = {path: model.with_threshold(by_hand) for path, model in models.items()}
-    thresholds = [model.threshold and model.threshold.value for model in models.values()]
     rule = Rule(arguments.min_region, arguments.hysteresis)
-    request = request_digest(
-        "evaluate", models=[model.fingerprint for model in models.values()], names=[Path(path).stem for path in models],
-        thresholds=thresholds, dataset=dataset.fingerprint, split=arguments.split,
-        rule=asdict(rule), coverage=arguments.detection_coverage,
-    )
+    use_threads(arguments.threads)
     device, weights = choose_device(arguments.device), weights_override(arguments.weights)
     scorers = [
-        Scorer(model, path=path, weights=weights, precision=arguments.precision, device=device)
+        Scorer(model, path=path, weights=weights, precision=arguments.precision, engine=arguments.engine, device=device)
         for path, model in models.items()
     ]
+    request = request_of(
+        "evaluate", EVALUATION, models=[model.fingerprint for model in models.values()],
+        names=[Path(path).stem for path in models],
+        conditions=[scorer.conditions for scorer in scorers],
+        thresholds=[model.threshold and model.threshold.value for model in models.values()],
+        dataset=dataset.fingerprint, split=arguments.split, rule=asdict(rule), coverage=arguments.detection_coverage,
+    )
+    record = read_record(Path(arguments.out))
+    if record is not None and request.standing(record["inputs"]) is Standing.OTHER_CODE:
+        say(f"{arguments.out} was evaluated by another state of this program's code; it is evaluated again")
     metrics = run(
         scorers, dataset, split=arguments.split, out=arguments.out, rule=rule, coverage=arguments.detection_coverage,
-        inputs=request,
+        inputs=str(request),
     )
-    print(json.dumps(metrics["models"]) if arguments.json else summary_table(metrics))
-    print(f"report: {Path(arguments.out) / 'report.html'}")
+    report = f"report: {Path(arguments.out) / 'report.html'}"
+    if arguments.json:
+        print(json.dumps(metrics["models"]), flush=True)
+        say(report)
+    else:
+        tell(f"{summary_table(metrics)}\n{report}")
 
 
 def predict(arguments: Namespace) -> int:
-    from ..extractors.device import choose_device
+    from ..prediction.predictor import Predictor, find_images
+    from ..prediction.predictor import predict as run
+
+    folders = _watched_folders(arguments.images) if arguments.watch else []
+    images = [] if arguments.watch else find_images(arguments.images)
+    prepare = _prepare_export if Path(arguments.model).is_dir() else _prepare_model
+    scorer, model, settings, fits, explainer = prepare(arguments)
+    request = str(request_of("predict", PREDICTION))
+    if arguments.watch:
+        predictor = Predictor(scorer, model, arguments.out, settings, fits, explainer, request)
+        return _summed_up(_watch(predictor, folders, arguments), arguments)
+    predictions = run(scorer, model, images, arguments.out, settings, fits, explainer, request)
+    if all(found.verdict == "unreadable" for found in predictions) and not arguments.exit_code:
+        first = predictions[0]
+        raise UserError(f"not one of {len(predictions)} file(s) could be read; {first.image}: {first.error}")
+    for found in predictions:
+        _show(found, arguments.json)
+    return _summed_up(predictions, arguments)
+
+
+def _watched_folders(images: list[str]) -> list[Path]:
+    folders = [Path(path) for path in images]
+    if missing := [path for path in folders if not path.is_dir()]:
+        raise UserError(f"--watch takes folders, and {missing[0]} is none")
+    return folders
+
+
+def _watch(predictor: "Predictor", folders: list[Path], arguments: Namespace) -> list["Prediction"]:
+    """The latest prediction of each file, when nothing arrives any more."""
+    from ..prediction.watcher import watch
+
+    latest: dict[Path, Prediction] = {}
+
+    def handle(path: Path) -> None:
+        latest[path] = predictor(path)
+        _show(latest[path], arguments.json)
+
+    say(f"watching {', '.join(map(str, folders))}; Ctrl-C ends it")
+    watch(folders, handle, lambda: predictor.folder.write_tables(list(latest.values())), arguments.interval,
+          arguments.idle_exit)  # fmt: skip
+    return list(latest.values())
+
+
+def _show(found: "Prediction", as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(found.record()), flush=True)
+        return
+    detail = found.error or f"{len(found.regions):3} region(s)"
+    score = "-" if found.score is None else f"{found.score:.4g}"
+    tell(f"{found.verdict:10}  {score:>10}  {detail}  {found.image}")
+
+
+def _summed_up(predictions: list["Prediction"], arguments: Namespace) -> int:
+    """The last line, and the exit code."""
+    verdicts = [found.verdict for found in predictions]
+    anomalous, unreadable = verdicts.count("anomalous"), verdicts.count("unreadable")
+    if not arguments.json:
+        tell(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
+             f"{arguments.out}")  # fmt: skip
+    return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0
+
+
+def _prepare_model(arguments: Namespace) -> tuple:
+    """Scorer, model, settings, check of sizes and explainer, of a model file."""
+    from ..extractors.device import choose_device, use_threads
     from ..metrics.binarize import Rule
     from ..model.file import load_model
-    from ..prediction.predictor import Predictor, PredictSettings, find_images
-    from ..prediction.predictor import predict as run
-    from ..prediction.watcher import watch
+    from ..prediction.predictor import PredictSettings
     from ..scoring.scorer import Scorer
     from ..scoring.size_check import size_check
 
-    folders = [Path(path) for path in arguments.images]
-    if arguments.watch:
-        if missing := [path for path in folders if not path.is_dir()]:
-            raise UserError(f"--watch takes folders, and {missing[0]} is none")
-        images = []
-    else:
-        images = find_images(arguments.images)
     model = load_model(arguments.model)
     settings = PredictSettings(
-        arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um
+        arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um,
+        arguments.save_map,
     )
+    use_threads(arguments.threads)
     scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
-                    precision=arguments.precision, device=choose_device(arguments.device),
+                    precision=arguments.precision, engine=arguments.engine, device=choose_device(arguments.device),
                     data=arguments.data)  # fmt: skip
     explainer = None
     if arguments.explain:
         from ..prediction.explanation import Explainer
 
         explainer = Explainer(scorer, model, arguments.out)
-    fits = size_check(scorer, len(model.features), arguments.memory_budget)
+    return scorer, model, settings, size_check(scorer, len(model.features), arguments.memory_budget), explainer
 
-    def show(each: "Prediction") -> None:
-        if arguments.json:
-            print(json.dumps(each.record()), flush=True)
-            return
-        detail = each.error or f"{len(each.regions):3} region(s)"
-        score = "-" if each.score is None else f"{each.score:.4g}"
-        print(f"{each.verdict:10}  {score:>10}  {detail}  {each.image}", flush=True)
 
-    if arguments.watch:
-        one, latest = Predictor(scorer, model, arguments.out, settings, fits, explainer), {}
+def _prepare_export(arguments: Namespace) -> tuple:
+    """The same of the folder of an export, without torch; the export takes the place of scorer and model."""
+    from ..export.exported_model import ExportedModel
+    from ..metrics.binarize import Rule
+    from ..prediction.predictor import PredictSettings
 
-        def handle(path: Path) -> None:
-            latest[path] = one(path)
-            show(latest[path])
-
-        say(f"watching {', '.join(map(str, folders))}; Ctrl-C ends it")
-        watch(folders, handle, lambda: one.folder.write_tables(list(latest.values())), arguments.interval,
-              arguments.idle_exit)
-        predictions = list(latest.values())
-    else:
-        predictions = run(scorer, model, images, arguments.out, settings, fits, explainer)
-        readable = [each for each in predictions if each.verdict != "unreadable"]
-        if not readable and not arguments.exit_code:
-            first = predictions[0]
-            raise UserError(f"not one of {len(predictions)} file(s) could be read; {first.image}: {first.error}")
-        for each in predictions:
-            show(each)
-    verdicts = [each.verdict for each in predictions]
-    anomalous, unreadable = verdicts.count("anomalous"), verdicts.count("unreadable")
-    if not arguments.json:
-        print(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
-              f"{arguments.out}")
-    return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0
+    not_here = {
+        "--explain": arguments.explain, "--weights": arguments.weights, "--precision": arguments.precision,
+        "--engine": arguments.engine == TORCH, "--device": arguments.device not in ("auto", "cpu"),
+    }
+    for option, given in not_here.items():
+        if given:
+            raise UserError(f"{option} needs a model file, and {arguments.model} is an export; leave it out")
+    exported = ExportedModel(arguments.model, arguments.threads)
+    own = exported.record
+    rule = Rule(
+        arguments.min_region or own.min_region,
+        own.hysteresis if arguments.hysteresis == 1 else arguments.hysteresis,
+    )
+    settings = PredictSettings(arguments.threshold, rule, arguments.pixel_size_um, arguments.save_map)
+    return exported, exported, settings, exported.size_check(arguments.memory_budget), None

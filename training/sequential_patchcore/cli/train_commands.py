@@ -5,98 +5,140 @@ torch and timm take seconds to import, so each function imports what it needs, a
 """
 
 from argparse import Namespace
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..data.dataset import Dataset, open_dataset
-from ..runtime.choices import GREEDY
+from ..runtime.choices import AUTO, GREEDY, TORCH
 from ..runtime.errors import UserError
-from ..runtime.progress import say
-from .finished_work import file_digest, fingerprints, is_finished, request_digest, weights_override, weights_place
+from ..runtime.progress import say, tell
+from ..runtime.requests import Request
+from .finished_work import (
+    Requests,
+    earlier_request,
+    file_digest,
+    is_finished,
+    request_of,
+    weights_override,
+    weights_place,
+)
+from .result_code import MELDING, TRAINING
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
+    from ..extractors.base import Extractor, ExtractorSettings
+    from ..fitting.settings import RunOptions, TrainSettings
+    from ..model.file import Model
 
 
 def train(arguments: Namespace) -> None:
-    if arguments.ray:
-        _train_on_cluster(arguments)
-        return
-    from ..extractors.base import ExtractorSettings
-    from ..extractors.builder import build_extractor
-    from ..fitting.greedy import count_patches
-    from ..fitting.settings import RunOptions, TrainSettings
+    from ..data.dataset import open_dataset
+    from ..extractors.builder import extractor_of
     from ..fitting.training import train as run
     from ..runtime.memory import peak
 
+    _refuse_what_greedy_lacks(arguments)
+    if arguments.ray:
+        _train_on_cluster(arguments)
+        return
     datasets = [open_dataset(path) for path in arguments.data]
-    settings = TrainSettings(
-        coreset_size=arguments.coreset_size, epochs=arguments.epochs, augment=arguments.augment,
-        border_mask=arguments.border_mask, shuffle=arguments.shuffle, seed=arguments.seed, shard=arguments.shard,
-        eviction=arguments.eviction, coreset=arguments.coreset,
-    )
-    chosen = ExtractorSettings(
+    chosen, settings = _chosen_features(arguments), _settings(arguments, arguments.coreset_size)
+    place = weights_place(arguments.weights, arguments.backbone)
+    requests = _train_requests(arguments, datasets, settings, place)
+    if is_finished(arguments.out, requests.finished(arguments.engine), arguments.overwrite):
+        return
+    _need_checkpoint(arguments, requests)
+    extractor = extractor_of(chosen, place, _engine(arguments))
+    request = requests.by(extractor.engine)
+    say(f"backbone {chosen.backbone}, weights {extractor.weights}: vectors of {extractor.dimension}")
+    record = {"weights": place, "blur_sigma": arguments.blur_sigma}
+    options = _carried_out(arguments, request, datasets, extractor, settings, record)
+    model = run(datasets, extractor, settings, out=arguments.out, options=options)
+    say(peak(options.device))
+    _written(arguments.out, model)
+
+
+def _refuse_what_greedy_lacks(arguments: Namespace) -> None:
+    """The baseline makes one pass and chooses once; an option that it would pass over is refused."""
+    if arguments.coreset != GREEDY:
+        return
+    for name in ("epochs", "eviction", "chunk_size", "checkpoint_images", "resume", "restart"):
+        if getattr(arguments, name) not in (None, False):
+            raise UserError(f"`{name}` is for the sequential coreset; leave it out with `coreset` {GREEDY}")
+
+
+def _chosen_features(arguments: Namespace) -> "ExtractorSettings":
+    from ..extractors.base import ExtractorSettings
+
+    return ExtractorSettings(
         arguments.backbone, arguments.image_scale, arguments.pool, arguments.unit_maps, tuple(arguments.layers),
         arguments.normalisation, arguments.projection, arguments.precision,
     )
-    place = weights_place(arguments.weights, arguments.backbone)
-    request = request_digest(
-        "train", datasets=fingerprints(datasets), settings=asdict(settings), extractor=asdict(chosen),
-        weights=file_digest(place), blur_sigma=arguments.blur_sigma, split=arguments.split,
+
+
+def _settings(arguments: Namespace, coreset_size: int) -> "TrainSettings":
+    """What was chosen, and for the rest the settings' own defaults."""
+    from ..fitting.settings import TrainSettings
+
+    given = {field.name: getattr(arguments, field.name, None) for field in fields(TrainSettings)}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return TrainSettings(**chosen | {"coreset_size": coreset_size})
+
+
+def _train_requests(
+    arguments: Namespace, datasets: list["Dataset"], settings: "TrainSettings", place: str,
+    code: Sequence[str] = TRAINING, **further: object,
+) -> Requests:
+    """
+    Args:
+        place: of the weights.
+        code: the modules that have a say.
+        further: inputs.
+    """
+    return Requests(
+        "train", code, datasets, arguments.split, settings=asdict(settings),
+        extractor=asdict(_chosen_features(arguments)), weights=file_digest(place), blur_sigma=arguments.blur_sigma,
+        **further,
     )
-    if is_finished(arguments.out, request, arguments.overwrite):
-        return
-    _need_checkpoint(arguments)
-    extractor = build_extractor(chosen, place)
-    say(f"backbone {chosen.backbone}, weights {extractor.weights}: vectors of {extractor.dimension}")
-    patches = 0
-    if settings.coreset == GREEDY:
-        patches = count_patches(datasets, arguments.split, settings.shard, extractor)
-    chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size, patches)
-    options = RunOptions(
-        arguments.split, device, chunk, arguments.workers, arguments.checkpoint_images, arguments.restart, request,
-        {"weights": place, "blur_sigma": arguments.blur_sigma},
-    )  # fmt: skip
-    model = run(datasets, extractor, settings, out=arguments.out, options=options)
-    say(peak(device))
-    _written(arguments.out, model)
 
 
 def _train_on_cluster(arguments: Namespace) -> None:
     """Each shard is the `train` command with --shard I/N; the model is their meld, in order."""
+    from ..data.dataset import open_dataset
     from ..fitting.cluster import run_shards, shard_path
     from ..fitting.melding import Melder
     from ..model.file import load_model, save_model
 
     if arguments.shard != (1, 1):
         raise UserError("--ray makes the shards itself: give their number with --shards N, not --shard I/N")
-    count = arguments.shards
+    count, weights = arguments.shards, weights_place(arguments.weights, arguments.backbone)
     shards = []
     for part in range(1, count + 1):
+        # A task runs in a folder of its own on some machine: every path is made absolute here.
         place = str(shard_path(Path(arguments.out).resolve(), part, count))
-        given = vars(arguments) | {"ray": None, "shard": (part, count), "out": place, "resume": False}
-        given["data"] = [str(Path(path).resolve()) for path in arguments.data]
+        given = vars(arguments) | {"ray": None, "shard": (part, count), "resume": False}
+        given |= {"out": place, "weights": weights, "data": [str(Path(path).resolve()) for path in arguments.data]}
         given["threads"] = arguments.threads or 1
-        del given["run"], given["option_names"]
+        del given["run"], given["option_names"], given["writes"]
         shards.append(Namespace(**given))
     datasets = [open_dataset(path) for path in arguments.data]
-    request = request_digest("ray", datasets=fingerprints(datasets), shards=[
-        {key: value for key, value in vars(each).items() if key not in _NOT_OF_THE_RESULT} for each in shards
-    ])  # fmt: skip
-    if is_finished(arguments.out, request, arguments.overwrite):
+    settings = _settings(arguments, arguments.coreset_size)
+    engine = {} if arguments.engine == AUTO else {"engine": arguments.engine}
+    requests = _train_requests(arguments, datasets, settings, weights, (*TRAINING, *MELDING), shards=count, **engine)
+    request = requests.by(TORCH)  # which engine "auto" comes to is the shards' own affair
+    if is_finished(arguments.out, [request], arguments.overwrite):
         return
     melder = Melder(arguments.coreset_size)
     for number in run_shards(train, shards, arguments.ray, shards[0].threads):
         melder.add(load_model(shards[number].out), Path(shards[number].out).name)
-    model = melder.finish(request) if count > 1 else load_model(shards[0].out)
+    model = melder.finish(str(request)) if count > 1 else replace(load_model(shards[0].out), request=str(request))
     save_model(model, arguments.out)
     _written(arguments.out, model)
 
 
-# Where a command runs, and how fast.
-_NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "memory_budget", "chunk_size", "restart",
-                      "resume", "overwrite", "json_progress", "checkpoint_images")  # fmt: skip
-
-
 def finetune(arguments: Namespace) -> None:
-    from ..fitting.settings import RunOptions, TrainSettings
+    from ..data.dataset import open_dataset
     from ..fitting.training import train as run
     from ..model.file import load_model
     from ..runtime.memory import peak
@@ -104,25 +146,20 @@ def finetune(arguments: Namespace) -> None:
 
     initial = load_model(arguments.model)
     datasets = [open_dataset(path) for path in arguments.data]
-    settings = TrainSettings(
-        coreset_size=arguments.coreset_size or len(initial.features), epochs=arguments.epochs,
-        augment=arguments.augment, border_mask=arguments.border_mask, shuffle=arguments.shuffle, seed=arguments.seed,
-        shard=arguments.shard, eviction=arguments.eviction,
+    settings = _settings(arguments, arguments.coreset_size or len(initial.features))
+    requests = Requests(
+        "finetune", TRAINING, datasets, arguments.split, parent=initial.fingerprint, settings=asdict(settings)
     )
-    request = request_digest(
-        "finetune", parent=initial.fingerprint, datasets=fingerprints(datasets), settings=asdict(settings),
-        split=arguments.split,
-    )
-    if is_finished(arguments.out, request, arguments.overwrite):
+    if is_finished(arguments.out, requests.finished(arguments.engine), arguments.overwrite):
         return
-    _need_checkpoint(arguments)
-    extractor = restore_extractor(initial, arguments.model, weights_override(arguments.weights))
-    chunk, device = _plan(arguments, datasets, extractor, settings.coreset_size)
-    options = RunOptions(
-        arguments.split, device, chunk, arguments.workers, arguments.checkpoint_images, arguments.restart, request
+    _need_checkpoint(arguments, requests)
+    extractor = restore_extractor(
+        initial, arguments.model, weights_override(arguments.weights), engine=_engine(arguments)
     )
+    request = requests.by(extractor.engine)
+    options = _carried_out(arguments, request, datasets, extractor, settings, {})
     model = run(datasets, extractor, settings, initial=initial, out=arguments.out, options=options)
-    say(peak(device))
+    say(peak(options.device))
     _written(arguments.out, model)
 
 
@@ -131,55 +168,61 @@ def meld(arguments: Namespace) -> None:
     from ..model.file import load_model, save_model
 
     models = [load_model(path) for path in arguments.models]
-    request = request_digest("meld", parents=[model.fingerprint for model in models], size=arguments.coreset_size)
-    if is_finished(arguments.out, request, arguments.overwrite):
+    inputs = {"parents": [model.fingerprint for model in models], "size": arguments.coreset_size}
+    request = replace(request_of("meld", MELDING, **inputs), earlier=earlier_request("meld", **inputs))
+    if is_finished(arguments.out, [request], arguments.overwrite):
         return
-    model = run(models, [Path(path).name for path in arguments.models], arguments.coreset_size, request)
+    model = run(models, [Path(path).name for path in arguments.models], arguments.coreset_size, str(request))
     save_model(model, arguments.out)
     _written(arguments.out, model)
 
 
-def _need_checkpoint(arguments: Namespace) -> None:
-    from ..fitting.checkpoint import checkpoint_path
+def _engine(arguments: Namespace) -> str:
+    """The engine to build the extractor with.
 
-    path = checkpoint_path(arguments.out)
-    if arguments.resume and not path.exists():
-        raise UserError(f"--resume: there is no {path} to go on from; leave --resume out to begin")
-
-
-def _plan(
-    arguments: Namespace, datasets: list[Dataset], extractor: object, coreset_size: int, all_patches: int = 0
-) -> tuple[int, object]:
-    """Threads, device, and the chunk size that fits the budget; prints the estimate.
-
-    Args:
-        all_patches: how many the greedy baseline will hold.
+    Raises:
+        UserError: another than torch was asked for, on a GPU.
     """
+    from ..extractors.device import choose_device
+    from ..extractors.onnx_engine import engine_on
+
+    return engine_on(choose_device(arguments.device), arguments.engine)
+
+
+def _need_checkpoint(arguments: Namespace, requests: Requests) -> None:
+    """Told before weights are loaded."""
+    from ..fitting.checkpoint import check_resumable
+
+    if arguments.resume:
+        check_resumable(arguments.out, requests.finished(arguments.engine))
+
+
+def _carried_out(
+    arguments: Namespace, request: Request, datasets: list["Dataset"], extractor: "Extractor",
+    settings: "TrainSettings", record: dict[str, Any],
+) -> "RunOptions":
+    """Threads, device, and the chunk size that fits the budget; prints the estimate."""
     import torch
 
-    from ..coreset.greedy import bytes_needed
-    from ..extractors.base import scaled_size
     from ..extractors.device import choose_device
-    from ..extractors.footprint import activation_bytes_per_pixel, weight_bytes
+    from ..fitting.memory_needs import needs_of
+    from ..fitting.settings import RunOptions
     from ..runtime.memory import cap, parse_size, plan
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    sizes = [dataset.image_size(sample) for dataset in datasets for sample in dataset.split(arguments.split)]
-    largest = max(sizes, key=lambda size: size[0] * size[1])
-    scaled = scaled_size(largest, extractor.settings.image_scale)
-    chosen = plan(
-        largest, scaled, extractor.dimension, extractor.stride, activation_bytes_per_pixel(extractor), coreset_size,
-        arguments.chunk_size, parse_size(arguments.memory_budget), arguments.workers,
-        (all_patches, bytes_needed(all_patches, extractor.dimension)),
-        arguments.augment or any(dataset.is_render for dataset in datasets), weight_bytes(extractor),
-    )
+    options = RunOptions(
+        split=arguments.split, workers=arguments.workers, checkpoint_images=arguments.checkpoint_images,
+        restart=arguments.restart, request=request, record=record,
+    )  # fmt: skip
+    needs = needs_of(datasets, extractor, settings, options)
+    chosen = plan(needs, parse_size(arguments.memory_budget), arguments.chunk_size)
     say(str(chosen))
     device = choose_device(arguments.device)
     cap(device, chosen.budget)
-    return chosen.chunk_size, device
+    return replace(options, device=device, chunk_size=chosen.chunk_size)
 
 
-def _written(out: str, model: object) -> None:
+def _written(out: str, model: "Model") -> None:
     state = "converged" if model.converged else "not converged"
-    print(f"{out}: {len(model.features)} vectors of {model.features.shape[1]}, {state}")
+    tell(f"{out}: {len(model.features)} vectors of {model.features.shape[1]}, {state}")

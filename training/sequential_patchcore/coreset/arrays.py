@@ -48,12 +48,12 @@ def as_vectors(X: object, dimension: int | None = None) -> torch.Tensor:
         ValueError: another shape. The values are not looked at.
     """
     if isinstance(X, torch.Tensor):
-        is_real, found = not (X.is_complex() or X.dtype == torch.bool), X.dtype
+        is_real = not (X.is_complex() or X.dtype == torch.bool)
     else:
         X = np.asarray(X)
-        is_real, found = X.dtype.kind in "fiu", X.dtype
+        is_real = X.dtype.kind in "fiu"
     if not is_real:
-        raise TypeError(f"expected vectors of real numbers, got an array of {found}")
+        raise TypeError(f"expected vectors of real numbers, got an array of {X.dtype}")
     if X.ndim != 2 or X.shape[1] == 0:
         raise ValueError(f"expected vectors of shape (N, D), got {tuple(X.shape)}; for one vector x give x[None]")
     if dimension not in (None, X.shape[1]):

@@ -201,9 +201,10 @@ class CoresetEngine:
         self._watch = Watch(features, self.chunk_size, self._features, largest_sq)
         self._shortlist.drop(np.flatnonzero(self._watch.is_changed))
 
-    def unwatch(self) -> None:
-        """End the measurement."""
-        self._watch = None
+    def unwatch(self) -> float | None:
+        """End the measurement: the covering radius that it found; None where none was under way."""
+        watch, self._watch = self._watch, None
+        return None if watch is None else watch.radius
 
     def _fill(self, vectors: np.ndarray, patch_ids: np.ndarray) -> None:
         end = self._filled + len(vectors)
@@ -229,7 +230,7 @@ class CoresetEngine:
         screen = self._screen_on(patches.device)
         separation_sq = self._bounds_sq.min()
         if self._shortlist.note(patches):
-            self._shortlist.learn(screen, separation_sq, self._watch and self._watch.is_changed)
+            self._shortlist.learn(screen, separation_sq, None if self._watch is None else self._watch.is_changed)
         limit_sq = separation_sq if self._watch is None else min(separation_sq, self._watch.largest_sq)
         centred, norms_sq = screen.centred(patches)
         slack = screen.slack(norms_sq)

@@ -43,8 +43,9 @@ class EpochLog:
         if radius is not None and self.history:
             self.history[-1].setdefault("covering_radius", radius)
         self.history.append({"replacements": self.replaced, "separation": separation})
-        self.converged = self.replaced == 0 and radius is not None
-        if self.converged:
+        self.converged = False
+        if radius is not None and self.replaced == 0:
+            self.converged = True
             self.measure(radius)
         self.shown = self.replaced = 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a coreset is from the best possible one, certified by two numbers; proven in `sequential`."""
+"""How far a coreset is from the best possible one, certified by two numbers; proven in `engine`."""
 
 
 def certified_factor(covering_radius: float, separation: float) -> float | None:

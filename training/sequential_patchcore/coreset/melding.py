@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from .engine import CoresetEngine
+from .engine import Coreset, CoresetEngine
 from .epochs import EpochLog
 from .search import CHUNK_SIZE
-from .sequential import STATE_VERSION, SequentialCoreset
+from .sequential import SequentialCoreset
+from .state import CoresetState
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,13 @@ class VectorMelder:
             engine.watch()
             self._pass_over(union)
             replaced = log.replaced
-            log.finish_epoch(engine.separation, engine.watched.radius)
-        if not log.converged:  # the first pass replaced nothing
-            log.measure(engine.farthest(torch.from_numpy(union)))
+            log.finish_epoch(engine.separation, engine.unwatch())
+        radius = log.covering_radius
+        if radius is None:  # the first pass replaced nothing
+            radius = engine.farthest(torch.from_numpy(union))
+            log.measure(radius)
         result = engine.result()
-        return Melded(result.patch_ids, result.features, engine.separation, log.covering_radius, tuple(log.history))
+        return Melded(result.patch_ids, result.features, engine.separation, radius, tuple(log.history))
 
     def _pass_over(self, vectors: np.ndarray) -> None:
         rows = np.arange(self._log.shown, self._log.shown + len(vectors))
@@ -122,14 +125,12 @@ def meld(coresets: Sequence[SequentialCoreset], *, size: int | None = None) -> S
         melder.add(state["vectors"])
     melded = melder.finish()
     radii = [coreset.covering_radius_ for coreset in coresets]
-    bound = None if None in radii else max(radii) + melded.covering_radius
+    known = [radius for radius in radii if radius is not None]
+    bound = max(known) + melded.covering_radius if len(known) == len(radii) else None
     log = EpochLog(converged=True, covering_radius=bound, history=list(melded.passes))
     sources = np.repeat(np.arange(len(states)), [len(state["ids"]) for state in states])
-    result.load_state_dict({
-        "vectors": melded.vectors,
-        "ids": np.concatenate([state["ids"] for state in states])[melded.rows],
-        "source": sources[melded.rows],
-        "run": {"version": STATE_VERSION, "watched_sq": 0.0, **result.rule, **log.to_json()},
-    })
+    ids = np.concatenate([state["ids"] for state in states])
+    stored = CoresetState(Coreset(melded.vectors, ids[melded.rows]), log, source=sources[melded.rows])
+    result.load_state_dict(stored.to_dict(result.rule))
     result.kind = coresets[0].kind
     return result

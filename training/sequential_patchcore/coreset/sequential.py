@@ -3,6 +3,7 @@
 
 import operator
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -14,8 +15,7 @@ from .epochs import EpochLog
 from .guarantee import certified_factor
 from .parameters import Parameters
 from .search import CHUNK_SIZE, NearestSearch
-
-STATE_VERSION = 1
+from .state import CoresetState
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -45,10 +45,10 @@ class SequentialCoreset(Parameters):
         ids_: (k,) int64, the ids that the vectors were shown with.
         n_features_in_: D, learnt from the first batch.
         separation_: the smallest Euclidean distance between two of the vectors; inf until there are K.
-        covering_radius_: the largest distance of a vector of the stream to its nearest one of `vectors_`; None where it
-            is not known, since it was not measured or `vectors_` changed afterwards. See `end_epoch`.
+        covering_radius_: the largest distance of a vector of the last whole epoch to its nearest one of `vectors_`;
+            None where it is not known, since it was not measured or `vectors_` changed afterwards. See `end_epoch`.
         approximation_factor_: the covering radius is at most so many times the smallest that K vectors can have over
-            the stream and `vectors_` together; None where nothing is certain.
+            that epoch's vectors and `vectors_` together; None where nothing is certain.
         converged_: whether a whole epoch over the full coreset replaced nothing, nor anything since.
         history_: a dict per epoch: "replacements"; "separation" at its end; and, as soon as it is known,
             "covering_radius", that of the coreset at its end.
@@ -57,6 +57,13 @@ class SequentialCoreset(Parameters):
 
     An attribute or a method that needs a batch raises NotFittedError until one has come.
     """
+
+    _engine: CoresetEngine | None
+    _begun_with: dict[str, Any] | None  # what `rule` was at the first batch
+    _search: NearestSearch | None  # among the vectors as they stand, made when it is asked for
+    _source: np.ndarray | None
+    _log: EpochLog
+    kind: ArrayKind  # of the attributes
 
     def __init__(
         self, size: int, *, eviction: str = LOWER_INDEX, random_state: int = 0, chunk_size: int = CHUNK_SIZE
@@ -123,8 +130,7 @@ class SequentialCoreset(Parameters):
                 f"the stream has only {engine.filled} vectors, fewer than the `size` {self.size}; show more, or take a "
                 "smaller `size`"
             )
-        self._log.finish_epoch(engine.separation, None if engine.watched is None else engine.watched.radius)
-        engine.unwatch()
+        self._log.finish_epoch(engine.separation, engine.unwatch())
         return self
 
     def fit(self, X: object, *, max_epochs: int = 5) -> Self:
@@ -159,8 +165,7 @@ class SequentialCoreset(Parameters):
     def nearest(self, X: object) -> tuple[Any, Any]:
         """The nearest coreset vector of each vector, by a matrix product in float32.
 
-        A distance is off by rounding; where it is close to zero by up to a thousandth of how far the vector is from the
-        mean of the coreset. The coreset itself decides on exact distances.
+        A distance is right to about five digits. The coreset itself decides on exact ones.
 
         Args:
             X: (N, D).
@@ -172,9 +177,10 @@ class SequentialCoreset(Parameters):
         vectors = checked(as_vectors(X, engine.dimension), engine.dimension)
         if engine.filled == 0:
             raise ValueError("the coreset is empty: the batches that it was shown had no vectors")
-        if self._search is None or self._search.device != vectors.device:
-            self._search = NearestSearch(engine.result().features, vectors.device, self.chunk_size)
-        distance, index = self._search.nearest(vectors)
+        search = self._search
+        if search is None or search.device != vectors.device:
+            search = self._search = NearestSearch(engine.result().features, vectors.device, self.chunk_size)
+        distance, index = search.nearest(vectors)
         kind = ArrayKind.of(X)
         return kind.give(distance), kind.give(index)
 
@@ -196,14 +202,10 @@ class SequentialCoreset(Parameters):
             parameters, and how far the run has come.
         """
         engine = self._fitted()
-        result, watch = engine.result(), engine.watched
-        state: dict[str, Any] = {"vectors": result.features, "ids": result.patch_ids}
-        run = {"version": STATE_VERSION, "watched_sq": 0.0, **self._begun_with, **self._log.to_json()}
-        if watch is not None:
-            state["watched"], run["watched_sq"] = watch.features.copy(), float(watch.largest_sq)
-        if self._source is not None:
-            state["source"] = self._source.copy()
-        return state | {"run": run}
+        found = CoresetState(engine.result(), self._log, source=self._source)
+        if engine.watched is not None:
+            found = replace(found, watched=engine.watched.features, watched_sq=engine.watched.largest_sq)
+        return found.to_dict(self._begun_with or self.rule)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Self:
         """Take over what `state_dict` of a coreset with the same `size`, `eviction` and `random_state` gave.
@@ -214,23 +216,14 @@ class SequentialCoreset(Parameters):
             ValueError: the state is of other parameters or another version, or is damaged; nothing has changed then.
         """
         try:
-            run, vectors = state["run"], as_vectors(state["vectors"])
-            if run["version"] != STATE_VERSION:
-                raise ValueError(f"its version is {run['version']!r}, expected {STATE_VERSION}")
-            found = {name: run[name] for name in self.rule}
-            if found != self.rule:
-                raise ValueError(f"it is of a coreset with {found}, this one has {self.rule}")
-            ids, log = as_ids(state["ids"], len(vectors)), EpochLog.from_json(run)
-            source = as_ids(state["source"], len(vectors)) if "source" in state else None
-            dimension = vectors.shape[1]
-            engine = self._new_engine(dimension, Coreset(checked(vectors.cpu(), dimension).numpy(), ids))
-            if "watched" in state:
-                watched = checked(as_vectors(state["watched"], dimension).cpu(), dimension)
-                engine.watch(watched.numpy(), float(run["watched_sq"]))
+            found = CoresetState.from_dict(state, self.rule)
+            engine = self._new_engine(found.coreset.features.shape[1], found.coreset)
+            if found.watched is not None:
+                engine.watch(found.watched, found.watched_sq)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"this is no state to go on from: {error}") from error
         self._forget()
-        self._engine, self._begun_with, self._log, self._source = engine, self.rule, log, source
+        self._engine, self._begun_with, self._log, self._source = engine, self.rule, found.log, found.source
         return self
 
     @property
@@ -287,20 +280,17 @@ class SequentialCoreset(Parameters):
         return {"params": self.get_params(), "begun_with": self._begun_with, "state": state, "kind": self.kind}
 
     def __setstate__(self, pickled: dict[str, Any]) -> None:
-        self.__init__(**pickled["params"] | (pickled["begun_with"] or {}))
+        self._forget()
+        self.set_params(**pickled["params"])
         if pickled["state"] is not None:
-            self.load_state_dict(pickled["state"])
+            self.set_params(**pickled["begun_with"]).load_state_dict(pickled["state"])
         self.kind = pickled["kind"]
         self.set_params(**pickled["params"])
 
     def _forget(self) -> None:
         """As if no batch had been shown."""
-        self._engine: CoresetEngine | None = None
-        self._begun_with: dict[str, Any] | None = None
-        self._log = EpochLog()
-        self.kind = ArrayKind()  # of the attributes
-        self._search: NearestSearch | None = None
-        self._source: np.ndarray | None = None
+        self._engine = self._begun_with = self._search = self._source = None
+        self._log, self.kind = EpochLog(), ArrayKind()
 
     def _fitted(self) -> CoresetEngine:
         if self._engine is None:
@@ -320,16 +310,16 @@ class SequentialCoreset(Parameters):
         )
 
     def _farthest(self, batches: Iterable[object]) -> float:
-        radius = 0.0
+        radius, engine = 0.0, self._fitted()
         for batch in batches:
-            radius = self._engine.farthest(as_vectors(batch, self._engine.dimension), radius)
+            radius = engine.farthest(as_vectors(batch, engine.dimension), radius)
         return radius
 
     def _mark_learnt(self, before: np.ndarray | None) -> None:
         """Note the vectors of a melded coreset that are others than `before`; a newcomer equals none that was there."""
-        if before is None:
+        if before is None or self._source is None:
             return
-        after = self._engine.result().features
+        after = self._fitted().result().features
         source = np.full(len(after), -1)
         same = np.flatnonzero((after[: len(before)] == before).all(1))
         source[same] = self._source[same]

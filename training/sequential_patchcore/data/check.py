@@ -3,6 +3,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,8 @@ def _check_files(dataset: Dataset, sample: Sample, full: bool) -> Iterator[str]:
 def _check_pixels(dataset: Dataset, sample: Sample) -> Iterator[str]:
     """Decode everything of a sample; what cannot be decoded is one problem and ends the comparison that needs it."""
     arrays = {}
-    for what, read in (("image", dataset.image), ("mask", dataset.mask), ("instances", dataset.instances)):
+    mask_of = partial(dataset.mask, located_only=True)
+    for what, read in (("image", dataset.image), ("mask", mask_of), ("instances", dataset.instances)):
         try:
             arrays[what] = read(sample)
         except UserError as error:
@@ -113,7 +115,11 @@ def _check_pixels(dataset: Dataset, sample: Sample) -> Iterator[str]:
     class_of = np.zeros(65536, np.uint8)
     for instance in sample.instances:
         class_of[instance.id] = class_ids[instance.class_name]
-        if counts[instance.id] != instance.pixels:
+        if instance.pixels is None:
+            if counts[instance.id]:
+                yield (f"{sample.id}: instance {instance.id} has {counts[instance.id]} pixels, the record says that "
+                       "its place is not known")  # fmt: skip
+        elif counts[instance.id] != instance.pixels:
             yield (f"{sample.id}: instance {instance.id} has {counts[instance.id]} pixels, "
                    f"the record says {instance.pixels}")
     listed = {0, *(instance.id for instance in sample.instances)}

@@ -20,6 +20,7 @@ _FEWEST_COLUMNS = 4  # so that the head has room
 _CAPTION = 18
 _HEAD = 34
 _MARGIN = 16
+_FRAME = 3  # around an image that is labelled as a whole
 _MOST = 64  # images of a split; of more, evenly chosen ones are drawn
 _PAPER, _INK, _PALE = (24, 24, 26), (232, 232, 232), (160, 160, 160)
 
@@ -82,7 +83,7 @@ def _picture(dataset: Dataset, sample: Sample, box: tuple[int, int]) -> np.ndarr
     picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST) * 255
     region = _shrunk(dataset.region(sample), size) > 0.5
     picture[~region] = 0.35 * picture[~region] + np.float32([70, 0, 0])
-    mask = dataset.mask(sample)
+    mask = dataset.mask(sample, located_only=True)
     instances = dataset.instances(sample)
     colours = class_colours(dataset.classes)
     for class_id in np.unique(mask[mask > 0]).tolist():
@@ -90,6 +91,12 @@ def _picture(dataset: Dataset, sample: Sample, box: tuple[int, int]) -> np.ndarr
         for number in np.unique(instances[mask == class_id]).tolist():
             seen = (_shrunk((instances == number) & (mask == class_id), size) > 0).astype(np.uint8)
             picture[_ring(seen)] = colour
+    for instance in sample.instances:
+        if instance.pixels is None:  # somewhere on it: a frame
+            class_id = next(info.id for info in dataset.classes if info.name == instance.class_name)
+            frame = np.ones(picture.shape[:2], bool)
+            frame[_FRAME:-_FRAME, _FRAME:-_FRAME] = False
+            picture[frame] = np.float32(list(bytes.fromhex(colours[class_id][1:])))
     return picture.round().clip(0, 255).astype(np.uint8)
 
 
@@ -123,7 +130,7 @@ def _write_head(draw: ImageDraw.ImageDraw, dataset: Dataset, width: int) -> None
 def _split_line(dataset: Dataset, split: str, shown: int) -> str:
     samples = [sample for sample in dataset.samples if sample.split == split]
     kinds = {info.name: info.kind for info in dataset.classes}
-    defective = sum(any(i.pixels and kinds[i.class_name] == "defect" for i in s.instances) for s in samples)
+    defective = sum(any(i.is_visible and kinds[i.class_name] == "defect" for i in s.instances) for s in samples)
     part = "" if shown == len(samples) else f" ({shown} shown)"
     return f"{split}: {_count(samples)}{part}, {defective} with defects"
 

@@ -3,7 +3,8 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,19 @@ from .photographs import as_float_rgb
 __all__ = ["ClassInfo", "Dataset", "Instance", "Sample", "open_dataset"]
 
 
+def reading_bytes(size: tuple[int, int]) -> int:
+    """What reading an image of (H, W) pixels takes at the most: its decoded bytes, its values, the region twice."""
+    return size[0] * size[1] * (3 + 3 * 4 + 2)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A data set folder, opened.
 
     `generator` is "name version" of the program that wrote it; `is_render` says whether the pictures were rendered, so
     that plates fill the frame and borders are cut in augmentation; `samples` are sorted by id; `fingerprint` is the
-    SHA-256 over classes and records, the same however the records are spread over shard files.
+    SHA-256 over classes and records, the same however the records are spread over shard files, and `split_fingerprints`
+    are that over the records of each split and the classes that they name.
     """
 
     path: Path
@@ -46,6 +53,7 @@ class Dataset:
     samples: tuple[Sample, ...]
     fingerprint: str
     is_render: bool = False
+    split_fingerprints: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def defect_ids(self) -> tuple[int, ...]:
@@ -81,12 +89,21 @@ class Dataset:
         header = png.read_header(self.image_path(sample))
         return header.height, header.width
 
-    def mask(self, sample: Sample) -> np.ndarray:
+    def mask(self, sample: Sample, *, located_only: bool = False) -> np.ndarray:
         """uint8 (H, W) class ids, 0 = background.
 
+        Args:
+            located_only: also for a sample with a label of the image as a whole, whose place the mask does not show, so
+                that its 0 does not mean clean.
+
         Raises:
-            UserError: another size than the image's, a class id that `dataset.json` does not list, a broken file.
+            UserError: such a sample where `located_only` is not asked for, another size than the image's, a class id
+                that `dataset.json` does not list, a broken file.
         """
+        if not (located_only or sample.is_located):
+            names = ", ".join(sorted({i.class_name for i in sample.instances if i.pixels is None}))
+            raise UserError(f"{self.path}: the image {sample.id} is labelled as a whole ({names}); where that is on it "
+                            "is not known, so that no pixel of it counts as clean")
         path = self.path / "masks" / f"{sample.id}.png"
         if self._may_be_absent(sample, "mask", path):
             return np.zeros(self.image_size(sample), np.uint8)
@@ -157,6 +174,7 @@ def open_dataset(path: str | Path) -> Dataset:
         path=path, name=header.name, generator=header.generator, classes=header.classes,
         pixel_size_um=header.pixel_size_um, samples=tuple(samples),
         fingerprint=_fingerprint(header.classes, seen), is_render=header.rendered,
+        split_fingerprints=_split_fingerprints(header.classes, samples, seen),
     )
 
 
@@ -207,6 +225,19 @@ def _count_splits(samples: tuple[Sample, ...]) -> dict[str, int]:
     for sample in samples:
         counts[sample.split] = counts.get(sample.split, 0) + 1
     return counts
+
+
+def _split_fingerprints(
+    classes: tuple[ClassInfo, ...], samples: list[Sample], lines: dict[str, str]
+) -> dict[str, str]:
+    found = {}
+    for split in dict.fromkeys(sample.split for sample in samples):
+        chosen = [sample for sample in samples if sample.split == split]
+        named = {instance.class_name for sample in chosen for instance in sample.instances}
+        found[split] = _fingerprint(
+            tuple(info for info in classes if info.name in named), {sample.id: lines[sample.id] for sample in chosen}
+        )
+    return found
 
 
 def _fingerprint(classes: tuple[ClassInfo, ...], lines: dict[str, str]) -> str:

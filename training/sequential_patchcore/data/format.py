@@ -17,6 +17,7 @@ from ..runtime.errors import UserError
 FORMAT_VERSION = 1
 HEADER_FILE = "dataset.json"
 SAMPLES_FILE = "samples.jsonl"
+LEFT_OUT_FILE = "left_out.txt"  # what an import left out and why; no part of the data
 SPLITS = ("train", "val", "test")
 KINDS = ("defect", "impurity")
 
@@ -44,16 +45,35 @@ class ClassInfo:
 
 @dataclass(frozen=True)
 class Instance:
-    """One defect or impurity of one image: its number in `instances/`, its class, its visible pixels (0 = hidden)."""
+    """One defect or impurity of one image.
+
+    Attributes:
+        id: its number in `instances/`.
+        pixels: its visible ones; 0 where something covers it all; None for a label of the image as a whole, which says
+            that there is one and not where.
+        weak: whether its pixels are a box around it rather than itself.
+    """
 
     id: int
     class_name: str
-    pixels: int
+    pixels: int | None
+    weak: bool = False
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether the image shows it, as far as is known."""
+        return self.pixels is None or self.pixels > 0
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One record of `samples.jsonl`. `sha256` maps image, mask, instances (and region) to hex digests of the files."""
+    """One record of `samples.jsonl`.
+
+    Attributes:
+        group: the physical part.
+        sha256: image, mask, instances (and region) -> hex digests of the files.
+        tags: what people noted about the image as a whole, without a meaning here.
+    """
 
     id: str
     split: str
@@ -62,6 +82,13 @@ class Sample:
     instances: tuple[Instance, ...]
     parameters: dict[str, Any]
     sha256: dict[str, str]
+    tags: tuple[str, ...] = ()
+
+    @property
+    def is_located(self) -> bool:
+        """Whether it is known where everything is that is labelled; otherwise its mask says nothing about clean pixels.
+        """
+        return all(instance.pixels is not None for instance in self.instances)
 
 
 @dataclass(frozen=True)
@@ -186,6 +213,9 @@ def parse_sample(value: Any, where: str, classes: tuple[ClassInfo, ...]) -> Samp
     for key in ("parameters", "sha256"):
         if not isinstance(value.get(key, {}), dict):
             raise UserError(f"{where}: expected {key} as an object, found {value[key]!r}")
+    tags = value.get("tags", [])
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise UserError(f"{where}: expected tags as a list of texts, found {tags!r}")
     return Sample(
         id=sample_id,
         split=value["split"],
@@ -194,6 +224,7 @@ def parse_sample(value: Any, where: str, classes: tuple[ClassInfo, ...]) -> Samp
         instances=_parse_instances(value.get("instances", []), where, classes),
         parameters=value.get("parameters", {}),
         sha256=value.get("sha256", {}),
+        tags=tuple(tags),
     )
 
 
@@ -204,13 +235,15 @@ def _parse_instances(value: Any, where: str, classes: tuple[ClassInfo, ...]) -> 
     instances = []
     for entry in value:
         if not (isinstance(entry, dict) and _is_count(entry.get("id")) and 1 <= entry["id"] <= 65535
-                and _is_count(entry.get("pixels")) and entry["pixels"] < 2**62):  # the square of PNG's largest side
+                and _is_area(entry.get("pixels", ""))):
             raise UserError(f"{where}: expected an instance as {{id: 1..65535, class, pixels}}, found {entry!r}")
+        if not isinstance(entry.get("weak", False), bool):
+            raise UserError(f"{where}: expected weak as true or false, found {entry['weak']!r}")
         class_key = entry.get("class")
         if not isinstance(class_key, (str, int)) or class_key not in names:
             known = ", ".join(f"{info.id} {info.name}" for info in classes) or "none"
             raise UserError(f"{where}: instance {entry['id']} has the unknown class {class_key!r}; known: {known}")
-        instances.append(Instance(entry["id"], names[class_key], entry["pixels"]))
+        instances.append(Instance(entry["id"], names[class_key], entry["pixels"], entry.get("weak", False)))
     numbers = [instance.id for instance in instances]
     if len(set(numbers)) != len(numbers):
         raise UserError(f"{where}: instance ids are not unique: {numbers}")
@@ -241,6 +274,11 @@ def _is_renderers_name(generator: str) -> bool:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_area(value: Any) -> bool:
+    """Pixels of an instance: null, or a count below the square of PNG's largest side."""
+    return value is None or (_is_count(value) and value < 2**62)
 
 
 def _is_number(value: Any) -> bool:

@@ -10,5 +10,10 @@ A validation split lies in `validation/good`, `validation/TYPE` and `validation_
 
 # Split -> folder of the images, folder of the masks ("" where there are none).
 FOLDERS = {"train": ("train", ""), "val": ("validation", "validation_ground_truth"), "test": ("test", "ground_truth")}
+# Names under which others keep them; read without regard to case.
+OTHER_NAMES = {
+    "training": "train", "val": "validation", "valid": "validation", "testing": "test",
+    "val_ground_truth": "validation_ground_truth", "valid_ground_truth": "validation_ground_truth",
+}
 GOOD = "good"
 COMBINED = "combined"  # of several classes in one image

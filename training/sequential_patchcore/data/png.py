@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ..runtime.errors import UserError
-from .decoders import quiet_decoders
+from .decoders import decoding
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}  # PNG 1.2, 4.1.1
@@ -74,7 +74,7 @@ def read_indices(path: Path) -> np.ndarray:
             raise UserError(f"{path}: expected 8 bits of grey, found {header.bit_depth}; a class id would be rescaled")
         return decode(data, path)
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with decoding(), Image.open(io.BytesIO(data)) as image:
             return np.array(image, dtype=np.uint8)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise _broken(path, str(error)) from error
@@ -120,7 +120,7 @@ def verify(data: bytes, path: Path) -> PngHeader:
 def decode(data: bytes, path: Path) -> np.ndarray:
     """Decode verified PNG bytes; colours in RGB order, transparency dropped."""
     try:
-        with quiet_decoders():
+        with decoding():
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise _broken(path, str(error.err)) from error

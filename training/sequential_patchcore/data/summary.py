@@ -23,7 +23,7 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
     splits = {}
     for split in SPLITS:
         samples = [sample for sample in dataset.samples if sample.split == split]
-        found = [{kinds[i.class_name] for i in sample.instances if i.pixels} for sample in samples]
+        found = [{kinds[i.class_name] for i in sample.instances if i.is_visible} for sample in samples]
         if samples:
             splits[split] = {
                 "images": len(samples),
@@ -31,18 +31,22 @@ def summarise(dataset: Dataset) -> dict[str, Any]:
                 "with_defects": sum("defect" in kind for kind in found),
                 "with_impurities": sum("impurity" in kind for kind in found),
                 "clean": sum(not kind for kind in found),
+                "as_a_whole": sum(not sample.is_located for sample in samples),
             }
     classes = {}
     for info in dataset.classes:
-        areas = [
-            (i.pixels, sample.id) for sample in dataset.samples for i in sample.instances if i.class_name == info.name
+        found = [
+            (instance, sample.id) for sample in dataset.samples for instance in sample.instances
+            if instance.class_name == info.name
         ]
-        visible = np.array([pixels for pixels, _ in areas if pixels], dtype=np.int64)
+        visible = np.array([instance.pixels for instance, _ in found if instance.pixels], dtype=np.int64)
         classes[info.name] = {
             "id": info.id,
             "kind": info.kind,
-            "images": len({sample_id for pixels, sample_id in areas if pixels}),
-            "instances": len(areas),
+            "images": len({sample_id for instance, sample_id in found if instance.is_visible}),
+            "instances": len(found),
+            "as_a_whole": sum(instance.pixels is None for instance, _ in found),
+            "weak": sum(instance.weak for instance, _ in found),
             "pixels": int(visible.sum()),
             "area": {
                 name: float(np.quantile(visible, q)) for name, q in _QUANTILES.items()
@@ -80,6 +84,7 @@ def as_text(summary: dict[str, Any]) -> str:
             str(entry["id"]), name, entry["kind"], *(str(entry[key]) for key in ("images", "instances", "pixels")),
             *(f"{area[key]:g}" if area else "-" for key in _QUANTILES),
         ])
+    remarks = _remarks(summary)
     return "\n".join([
         f"{summary['name']}: {summary['images']} images, made by {summary['generator'] or 'an unknown program'}",
         f"size {sizes}; pixel size {pixel}; fingerprint {summary['fingerprint'][:16]}",
@@ -87,7 +92,20 @@ def as_text(summary: dict[str, Any]) -> str:
         *_table(split_rows),
         "",
         *(_table(class_rows) if len(class_rows) > 1 else ["no classes"]),
+        *(["", *remarks] if remarks else []),
     ])
+
+
+def _remarks(summary: dict[str, Any]) -> list[str]:
+    """What the tables' figures do not say about the labels."""
+    whole = sum(split["as_a_whole"] for split in summary["splits"].values())
+    weak = sum(entry["weak"] for entry in summary["classes"].values())
+    remarks = []
+    if whole:
+        remarks.append(f"{whole} images are labelled as a whole: that there is something, not where")
+    if weak:
+        remarks.append(f"{weak} instances are boxes around what was labelled (weak labels)")
+    return remarks
 
 
 def _table(rows: list[list[str]]) -> list[str]:

@@ -4,8 +4,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ import numpy as np
 from .. import __version__
 from ..runtime.errors import UserError
 from ..runtime.files import atomic_path, make_folder, write_text
+from ..runtime.locks import locked
 from . import png
 from .dataset import read_records, record_files
 from .format import (
     FORMAT_VERSION,
     HEADER_FILE,
+    LEFT_OUT_FILE,
     SAMPLES_FILE,
     SPLITS,
     ClassInfo,
@@ -35,7 +37,7 @@ _FOLDERS = {"image": "images", "mask": "masks", "instances": "instances", "regio
 
 
 class DatasetWriter:
-    """Use as a context manager; `add` one sample at a time.
+    """Use as a context manager; `add` one sample at a time. Inside it no other process writes the folder.
 
     Args:
         path: the folder. A new or empty one is started. One that an earlier run with the same header began is
@@ -68,6 +70,7 @@ class DatasetWriter:
         self.classes = parse_classes(listed, str(self.path / HEADER_FILE))
         self._overwrite = overwrite
         self._palette = palette(self.classes)
+        self._until_exit = ExitStack()
         self._records: dict[str, dict[str, Any]] = {}
         self.added: set[str] = set()
         self._header = {
@@ -82,6 +85,17 @@ class DatasetWriter:
         }
 
     def __enter__(self) -> "DatasetWriter":
+        with ExitStack() as stack:
+            stack.enter_context(locked(self.path))
+            self._begin()
+            self._until_exit = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Frees the lock. There is nothing else to finish: each sample was finished by its record."""
+        self._until_exit.close()
+
+    def _begin(self) -> None:
         header_file = self.path / HEADER_FILE
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"cannot write the data set {self.path}: a file has this name")
@@ -100,10 +114,6 @@ class DatasetWriter:
                 self._records[record["id"]] = record
         else:
             write_text(header_file, json.dumps(self._header, indent=2, ensure_ascii=False) + "\n")
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Nothing to finish: each sample was finished by its record."""
 
     @property
     def photographs(self) -> dict[str, str]:
@@ -145,6 +155,9 @@ class DatasetWriter:
         region: np.ndarray | None = None,
         seed: int | None = None,
         parameters: Mapping[str, Any] | None = None,
+        as_a_whole: Sequence[int] = (),
+        weak: Collection[int] = (),
+        tags: Sequence[str] = (),
     ) -> None:
         """Write one sample.
 
@@ -159,6 +172,9 @@ class DatasetWriter:
             region: (H, W) bool, True on the inspected surface; None = everywhere.
             seed: the seed the sample was made from, if any.
             parameters: JSON values.
+            as_a_whole: class ids of labels of the image as a whole, which say that there is one and not where.
+            weak: numbers of the instances whose pixels are a box around them.
+            tags: what people noted about the image, without a meaning here.
 
         Raises:
             ValueError: the arrays contradict each other.
@@ -186,20 +202,31 @@ class DatasetWriter:
             with atomic_path(self._file(what, sample_id)) as beside:
                 beside.write_bytes(content)
 
-        names = {info.id: info.name for info in self.classes}
         self._append({
             "id": sample_id,
             "split": split,
             "seed": seed,
             "group": group,
-            "instances": [
-                {"id": number, "class": names[class_id], "pixels": counts.get(number, 0)}
-                for number, class_id in sorted(instance_classes.items())
-            ],
+            "instances": self._listed(instance_classes, counts, as_a_whole, weak),
             "parameters": dict(parameters or {}),
+            **({"tags": list(tags)} if tags else {}),
             "sha256": {what: hashlib.sha256(content).hexdigest() for what, content in contents.items()},
         })
         self.added.add(sample_id)
+
+    def _listed(
+        self, instance_classes: Mapping[int, int], counts: Mapping[int, int], as_a_whole: Sequence[int],
+        weak: Collection[int],
+    ) -> list[dict[str, Any]]:
+        """The record's `instances`; labels of the image as a whole have the numbers after the others."""
+        names = {info.id: info.name for info in self.classes}
+        listed: list[dict[str, Any]] = []
+        for number, class_id in sorted(instance_classes.items()):
+            entry = {"id": number, "class": names[class_id], "pixels": counts.get(number, 0)}
+            listed.append(entry | ({"weak": True} if number in weak else {}))
+        for number, class_id in enumerate(as_a_whole, start=max(instance_classes, default=0) + 1):
+            listed.append({"id": number, "class": names[class_id], "pixels": None})
+        return listed
 
     def _count_pixels(
         self, image: np.ndarray, mask: np.ndarray, instances: np.ndarray,
@@ -235,7 +262,7 @@ class DatasetWriter:
         files = record_files(self.path)
         for folder in _FOLDERS.values():
             files += sorted((self.path / folder).glob("*.png"))
-        for file in [*files, self.path / HEADER_FILE]:
+        for file in [*files, self.path / LEFT_OUT_FILE, self.path / HEADER_FILE]:
             _remove(file)
 
     def _forget(self, sample_ids: set[str]) -> None:

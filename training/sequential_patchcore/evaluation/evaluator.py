@@ -116,9 +116,7 @@ def _evaluate_image(
     pictures: ResultPictures | None,
 ) -> ImageResult:
     """Count one image for every model, and draw it."""
-    image = Labelled(
-        dataset.image(sample), dataset.mask(sample), dataset.instances(sample), dataset.region(sample), dataset.classes
-    )
+    image = labelled(dataset, sample)
     found, tiles = [], []
     for number, (model, tally) in enumerate(zip(models, tallies, strict=True)):
         scores = _scores(model, image.image)
@@ -127,10 +125,20 @@ def _evaluate_image(
         found.append(ModelResult(scored.counts, outcome, tally.false_regions.per_image[-1]))
         if pictures is not None:
             tiles.append(pictures.tile(number, image, scores, scored, outcome, found[-1].false_regions))
-    result = ImageResult(sample.id, str(sample.group or ""), tuple(found))
+    result = ImageResult(sample.id, str(sample.group or ""), tuple(found), found[0].counts.whole)
     if pictures is not None:
         pictures.add(result.id, result.group, image, tiles)
     return result
+
+
+def labelled(dataset: Dataset, sample: Sample) -> Labelled:
+    """A sample with all that is known about it."""
+    names = {instance.class_name for instance in sample.instances if instance.pixels is None}
+    whole = tuple(info for info in dataset.classes if info.name in names)
+    mask = dataset.mask(sample, located_only=True) if whole else dataset.mask(sample)
+    return Labelled(
+        dataset.image(sample), mask, dataset.instances(sample), dataset.region(sample), dataset.classes, whole
+    )
 
 
 def _scores(model: EvaluatedModel, image: np.ndarray) -> np.ndarray:

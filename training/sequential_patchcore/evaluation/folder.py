@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..runtime.errors import UserError
 from ..runtime.files import make_folder, write_text
+from ..runtime.locks import locked
 
 FORMAT_VERSION = 2
 RECORD = "metrics.json"
@@ -32,13 +33,18 @@ def is_whole(out: Path, record: dict) -> bool:
 
 @contextmanager
 def staging_folder(out: Path) -> Iterator[Path]:
-    """A folder inside `out`, so that renaming from it never crosses a file system; gone afterwards."""
-    staging = make_folder(out) / ".evaluate.part"
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        yield make_folder(staging)
-    finally:
+    """A folder inside `out`, so that renaming from it never crosses a file system; gone afterwards.
+
+    Raises:
+        UserError: another process is writing `out`.
+    """
+    with locked(out):
+        staging = make_folder(out) / ".evaluate.part"
         shutil.rmtree(staging, ignore_errors=True)
+        try:
+            yield make_folder(staging)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
 
 
 def publish(staging: Path, out: Path, metrics: dict) -> None:

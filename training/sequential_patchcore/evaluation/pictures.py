@@ -52,10 +52,11 @@ class ResultPictures:
         model, tally = self._models[number], self._tallies[number]
         name = f"{self._image_names[len(self._cards)]}.{self._model_names[number]}"
         _write_full_size(str(self._folder / "overlays" / name), scores, tally.threshold, scored, image)
-        size = overlays.picture_size(*image.mask.shape, self._side)
+        size = overlays.picture_size(image.mask.shape, self._side)
         return cards.Tile(
             scored.counts, outcome, false_regions, overlays.png(overlays.largest(scored.reached, size)),
             None if tally.rule.plain else overlays.png(overlays.largest(scored.codes, size)),
+            () if image.as_a_whole else
             alarms.find(scores, scored.codes, tally.sweep, image, model.explain, self._most),
         )
 
@@ -65,10 +66,10 @@ class ResultPictures:
         height, width = image.mask.shape
         self._cards.append(cards.Card(
             sample_id, group, width, height,
-            {c.name: numbers.count(c.id) for c in image.classes if c.id in numbers},
+            {c.name: numbers.count(c.id) or 1 for c in image.classes if c.id in numbers or c in image.as_a_whole},
             overlays.jpeg(overlays.photograph(image.image, self._side), cards.QUALITY),
             overlays.png(overlays.label_codes(image.mask, image.region, image.classes, self._side)),
-            tuple(tiles), image.defect_ids,
+            tuple(tiles), image.defect_ids, tiles[0].counts.whole,
         ))
 
     def finish(self, metrics: dict) -> None:
@@ -83,7 +84,9 @@ class ResultPictures:
 
 
 def _write_full_size(stem: str, scores: np.ndarray, threshold: float, scored: Scored, image: Labelled) -> None:
-    overlay = overlays.overlay(image.image, scored.predicted, image.mask, image.region, image.classes)
+    overlay = overlays.overlay(
+        image.image, scored.predicted, image.mask, image.region, image.classes, located=not image.as_a_whole
+    )
     anomaly_map = overlays.with_colour_bar(overlays.anomaly_map(scores, threshold, image.region), threshold)
     for kind, picture in (("overlay", overlay), ("map", anomaly_map)):
         with atomic_path(f"{stem}.{kind}.jpg") as beside:

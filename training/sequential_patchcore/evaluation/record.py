@@ -32,11 +32,15 @@ class ModelResult:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What came of one image, by each model in the order of the comparison; `id` and `group` are the sample's."""
+    """What came of one image, by each model in the order of the comparison; `id` and `group` are the sample's.
+
+    `whole` is "defect" or "impurity" where the image is labelled as a whole.
+    """
 
     id: str
     group: str
     by_model: tuple[ModelResult, ...]
+    whole: str | None = None
 
 
 def metrics_record(
@@ -83,10 +87,12 @@ def _sample_record(result: ImageResult, models: Sequence[EvaluatedModel], covera
     return {
         "id": result.id,
         "group": result.group,
+        **({} if result.whole is None else {"whole": result.whole}),
         "models": {
             model.name: {
                 "outcome": found.outcome,
                 "score": found.counts.score,
+                "alarmed": found.counts.predicted > 0,
                 "true_positive": found.counts.tp,
                 "false_positive": found.counts.fp,
                 "false_negative": found.counts.fn,

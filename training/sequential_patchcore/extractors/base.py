@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every feature extractor is: images in, a grid of patch vectors out, and an identity that models are bound to."""
 
-import hashlib
-import json
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Protocol
@@ -11,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from ..runtime.choices import DEFAULT_BACKBONE
+from ..runtime.choices import BOUNDS, DEFAULT_BACKBONE, NORMALISATIONS, PRECISIONS
 from ..runtime.errors import UserError
 
 
@@ -28,6 +26,9 @@ class ExtractorSettings:
         normalisation: of the images: "weights" (as the weights were trained), "imagenet", "half" or "none".
         projection: length of the vectors after a sparse random projection; 0 for none.
         precision: of the network's arithmetic: "float32", "bfloat16" or "float16"; distances are always float32.
+
+    Raises:
+        UserError: a value that cannot be.
     """
 
     backbone: str = DEFAULT_BACKBONE
@@ -38,6 +39,15 @@ class ExtractorSettings:
     normalisation: str = "weights"
     projection: int = 0
     precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name in ("image_scale", "pool", "projection"):
+            (least, most), value = BOUNDS[name], getattr(self, name)
+            if not least <= value <= most:
+                raise UserError(f"`{name}` {value}: expected {least:g} to {most:g}")
+        for name, known in (("normalisation", NORMALISATIONS), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise UserError(f"`{name}` {getattr(self, name)}: expected one of {', '.join(known)}")
 
 
 class Extractor(Protocol):
@@ -52,6 +62,8 @@ class Extractor(Protocol):
         weights_fingerprint: hex digest of the weights' values; features are comparable only where it is equal.
         layers: names of the feature maps used.
         preprocessing: what happens to an image first, for the record.
+        engine: what computes a network's maps on a CPU, "torch" or "onnx"; no part of the identity, since the vectors
+            agree up to rounding.
     """
 
     settings: ExtractorSettings
@@ -62,6 +74,7 @@ class Extractor(Protocol):
     weights_fingerprint: str
     layers: list[str]
     preprocessing: dict
+    engine: str
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) float32 RGB in [0, 1] to (B, h, w, D) float32, h = ceil(H / stride), w = ceil(W / stride)."""
@@ -96,13 +109,8 @@ def half_precision(precision: str, device: torch.device) -> AbstractContextManag
     if precision == "float32":
         return nullcontext()
     if precision == "float16" and device.type == "cpu":
-        raise UserError("--precision float16 needs a GPU; on a CPU take bfloat16 or float32")
+        raise UserError("`precision` float16 needs a GPU; on a CPU take bfloat16 or float32")
     return torch.autocast(device.type, dtype={"bfloat16": torch.bfloat16, "float16": torch.float16}[precision])
-
-
-def digest(value: object) -> str:
-    """A short stable hex digest of a JSON-ready value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def to_tensor(image: np.ndarray, scale: float, device: torch.device) -> torch.Tensor:

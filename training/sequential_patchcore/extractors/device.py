@@ -21,5 +21,11 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # `meta` makes tensors, but they hold no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"--device {name}: not usable on this machine ({str(error).splitlines()[0]})") from error
+        raise UserError(f"`device` {name}: not usable on this machine ({str(error).splitlines()[0]})") from error
     return device
+
+
+def use_threads(count: int | None) -> None:
+    """So many threads of the CPU for all that follows, in torch and in ONNX Runtime; None leaves it as it is."""
+    if count is not None:
+        torch.set_num_threads(count)

@@ -43,8 +43,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from ..runtime.choices import TORCH
 from ..runtime.errors import UserError
-from .base import ExtractorSettings, average_pool, digest, to_tensor
+from ..runtime.requests import digest_of
+from .base import ExtractorSettings, average_pool, to_tensor
 
 STRIDE = 4  # pixels between cells
 DIRECTIONS = 8  # over half a turn, from the x axis (right) towards the y axis (down)
@@ -56,7 +58,7 @@ FLOOR = 1e-3  # the square of a contrast of 3 %, below which an energy fades out
 _VERSION = 1  # to be raised when the arithmetic changes: vectors of different versions are not comparable
 _REACH = 4  # the kernels end at this many σ; at 3, energies would be off by several percent
 _BAND = 64  # rows of cells at a time: bounds the memory, and the planes of a band stay in the cache
-_MEAN_WINDOW = 3  # cells
+MEAN_WINDOW = 3  # cells
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,13 @@ class Spreads:
         return [s for energy, laplacian in pairs for s in [energy] * DIRECTIONS + [laplacian]] + [self.mean]
 
 
+ORDERS = (1, 0), (0, 1), (2, 0), (1, 1), (0, 2)  # of the derivatives along x and y
+
 SPREADS = Spreads((0.54, 0.79, 1.0, 1.0), (0.013, 0.022, 0.044, 0.057), 0.39)
 
 
 class FilterBank:
-    """The weights-free extractor, `--backbone filters`; 4 scales x (8 directions + Laplacian) + mean: D = 37.
+    """The weights-free extractor, the backbone "filters"; 4 scales x (8 directions + Laplacian) + mean: D = 37.
 
     Args:
         settings: `unit_maps` has no meaning here; `pool` averages the finished vectors over neighbouring cells.
@@ -114,7 +118,7 @@ class FilterBank:
 
     def __init__(self, settings: ExtractorSettings) -> None:
         if settings.unit_maps:
-            raise UserError("the filter bank has one fixed scaling and no feature maps to scale; leave unit maps off")
+            raise UserError("the filter bank has one fixed scaling and no feature maps to scale; leave `unit_maps` off")
         self.settings = settings
         self.stride = STRIDE
         # The average over an even number of cells looks half a cell further on.
@@ -122,10 +126,11 @@ class FilterBank:
         self.layers = [f"{kind} sigma {s.sigma}" for s in SCALES for kind in ("energies", "laplacian")] + ["mean"]
         self.dimension = len(SCALES) * (DIRECTIONS + 1) + 1
         self.preprocessing = {"luma": list(LUMA), "log_offset": BLACK}
+        self.engine = TORCH
         self.weights = "none needed"
         scales = [[s.sigma, s.step, s.window] for s in SCALES]
-        self.weights_fingerprint = digest(
-            [_VERSION, STRIDE, DIRECTIONS, LUMA, BLACK, FLOOR, _REACH, _MEAN_WINDOW, scales, SPREADS.per_channel()]
+        self.weights_fingerprint = digest_of(
+            [_VERSION, STRIDE, DIRECTIONS, LUMA, BLACK, FLOOR, _REACH, MEAN_WINDOW, scales, SPREADS.per_channel()]
         )
         self.to(torch.device("cpu"))
 
@@ -153,16 +158,16 @@ class FilterBank:
         """
         log_grey = torch.log((image * self._luma).sum(0) + BLACK)
         rows, columns = (-(-length // STRIDE) for length in log_grey.shape)
-        margin = max(_margin(s) for s in SCALES)
-        padded = _mirrored(log_grey, margin, (STRIDE * rows, STRIDE * columns))
+        reach = margin()
+        padded = _mirrored(log_grey, reach, (STRIDE * rows, STRIDE * columns))
         out = torch.empty(self.dimension, rows, columns, device=image.device)
         for first in range(0, rows, _BAND):
             count = min(_BAND, rows - first)
-            band = padded[STRIDE * first : STRIDE * (first + count) + 2 * margin]
+            band = padded[STRIDE * first : STRIDE * (first + count) + 2 * reach]
             target = out[:, first : first + count]
             for n, (scale, kernels) in enumerate(zip(SCALES, self._kernels, strict=True)):
-                self._analyse(band, margin, scale, kernels, target[n * (DIRECTIONS + 1) : (n + 1) * (DIRECTIONS + 1)])
-            _mean(band, margin, target[-1])
+                self._analyse(band, reach, scale, kernels, target[n * (DIRECTIONS + 1) : (n + 1) * (DIRECTIONS + 1)])
+            _mean(band, reach, target[-1])
         return out
 
     def _analyse(self, band: torch.Tensor, margin: int, scale: Scale, kernels: torch.Tensor, out: torch.Tensor) -> None:
@@ -216,15 +221,20 @@ def derivatives(plane: torch.Tensor, kernels: torch.Tensor, step: int) -> torch.
     """(H, W) to (5, h, w): x, y, xx, xy, yy at every `step`-th place where the kernels fit."""
     along_x = functional.conv2d(plane[None, None], kernels[:, None, None, :], stride=(1, step))
     down = kernels.new_zeros(5, 3, kernels.shape[1], 1)
-    for n, (order_x, order_y) in enumerate([(1, 0), (0, 1), (2, 0), (1, 1), (0, 2)]):
+    for n, (order_x, order_y) in enumerate(ORDERS):
         down[n, order_x, :, 0] = kernels[order_y]
     return functional.conv2d(along_x, down, stride=(step, 1))[0]
 
 
 def _mean(band: torch.Tensor, margin: int, out: torch.Tensor) -> None:
-    before = margin - (_MEAN_WINDOW // 2) * STRIDE
-    rows, columns = (slice(before, before + (cells + _MEAN_WINDOW - 1) * STRIDE) for cells in out.shape)
-    out[:] = functional.avg_pool2d(band[None, None, rows, columns], _MEAN_WINDOW * STRIDE, STRIDE)[0, 0]
+    before = margin - (MEAN_WINDOW // 2) * STRIDE
+    rows, columns = (slice(before, before + (cells + MEAN_WINDOW - 1) * STRIDE) for cells in out.shape)
+    out[:] = functional.avg_pool2d(band[None, None, rows, columns], MEAN_WINDOW * STRIDE, STRIDE)[0, 0]
+
+
+def margin() -> int:
+    """Pixels beyond the outermost cells that the bank looks at."""
+    return max(_margin(scale) for scale in SCALES)
 
 
 def _margin(scale: Scale) -> int:

@@ -33,25 +33,27 @@ class Projected:
 
     def __init__(self, extractor: Extractor, settings: ExtractorSettings) -> None:
         self.settings = settings
-        self._inner = extractor
+        self.inner = extractor
         shorter = settings.projection
         if not 1 <= shorter < extractor.dimension:
             raise UserError(
-                f"--projection {shorter}: expected 1 to {extractor.dimension - 1}, since the vectors of "
+                f"`projection` {shorter}: expected 1 to {extractor.dimension - 1}, since the vectors of "
                 f"{settings.backbone} have {extractor.dimension} numbers"
             )
-        self._matrix = torch.from_numpy(projection_matrix(extractor.dimension, shorter))
+        self.matrix = projection_matrix(extractor.dimension, shorter)
+        self._on_device = torch.from_numpy(self.matrix)
         self.dimension = shorter
         self.stride, self.offset = extractor.stride, extractor.offset
         self.layers, self.preprocessing = extractor.layers, extractor.preprocessing
         self.weights, self.weights_fingerprint = extractor.weights, extractor.weights_fingerprint
+        self.engine = extractor.engine
         self.network = getattr(extractor, "network", None)
 
     def to(self, device: torch.device) -> "Projected":
-        self._inner = self._inner.to(device)
-        self._matrix = self._matrix.to(device)
+        self.inner = self.inner.to(device)
+        self._on_device = self._on_device.to(device)
         return self
 
     @torch.inference_mode()
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        return self._inner(images) @ self._matrix
+        return self.inner(images) @ self._on_device

@@ -4,9 +4,12 @@
 import torch
 from torch.nn import functional
 
+from ..runtime.choices import ONNX, TORCH
 from ..runtime.errors import UserError
 from .alignment import measure_offsets, resample
 from .base import ExtractorSettings, average_pool, half_precision
+from .onnx_engine import OnnxEngine, agreeing_engine
+from .onnx_graph import network_graph
 from .timm_models import feature_network, fingerprint_of, input_statistics, name_of_weights
 
 STRIDES = (8, 16)  # of the maps that are taken unless others are asked for
@@ -20,18 +23,24 @@ class TimmBackbone:
         weights: "hub" (timm's own, downloaded once), "none" (random, drawn with a fixed seed), or a file that timm
             can load into the model of this name (.pth, .safetensors).
 
+    Attributes beyond those of `Extractor`:
+        strides: of the maps, the finest first.
+        starts: where the first cell of the finest map looks, in cells of each map.
+        whole_cells: whether images are continued to a whole number of the coarsest cells.
+
     Raises:
         UserError: unknown model, no such feature maps, no weights to be had, or a file that does not fit.
     """
 
     def __init__(self, settings: ExtractorSettings, weights: str = "hub") -> None:
         self.settings = settings
+        self._engine: OnnxEngine | None = None
         network, self._maps = feature_network(settings.backbone, weights, lambda info: _wanted(info, settings))
         info = network.feature_info
         self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        self._strides = [info.reduction()[position] for position in self._maps]
+        self.strides = [info.reduction()[position] for position in self._maps]
         self.dimension = sum(info.channels()[position] for position in self._maps)
-        self.stride = self._strides[0]
+        self.stride = self.strides[0]
         self.layers = [info.module_name()[position] for position in self._maps]
         self.preprocessing = input_statistics(network, settings.normalisation)
         padded_by_size = _pads_by_size(network)
@@ -42,12 +51,28 @@ class TimmBackbone:
         self.to(torch.device("cpu"))
         # The average over an even number of cells looks half a cell further on.
         further = 0.5 if settings.pool % 2 == 0 else 0.0
-        measured = measure_offsets(lambda images: self._maps_of(images, "float32"), self._strides)
-        offsets = [offset + further * stride for offset, stride in zip(measured, self._strides, strict=True)]
+        measured = measure_offsets(lambda images: self._maps_of(images, "float32"), self.strides)
+        offsets = [offset + further * stride for offset, stride in zip(measured, self.strides, strict=True)]
         self.offset = offsets[0]
-        self._whole = padded_by_size or self._drops_part_of_a_cell()
-        # Where the first cell of the finest map looks, in cells of each map.
-        self._starts = [(self.offset - offset) / stride for offset, stride in zip(offsets, self._strides, strict=True)]
+        self.whole_cells = padded_by_size or self._drops_part_of_a_cell()
+        self.starts = [(self.offset - offset) / stride for offset, stride in zip(offsets, self.strides, strict=True)]
+
+    def graph(self) -> bytes:
+        """The network alone as a serialised ONNX model, see `onnx_graph.network_graph`."""
+        return network_graph(self.network, self._maps, self.preprocessing)
+
+    @property
+    def engine(self) -> str:
+        """What computes the maps of images on a CPU in float32: "torch" or "onnx"."""
+        return TORCH if self._engine is None else ONNX
+
+    @torch.inference_mode()
+    def use_onnx(self, asked: str = ONNX) -> None:
+        """Compute the maps by ONNX Runtime from now on, where that agrees with torch; see `agreeing_engine`."""
+        self._engine = agreeing_engine(
+            self.network, self._maps, self.preprocessing, self.weights_fingerprint,
+            lambda images: self._maps_of(images, "float32"), asked,
+        )  # fmt: skip
 
     def to(self, device: torch.device) -> "TimmBackbone":
         self.network.to(device)
@@ -59,11 +84,14 @@ class TimmBackbone:
     @torch.inference_mode()
     def _drops_part_of_a_cell(self) -> bool:
         """VGG's pooling drops the pixels behind the last whole cell, where the others begin one more."""
-        side = 2 * self._strides[-1] + 1
+        side = 2 * self.strides[-1] + 1
         return self._maps_of(torch.zeros(1, 3, side, side), "float32")[-1].shape[-1] < 3
 
     def _maps_of(self, images: torch.Tensor, precision: str) -> list[torch.Tensor]:
         """(B, 3, H, W) RGB in [0, 1] to the maps, the finest first."""
+        if self._engine is not None and precision == "float32" and images.device.type == "cpu":
+            single = [self._engine(image[None]) for image in images]
+            return single[0] if len(single) == 1 else [torch.cat(maps) for maps in zip(*single, strict=True)]
         images = ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
         with half_precision(precision, images.device):
             maps = self.network(images)
@@ -73,11 +101,11 @@ class TimmBackbone:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         parts = []
         height, width = images.shape[-2:]
-        if self._whole:
-            coarse = self._strides[-1]
+        if self.whole_cells:
+            coarse = self.strides[-1]
             images = functional.pad(images, (0, -width % coarse, 0, -height % coarse), mode="replicate")
         maps_of_image = self._maps_of(images, self.settings.precision)
-        for maps, stride, start in zip(maps_of_image, self._strides, self._starts, strict=True):
+        for maps, stride, start in zip(maps_of_image, self.strides, self.starts, strict=True):
             pooled = average_pool(maps, self.settings.pool)
             if parts:
                 pooled = resample(pooled, parts[0].shape[-2:], self.stride / stride, start)
@@ -101,7 +129,7 @@ def _wanted(info: object, settings: ExtractorSettings) -> list[int]:
         if [reductions[position] for position in chosen] != list(STRIDES):
             raise UserError(
                 f"backbone {settings.backbone} has feature maps at strides {reductions}, needed are 8 and 16; name "
-                f"others with --layers (of {', '.join(names)}), or choose another, such as mobilenetv3_large_100"
+                f"others with `layers` (of {', '.join(names)}), or choose another, such as mobilenetv3_large_100"
             )
         return chosen
     unknown = [name for name in settings.layers if name not in names]

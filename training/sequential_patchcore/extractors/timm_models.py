@@ -4,20 +4,38 @@
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from ..runtime.errors import UserError
-from . import torchvision_repair  # noqa: F401  (before timm)
 
-import timm  # isort: skip
-
-logging.getLogger("timm").setLevel(logging.ERROR)  # it reports the unused classifier of every weights file
+try:
+    import timm
+except RuntimeError as error:  # timm imports torchvision, whose compiled part fits one torch alone
+    if "torchvision::nms" not in str(error):
+        raise
+    raise UserError(
+        f"torchvision does not fit torch {torch.__version__} here ({error}), and timm's networks need it; install the "
+        "two from one source, both for CUDA or both for the CPU, or take the `backbone` 'filters', which needs none"
+    ) from error
 
 STATISTICS = {"imagenet": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), "half": ([0.5] * 3, [0.5] * 3),
-              "none": ([0.0] * 3, [1.0] * 3)}  # fmt: skip
+              "none": ([0.0] * 3, [1.0] * 3)}
+
+
+@contextmanager
+def quiet_timm() -> Iterator[None]:
+    """Inside, timm keeps to itself that the classifier of a weights file is not used."""
+    logger = logging.getLogger("timm")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def check_name(name: str) -> None:
@@ -66,6 +84,7 @@ def feature_network(
     return load_model(name, weights, options), positions
 
 
+@quiet_timm()
 def load_model(name: str, weights: str, options: dict) -> torch.nn.Module:
     """`timm.create_model` with the weights of a place: "hub", "none" or a file."""
     if weights == "none":
@@ -75,6 +94,7 @@ def load_model(name: str, weights: str, options: dict) -> torch.nn.Module:
     return _from_file(name, options, Path(weights))
 
 
+@quiet_timm()
 def _plan_of(name: str) -> torch.nn.Module:
     """The model with its feature maps, without memory for its weights."""
     try:
@@ -110,7 +130,7 @@ def _from_hub(name: str, options: dict) -> torch.nn.Module:
     except (OSError, RuntimeError) as error:  # huggingface_hub's errors are OSErrors, a missing entry a RuntimeError
         raise UserError(
             f"no weights for {name}: the hub could not be reached and nothing is cached ({type(error).__name__}); "
-            "give a file with --weights FILE, or take --backbone filters, which needs none"
+            "give a file as `weights`, or take the `backbone` 'filters', which needs none"
         ) from error
 
 

@@ -9,6 +9,7 @@ their number: at 2448 x 2050 there are 25,725 or 19,737. `image_scale` is the wa
 import torch
 from torch.nn import functional
 
+from ..runtime.choices import TORCH
 from ..runtime.errors import UserError
 from .base import ExtractorSettings, average_pool, half_precision
 from .timm_models import fingerprint_of, input_statistics, load_model, name_of_weights
@@ -40,8 +41,9 @@ class TransformerPatches:
         self.preprocessing = input_statistics(model, settings.normalisation) | {"tokens": "after the final norm"}
         self.network = model.eval().requires_grad_(False)
         self.stride = int(patch)
-        self.dimension = model.embed_dim * len(self._blocks)
+        self.dimension: int = model.embed_dim * len(self._blocks)
         self.layers = [f"blocks.{position}" for position in self._blocks]
+        self.engine = TORCH
         self.weights = name_of_weights(weights)
         # A token is made of exactly its own square of pixels; the average over an even number looks half a cell on.
         self.offset = (self.stride - 1) / 2 + (self.stride / 2 if settings.pool % 2 == 0 else 0.0)

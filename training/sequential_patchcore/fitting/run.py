@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every training run has: the images that it shows, the radius that it measures, the model that it ends in."""
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -14,13 +13,15 @@ import torch
 from ..coreset.engine import CoresetEngine
 from ..coreset.guarantee import certified_factor
 from ..data.dataset import Dataset
-from ..extractors.base import Extractor, digest, identity
+from ..extractors.base import Extractor, identity
 from ..model.file import Model
 from ..model.patch_ids import unpack_patch_ids
+from ..runtime.choices import TORCH
 from ..runtime.errors import UserError
 from ..runtime.files import make_folder
 from ..runtime.interrupt import Interrupt
 from ..runtime.progress import Progress, say
+from ..runtime.requests import Request, digest_of
 from .melding import differences
 from .settings import RunOptions, TrainSettings
 from .stream import Picture, Source, changes_images, patches_of, pictures, sources_of
@@ -53,11 +54,12 @@ class Run:
             _check_writable(self.out)
         if initial is not None and (found := differences(initial.extractor, identity(extractor))):
             raise UserError(f"the initial model was made with another feature extractor ({found}); restore its own")
-        self.request = options.request or _request_of(self.datasets, extractor, settings, options, initial)
         self._known = initial.sources if initial is not None else ()
         self.sources: list[Source] = sources_of(self.datasets, options.split, settings.shard, len(self._known))
+        self.request = options.request or _request_of(self.datasets, extractor, settings, options, initial)
         self._device = torch.device(options.device)
         self._extractor = extractor.to(self._device)
+        self._engine = getattr(extractor, "engine", TORCH) if self._device.type == "cpu" else TORCH
 
     def fit(self, interrupt: Interrupt) -> Model:
         """Carry the run out.
@@ -113,7 +115,8 @@ class Run:
         result, initial = coreset.result(), self.initial
         source, position = unpack_patch_ids(result.patch_ids)
         self._tell(len(result.features), coreset.separation, log, converged, radius)
-        settings = asdict(self.settings) | {"images_changed": self.changes_images} | dict(self.options.record)
+        found_out = {"images_changed": self.changes_images, "engine": self._engine}
+        settings = asdict(self.settings) | found_out | dict(self.options.record)
         return Model(
             features=result.features, source=source, position=position,
             sources=self._known + tuple((source.dataset.name, source.sample.id) for source in self.sources),
@@ -123,7 +126,7 @@ class Run:
             separation=coreset.separation, covering_radius=radius, converged=converged, epochs=tuple(log),
             parents=(initial.fingerprint,) if initial is not None else (),
             data=(initial.data if initial is not None else ()) + tuple(self._shares()),
-            request=self.request,
+            request=str(self.request),
         )
 
     def _tell(self, vectors: int, separation: float, log: Sequence[dict], converged: bool, radius: float) -> None:
@@ -140,22 +143,28 @@ class Run:
     def _shares(self) -> Iterator[dict]:
         """Per data set what the model file says about it."""
         for dataset in self.datasets:
-            images = sum(source.dataset is dataset for source in self.sources)
+            samples = [source.sample for source in self.sources if source.dataset is dataset]
+            sides = list(zip(*(dataset.image_size(sample) for sample in samples), strict=True))
             yield {
-                "name": dataset.name, "path": str(dataset.path), "fingerprint": dataset.fingerprint, "images": images,
+                "name": dataset.name, "path": str(dataset.path), "fingerprint": dataset.fingerprint,
+                "images": len(samples),
+                "image_sizes": [[min(side) for side in sides], [max(side) for side in sides]] if sides else [],
+                "pixel_size_um": dataset.pixel_size_um,
             }  # fmt: skip
 
 
 def _request_of(
     datasets: Sequence[Dataset], extractor: Extractor, settings: TrainSettings, options: RunOptions,
     initial: Model | None,
-) -> str:
+) -> Request:
     inputs: Mapping[str, Any] = {
-        "datasets": [dataset.fingerprint for dataset in datasets], "split": options.split,
+        "datasets": [[dataset.split_fingerprints[options.split], dataset.is_render] for dataset in datasets],
         "extractor": identity(extractor), "settings": asdict(settings), "record": dict(options.record),
         "initial": initial and initial.fingerprint,
     }  # fmt: skip
-    return digest(json.loads(json.dumps(inputs)))
+    if (engine := getattr(extractor, "engine", TORCH)) != TORCH:  # the same vectors, but not bit for bit
+        inputs = {**inputs, "engine": engine}
+    return Request(digest_of(inputs))
 
 
 def _check_writable(out: Path) -> None:

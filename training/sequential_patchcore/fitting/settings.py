@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from ..coreset.search import CHUNK_SIZE
-from ..runtime.choices import CORESETS, EVICTIONS, LOWER_INDEX, SEQUENTIAL
+from ..runtime.choices import CHUNK_SIZE, CORESET_SIZE, CORESETS, DEFAULT_EPOCHS, EVICTIONS, LOWER_INDEX, SEQUENTIAL
 from ..runtime.errors import UserError
+from ..runtime.requests import Request
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class TrainSettings:
         UserError: a value that cannot be.
     """
 
-    coreset_size: int = 2048
-    epochs: int = 5
+    coreset_size: int = CORESET_SIZE
+    epochs: int = DEFAULT_EPOCHS
     augment: bool = False
     border_mask: bool = True
     shuffle: bool = False
@@ -64,8 +64,8 @@ class RunOptions:
         workers: threads that read and augment images ahead; 0 reads each image when it is asked for.
         checkpoint_images: write a checkpoint after so many images too, not only every minute and after an epoch.
         restart: drop a checkpoint instead of going on from it.
-        request: fingerprint of all that the result depends on, by which a checkpoint is bound to its run and finished
-            work is recognised; None makes one of data sets, extractor, settings and initial model.
+        request: what the result depends on, by which a checkpoint is bound to its run and finished work is recognised;
+            None makes one of data sets, extractor, settings and initial model.
         record: further settings to keep in the model, JSON-ready.
     """
 
@@ -75,7 +75,7 @@ class RunOptions:
     workers: int = 1
     checkpoint_images: int | None = None
     restart: bool = False
-    request: str | None = None
+    request: Request | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
 
 

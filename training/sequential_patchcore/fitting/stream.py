@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..data.dataset import Dataset, Sample
+from ..data.dataset import Dataset, Sample, reading_bytes
 from ..extractors.base import Extractor, to_tensor
 from ..extractors.grid import Grid
 from ..model.patch_ids import pack_patch_ids
@@ -18,6 +18,23 @@ from ..runtime.errors import UserError
 from ..runtime.progress import say
 from .augmentation import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
 from .settings import TrainSettings
+
+# Of an image being augmented, a pixel: the photograph and its copies as the augmentation holds them at the most (as
+# read, flipped, and either blurred or the noise with its random bytes), the region twice.
+_AUGMENTING = 3 * 3 * 4 + 3 + 4
+_WAITING = 3 * 4 + 1  # of one that waits: the image and its region
+
+
+def bytes_needed(size: tuple[int, int], workers: int, augmented: bool) -> int:
+    """What images of (H, W) pixels take that are read ahead.
+
+    Args:
+        workers: each of the threads works on one image while another waits; without threads the work is done between.
+        augmented: whether the images are changed as they are read.
+    """
+    pixels = size[0] * size[1]
+    one = pixels * _AUGMENTING if augmented else reading_bytes(size)
+    return workers * (one + pixels * _WAITING) if workers else one
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 """From data sets to a model."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from ..data.dataset import Dataset
@@ -9,6 +10,7 @@ from ..extractors.base import Extractor
 from ..model.file import Model, save_model
 from ..runtime.choices import GREEDY
 from ..runtime.interrupt import deferred_interrupt
+from ..runtime.locks import locked
 from .checkpoint import checkpoint_path
 from .greedy import GreedyRun
 from .sequential import SequentialRun
@@ -36,14 +38,15 @@ def train(
 
     Raises:
         UserError: no training images, fewer patches than vectors, a checkpoint of another run, an initial model that
-            does not fit, a place that cannot be written.
+            does not fit, a place that cannot be written or that another process is writing.
         KeyboardInterrupt: stopped between two images; the checkpoint holds what was done.
     """
     kind = GreedyRun if settings.coreset == GREEDY else SequentialRun
-    run = kind(datasets, extractor, settings, options, initial, out)
-    with deferred_interrupt() as interrupt:
-        model = run.fit(interrupt)
-    if out is not None:
-        save_model(model, out)
-        checkpoint_path(out).unlink(missing_ok=True)
+    with nullcontext() if out is None else locked(out):
+        run = kind(datasets, extractor, settings, options, initial, out)
+        with deferred_interrupt() as interrupt:
+            model = run.fit(interrupt)
+        if out is not None:
+            save_model(model, out)
+            checkpoint_path(out).unlink(missing_ok=True)
     return model

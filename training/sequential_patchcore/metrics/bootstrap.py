@@ -42,7 +42,8 @@ def statistics(samples: Sequence[Mapping], model: str, classes: Classes, times: 
 
     Returns:
         name to (draws,) float64. The names: precision, recall, f1, mean_defect_wise_recall, image_auroc,
-        false_positive_regions_per_image, clean_images_alarmed, pixel_recall.CLASS, defect_wise_recall.CLASS.
+        image_precision, image_recall, image_f1, false_positive_regions_per_image, clean_images_alarmed,
+        pixel_recall.CLASS, defect_wise_recall.CLASS.
     """
     groups = groups_of(samples)
     names = sorted(set(groups))
@@ -52,12 +53,16 @@ def statistics(samples: Sequence[Mapping], model: str, classes: Classes, times: 
         return times @ counts.get(key, np.zeros(len(names)))
 
     tp, fp, fn = total("true_positive"), total("false_positive"), total("false_negative")
+    hits, misses = total("image_tp"), total("image_fn")
     found = {
         "precision": _over(tp, tp + fp),
         "recall": _over(tp, tp + fn),
         "f1": _over(2 * tp, 2 * tp + fp + fn),
         "false_positive_regions_per_image": _over(total("false_positive_regions"), total("images")),
         "clean_images_alarmed": _over(total("alarmed"), total("clean")),
+        "image_precision": _over(hits, hits + total("image_fp")),
+        "image_recall": _over(hits, hits + misses),
+        "image_f1": _over(2 * hits, 2 * hits + total("image_fp") + misses),
     }
     recalls = []
     for info in classes:
@@ -69,6 +74,9 @@ def statistics(samples: Sequence[Mapping], model: str, classes: Classes, times: 
     table = np.array(recalls).reshape(len(recalls), len(times))
     there = ~np.isnan(table)
     found["mean_defect_wise_recall"] = _over(np.where(there, table, 0).sum(0), there.sum(0))
+    if not (tp + fn).any() and any(sample.get("whole") == "defect" for sample in samples):
+        # Defects are known of, but of no pixel: clean images alone would make a precision of 0.
+        found["precision"] = found["f1"] = np.full(len(times), np.nan)
     found["image_auroc"] = _image_auroc(samples, model, times[:, [names.index(group) for group in groups]])
     return found
 
@@ -89,10 +97,16 @@ def _group_counts(samples: Sequence[Mapping], model: str, names: Sequence[str]) 
         result = sample["models"][model]
         for key in ("true_positive", "false_positive", "false_negative", "false_positive_regions"):
             add(key, group, result[key])
-        add("images", group, 1)
-        clean = not result["classes"]
+        whole = sample.get("whole")
+        clean = not result["classes"] and whole is None
+        add("images", group, whole is None)
         add("clean", group, clean)
         add("alarmed", group, clean and result["false_positive"] > 0)
+        if result["score"] is not None:
+            defective, alarmed = _has_defect(sample, model), _alarms(result)
+            add("image_tp", group, defective and alarmed)
+            add("image_fp", group, alarmed and not defective)
+            add("image_fn", group, defective and not alarmed)
         for label in result["classes"]:
             add(f"pixels.{label['class_id']}", group, label["pixels"])
             add(f"predicted.{label['class_id']}", group, label["predicted"])
@@ -102,12 +116,21 @@ def _group_counts(samples: Sequence[Mapping], model: str, names: Sequence[str]) 
     return counts
 
 
+def _has_defect(sample: Mapping, model: str) -> bool:
+    result = sample["models"][model]
+    return sample.get("whole") == "defect" or result["true_positive"] + result["false_negative"] > 0
+
+
+def _alarms(result: Mapping) -> bool:
+    return result.get("alarmed", result["true_positive"] + result["false_positive"] > 0)  # older records lack it
+
+
 def _image_auroc(samples: Sequence[Mapping], model: str, times: np.ndarray) -> np.ndarray:
     """The image-level AUROC of each draw, ties counting half; times: (draws, images), how often each image is drawn."""
     results = [sample["models"][model] for sample in samples]
     kept = [k for k, result in enumerate(results) if result["score"] is not None]
     _, level = np.unique([results[k]["score"] for k in kept], return_inverse=True)
-    positive = np.array([results[k]["true_positive"] + results[k]["false_negative"] > 0 for k in kept], bool)
+    positive = np.array([_has_defect(samples[k], model) for k in kept], bool)
     area = np.full(len(times), np.nan)
     for number, chosen in enumerate(times[:, kept]):
         p, n = (np.bincount(level, chosen * side, minlength=1) for side in (positive, ~positive))

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-COVERAGE_PERCENT = (0, 1, 2, 3, 5, 10, 15, 20, 25, 50, 75, 100)  # the paper's appendix C
+from ..runtime.choices import COVERAGE_PERCENT
 
 DEFINITIONS = {
     "region": "Only pixels of the inspected region count; pixels masked out enter no number.",
@@ -38,7 +38,13 @@ DEFINITIONS = {
     "mean_defect_wise_recall": "Mean of the defect-wise recall over the defect classes that have instances.",
     "coverage_sweep": "Defect-wise recall when detection asks for more: at p % at least p percent of the instance's "
     "pixels in the region; at 0 % at least one pixel.",
-    "image_auroc": "AUROC of the highest score in the region of an image; positive are images with a defect pixel.",
+    "image_auroc": "AUROC of the highest score in the region of an image; positive are images with a defect pixel, or "
+    "labelled as a whole as defective.",
+    "image_level": "Precision, recall, F1 and AUROC of whole images and of whole plates. An image has a defect when a "
+    "pixel of its region does, or when it is labelled so as a whole; it alarms when a pixel is predicted; its score is "
+    "the highest. A plate has a defect or alarms when one of its images does. Images without a region do not count.",
+    "labelled_as_a_whole": "Images of which it is known that they have a defect (or an impurity), but not where. No "
+    "pixel of them enters a figure of pixels, regions or instances.",
     "false_positive_regions": "8-connected regions of predicted pixels, inside the inspected region, that touch no "
     "defect pixel. A region that leaks out of a defect is not among them; its pixels lower the precision.",
     "interval": "The middle 95 % of the figure over draws of whole plates (groups of images), with replacement, as "
@@ -50,9 +56,12 @@ DEFINITIONS = {
 class ClassLike(Protocol):
     """A class of the data set; kind is "defect" or "impurity"."""
 
-    id: int
-    name: str
-    kind: str
+    @property
+    def id(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,9 @@ class ImageCounts:
         class_pixels: class id to (pixels, predicted pixels), for the classes in the image.
         instances: those with at least one pixel in the region.
         score: the highest score; None when the region is empty.
+        predicted: how many pixels are predicted.
+        whole: "defect" or "impurity" where the image is labelled as a whole, so that it is not known where; then it has
+            no pixel counts and no instances.
     """
 
     tp: int
@@ -89,6 +101,8 @@ class ImageCounts:
     class_pixels: dict[int, tuple[int, int]]
     instances: tuple[InstanceCount, ...]
     score: float | None
+    predicted: int = 0
+    whole: str | None = None
 
     @property
     def pixels(self) -> int:
@@ -96,15 +110,17 @@ class ImageCounts:
 
     @property
     def has_defect(self) -> bool:
-        return self.tp + self.fn > 0
+        return self.tp + self.fn > 0 or self.whole == "defect"
 
     @property
     def clean(self) -> bool:
-        return not self.class_pixels
+        return not self.class_pixels and self.whole is None
 
     def missed(self, defect_ids: Iterable[int], coverage: float = 0) -> int:
-        """Instances of the given classes that are not detected."""
+        """Instances of the given classes that are not detected; of an image labelled as a whole, 1 without an alarm."""
         wanted = set(defect_ids)
+        if self.whole is not None:
+            return int(self.has_defect and not self.predicted)
         return sum(not i.detected(coverage) for i in self.instances if i.class_id in wanted)
 
 
@@ -116,6 +132,7 @@ def count_image(
     region: np.ndarray,
     classes: Sequence[ClassLike],
     predicted: np.ndarray | None = None,
+    whole: str | None = None,
 ) -> ImageCounts:
     """Count one image.
 
@@ -128,6 +145,7 @@ def count_image(
         region: (H, W) bool, True = counts.
         classes: the data set's classes; ids not among them count as background.
         predicted: (H, W) bool instead of the comparison with the threshold, where a filter follows it.
+        whole: "defect" or "impurity" for an image that is labelled as a whole: its pixels are not counted.
     """
     if predicted is None:
         predicted = scores >= np.float32(threshold)
@@ -135,6 +153,9 @@ def count_image(
     if len(shapes) != 1:
         raise ValueError(f"scores, mask, instances and region must have one shape, got {sorted(shapes)}")
     predicted, mask, instances = predicted[region], mask[region], instances[region]
+    alarms, highest = int(predicted.sum()), float(scores[region].max()) if len(mask) else None
+    if whole is not None:
+        return ImageCounts(0, 0, 0, 0, 0, {}, (), highest, alarms, whole)
 
     per_class = np.bincount(mask, minlength=256)
     per_class_predicted = np.bincount(mask[predicted], minlength=256)
@@ -142,10 +163,10 @@ def count_image(
     positives = sum(class_pixels[c.id][0] for c in classes if c.kind == "defect" and c.id in class_pixels)
     tp = sum(class_pixels[c.id][1] for c in classes if c.kind == "defect" and c.id in class_pixels)
     on_impurities = sum(class_pixels[c.id][1] for c in classes if c.kind == "impurity" and c.id in class_pixels)
-    fp = int(predicted.sum()) - tp
+    fp = alarms - tp
     return ImageCounts(
         tp, fp, positives - tp, len(mask) - positives - fp, on_impurities, class_pixels,
-        _instances(predicted, mask, instances), float(scores[region].max()) if len(mask) else None,
+        _instances(predicted, mask, instances), highest, alarms,
     )
 
 
@@ -182,17 +203,20 @@ def summarise(images: Sequence[ImageCounts], classes: Sequence[ClassLike], cover
     sweep = coverage_sweep(images, classes)
     clean = [i for i in images if i.clean]
     with_defect = sum(i.has_defect for i in images)
+    # Where no defect is located, clean images alone would give a precision of 0, which says nothing.
+    located = tp + fn > 0 or not any(i.whole == "defect" for i in images)
     return {
         "images": len(images),
+        "images_labelled_as_a_whole": sum(i.whole is not None for i in images),
         "images_by_content": {
             "with_defects": with_defect,
             "with_impurities_only": len(images) - with_defect - len(clean),
             "clean": len(clean),
         },
         "pixel": {
-            "precision": ratio(tp, tp + fp),
+            "precision": ratio(tp, tp + fp) if located else None,
             "recall": ratio(tp, tp + fn),
-            "f1": ratio(2 * tp, 2 * tp + fp + fn),
+            "f1": ratio(2 * tp, 2 * tp + fp + fn) if located else None,
             "counts": {
                 "true_positive": tp,
                 "false_positive": fp,
@@ -239,7 +263,8 @@ def _class_summary(images: Sequence[ImageCounts], class_info: ClassLike, coverag
 
 def coverage_sweep(images: Sequence[ImageCounts], classes: Sequence[ClassLike]) -> dict:
     """Defect-wise recall per class, and its mean over the defect classes, at each of COVERAGE_PERCENT."""
-    by_class, means = {}, []
+    by_class: dict[str, dict] = {}
+    means: list[float | None] = []
     for class_info in classes:
         instances = [n for i in images for n in i.instances if n.class_id == class_info.id]
         detected = [sum(n.detected(percent) for n in instances) for percent in COVERAGE_PERCENT]

@@ -46,7 +46,7 @@ class ScoreHistogram:
             of_positive = np.bincount(cell[which], minlength=_BINS)
             self._positive += of_positive
             self._negative += np.bincount(cell, minlength=_BINS) - of_positive
-            if weight is not None:
+            if weight is not None and defect_region is not None:
                 self._overlap += np.bincount(cell[which], weight[defect_region[part][which]], minlength=_BINS)
 
     @property
@@ -175,7 +175,7 @@ def _shares(defect_region: np.ndarray) -> tuple[np.ndarray, int]:
     return np.divide(1.0, pixels, out=np.zeros(len(pixels)), where=pixels > 0), int((pixels > 0).sum())
 
 
-def auroc(scores: np.ndarray, positive: np.ndarray) -> float | None:
+def auroc(scores: np.ndarray | Sequence[float], positive: np.ndarray | Sequence[bool]) -> float | None:
     """Exact area under the ROC curve of (n,) scores, ties counting half; None without positives or negatives.
 
     The Mann-Whitney statistic; for as many values as fit in memory, such as one score an image.

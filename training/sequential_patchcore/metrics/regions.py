@@ -147,7 +147,7 @@ class FilterSweep:
                     for k, c in enumerate(self._classes)
                 }
                 defects = [
-                    recalls[c.name] for c in self._classes if c.kind == "defect" and recalls[c.name] is not None
+                    recall for c in self._classes if c.kind == "defect" and (recall := recalls[c.name]) is not None
                 ]
                 found.append({
                     "hysteresis": hysteresis,

@@ -10,7 +10,8 @@ import numpy as np
 from .binarize import Rule, binary_map
 from .bootstrap import ranking_intervals
 from .counts import ClassLike, ImageCounts, count_image, summarise
-from .ranking import AUPRO_LIMIT, CoarseHistogram, ScoreHistogram, auroc
+from .image_level import image_level
+from .ranking import AUPRO_LIMIT, CoarseHistogram, ScoreHistogram
 from .regions import SWEPT_HYSTERESIS, FalseRegionTally, FilterSweep, region_table
 from .threshold_levels import level_codes
 from .threshold_sweep import ThresholdSweep
@@ -18,17 +19,30 @@ from .threshold_sweep import ThresholdSweep
 
 @dataclass(frozen=True)
 class Labelled:
-    """One image with its labels: (H, W, 3) float32, (H, W) uint8 class ids, (H, W) numbers, (H, W) bool."""
+    """One image with its labels: (H, W, 3) float32, (H, W) uint8 class ids, (H, W) numbers, (H, W) bool.
+
+    `as_a_whole` are the classes of labels whose place is not known. Where there is one, no pixel of the image is known
+    to be clean.
+    """
 
     image: np.ndarray
     mask: np.ndarray
     instances: np.ndarray
     region: np.ndarray
     classes: Sequence[ClassLike]
+    as_a_whole: Sequence[ClassLike] = ()
 
     @property
     def defect_ids(self) -> tuple[int, ...]:
         return tuple(c.id for c in self.classes if c.kind == "defect")
+
+    @property
+    def whole(self) -> str | None:
+        """ "defect" or "impurity" where the image is labelled as a whole, a defect winning; else None."""
+        if not self.as_a_whole:
+            return None
+        located = np.isin(self.mask, self.defect_ids) & self.region
+        return "defect" if located.any() or any(c.kind == "defect" for c in self.as_a_whole) else "impurity"
 
 
 @dataclass(frozen=True)
@@ -73,12 +87,17 @@ class Tally:
         """Count one image: scores (H, W) float32."""
         predicted = binary_map(scores, self.threshold, image.region, self.rule)
         labels = (image.mask, image.instances, image.region, image.classes)
-        counts = count_image(scores, self.threshold, *labels, predicted)
+        counts = count_image(scores, self.threshold, *labels, predicted, image.whole)
         self.images.append(counts)
         self.groups.append(group)
-        self._rank(scores, image, group)
         reached = self.sweep.codes(scores)
         codes = reached if self.rule.plain else level_codes(scores, self.sweep.levels, image.region, self.rule)
+        if counts.whole is not None:
+            self.sweep.add_whole(codes, image.region, counts.whole)
+            self._coarse.setdefault(group, CoarseHistogram())
+            self.false_regions.per_image.append(0)
+            return Scored(predicted, reached, codes, counts)
+        self._rank(scores, image, group)
         self.sweep.add(codes, image.mask, image.instances, image.region, counts.instances)
         tables = {
             share: region_table(scores, self.threshold, *labels, share)
@@ -104,14 +123,16 @@ class Tally:
         for name in ("auroc", "average_precision", "aupro"):
             summary["pixel"][name], summary["pixel"][f"{name}_error"] = getattr(self.histogram, name)()
         summary["pixel"]["aupro_limit"] = AUPRO_LIMIT
-        scored = [i for i in self.images if i.score is not None]
+        located = sum(i.whole is None for i in self.images)
+        levels = image_level(self.images, self.groups)
         return {
             "threshold": float(self.threshold),
             "rule": {"min_region": self.rule.min_region, "hysteresis": self.rule.hysteresis, "text": str(self.rule)},
             **summary,
-            "image_auroc": auroc([i.score for i in scored], [i.has_defect for i in scored]),
+            "image_auroc": levels["images"]["auroc"],
+            "image_level": levels,
             "false_positive_regions": self.false_regions.summary(),
-            "filter_sweep": self._filters.summary(len(self.images)),
+            "filter_sweep": self._filters.summary(located),
             "threshold_sweep": self.sweep.summary(),
             "precision_recall_curve": self.histogram.curve(),
         }

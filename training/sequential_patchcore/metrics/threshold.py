@@ -185,9 +185,9 @@ def _lower_counts(batches: Batches, bins: np.ndarray, negative: np.ndarray, posi
         inside = slots >= 0
         cell = (slots[inside] * 2 + of_positive[inside]) * _LOWER + (bits[inside] & 0xFFFF)
         np.add.at(counts, cell, 1)
-    counts = counts.reshape(len(bins), 2, _LOWER)
+    by_bin = counts.reshape(len(bins), 2, _LOWER)
     expected = negative[bins] if positive is None else np.stack([negative[bins], positive[bins]], 1)
-    found = counts[:, 0].sum(1) if positive is None else counts.sum(2)
+    found = by_bin[:, 0].sum(1) if positive is None else by_bin.sum(2)
     if not np.array_equal(found, expected):
         raise ValueError("the second pass over the scores differs from the first: `batches` must give the same twice")
-    return counts
+    return by_bin

@@ -34,6 +34,7 @@ class ThresholdSweep:
         self._class_pixels = np.zeros((len(classes), len(self.levels)), np.int64)
         self._positives: list[int] = []
         self._clean: list[bool] = []
+        self._whole: list[str | None] = []
 
     def codes(self, scores: np.ndarray) -> np.ndarray:
         """Scores of any shape to uint8: how many levels they reach. Predicted at level k is a code above k."""
@@ -55,8 +56,21 @@ class ThresholdSweep:
         self._class_pixels += reached[[c.id for c in self._classes]]
         self._positives.append(int(joint[defects].sum()))
         self._clean.append(not joint[[c.id for c in self._classes]].any())
+        self._whole.append(None)
         self.instances.append(self._highest(inside, numbers[region], instances))
         self._class_ids.append([i.class_id for i in instances])
+
+    def add_whole(self, codes: np.ndarray, region: np.ndarray, kind: str) -> None:
+        """An image that is labelled as a whole: its predicted pixels stand as false ones and enter no sum."""
+        steps = len(self.levels)
+        found = np.bincount(codes[region], minlength=256)
+        self.true_positive.append(np.zeros(steps, np.int64))
+        self.false_positive.append(np.cumsum(found[::-1])[::-1][1 : steps + 1])
+        self._positives.append(0)
+        self._clean.append(False)
+        self._whole.append(kind)
+        self.instances.append(np.zeros((0, len(COVERAGE_PERCENT)), np.int16))
+        self._class_ids.append([])
 
     def _highest(self, codes: np.ndarray, numbers: np.ndarray, instances: Sequence[InstanceCount]) -> np.ndarray:
         """The instance counts at level k while the m-th largest of its codes is above k, m being the pixels asked."""
@@ -89,8 +103,14 @@ class ThresholdSweep:
 
     def summary(self) -> dict:
         """The sums over all images, a list over the levels each: JSON-ready."""
-        tp, fp = np.sum(self.true_positive, 0), np.sum(self.false_positive, 0)
+        located = [k for k, kind in enumerate(self._whole) if kind is None]
+        none = np.zeros((1, len(self.levels)), np.int64)  # so that there is a sum over no images too
+        tp, fp = (
+            np.concatenate([none, *(counts[k][None] for k in located)]).sum(0)
+            for counts in (self.true_positive, self.false_positive)
+        )
         positives, clean = sum(self._positives), np.array(self._clean, bool)
+        told = positives > 0 or "defect" not in self._whole  # else clean images alone would make a precision of 0
         alarmed = (np.array(self.false_positive) > 0)[clean].sum(0) if clean.any() else np.zeros(len(tp), int)
         found = [self.detected(level) for level in range(len(self.levels))]
         defects = [c.name for c in self._classes if c.kind == "defect" and found[0][c.name][1]]
@@ -100,9 +120,9 @@ class ThresholdSweep:
             "true_positive": tp.tolist(),
             "false_positive": fp.tolist(),
             "positives": positives,
-            "precision": [ratio(int(t), int(t + f)) for t, f in zip(tp, fp, strict=True)],
+            "precision": [ratio(int(t), int(t + f)) if told else None for t, f in zip(tp, fp, strict=True)],
             "recall": [ratio(int(t), positives) for t in tp],
-            "f1": [ratio(2 * int(t), int(t + f) + positives) for t, f in zip(tp, fp, strict=True)],
+            "f1": [ratio(2 * int(t), int(t + f) + positives) if told else None for t, f in zip(tp, fp, strict=True)],
             "clean_images_with_false_positives": [int(n) for n in alarmed],
             "clean_images": int(clean.sum()),
             "class_pixels": {c.name: self._class_pixels[k].tolist() for k, c in enumerate(self._classes)},

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the values in a model file are such as a run could have written; `model_file` looks at their kinds."""
+"""Whether the values in a model file are such as a run could have written; `reading` looks at their kinds."""
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,8 @@ _WRITTEN = (
 
 
 def check_values(
-    attributes: Mapping, features: np.ndarray, extractor: Mapping, settings: Mapping, radii: Sequence[float]
+    attributes: Mapping[str, Any], features: np.ndarray, extractor: Mapping[str, Any], settings: Mapping[str, Any],
+    radii: Sequence[float],
 ) -> None:
     """Refuse what is of the right kind and still cannot be.
 

@@ -14,6 +14,7 @@ from ..runtime.files import make_folder, write_text
 
 JOURNAL = "predictions.jsonl"
 VERDICTS = ("normal", "anomalous", "unreadable")
+_ON_REQUEST = ("map", "mask", "map_step")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Prediction:
         error: why it is unreadable, in one line.
         width, height: of the image in pixels.
         overlay: path of the picture within the folder.
+        map, mask: paths of the anomaly map and of the binary mask within the folder, where they were asked for.
+        map_step: of a map of whole numbers, the score of one step.
     """
 
     image: str
@@ -58,6 +61,9 @@ class Prediction:
     width: int | None = None
     height: int | None = None
     overlay: str | None = None
+    map: str | None = None
+    mask: str | None = None
+    map_step: float | None = None
 
     @classmethod
     def unreadable(cls, path: Path, error: str) -> "Prediction":
@@ -69,8 +75,9 @@ class Prediction:
         return [region.box for region in self.regions]
 
     def record(self) -> dict:
-        """For JSON."""
-        return asdict(self) | {"boxes": [list(box) for box in self.boxes]}
+        """For JSON; what was not asked for is left out."""
+        record = asdict(self) | {"boxes": [list(box) for box in self.boxes]}
+        return {name: value for name, value in record.items() if value is not None or name not in _ON_REQUEST}
 
     @classmethod
     def from_record(cls, record: dict) -> "Prediction":
@@ -80,7 +87,10 @@ class Prediction:
             )
             for region in record["regions"]
         )
-        fields = {name: record[name] for name in cls.__dataclass_fields__ if name != "regions"}
+        fields = {
+            name: record.get(name) if name in _ON_REQUEST else record[name]
+            for name in cls.__dataclass_fields__ if name != "regions"
+        }
         return cls(**fields, regions=regions)
 
 
@@ -88,7 +98,7 @@ class PredictionFolder:
     """The folder as one thing; it is made with the first image that can be read."""
 
     def __init__(self, out: Path) -> None:
-        self._out = out
+        self.path = out
         self._known: dict[str, Prediction] = {}
         self._names: dict[str, str] = {}  # image to the name of its overlay
         for key, found in _read_journal(out / JOURNAL):
@@ -101,7 +111,8 @@ class PredictionFolder:
         found = self._known.get(key)
         if found is None:
             return None
-        there = found.overlay and (self._out / found.overlay).is_file()
+        files = [name for name in (found.overlay, found.map, found.mask) if name]
+        there = files and all((self.path / name).is_file() for name in files)
         return replace(found, image=str(path)) if there else None
 
     def overlay_path(self, path: Path) -> Path:
@@ -111,7 +122,7 @@ class PredictionFolder:
             taken = (name.removesuffix(".jpg") for name in self._names.values())
             (name,) = unique_names([path.stem], taken)
             self._names[place] = f"{name}.jpg"
-        return self._out / "overlays" / self._names[place]
+        return self.path / "overlays" / self._names[place]
 
     def add(self, found: Prediction, key: str) -> Prediction:
         """Write a line into the journal; unreadable files are tried again every time, and leave none."""
@@ -119,7 +130,7 @@ class PredictionFolder:
             return found
         self._known[key] = found
         line = json.dumps({"key": key, **found.record()}) + "\n"
-        path = make_folder(self._out) / JOURNAL
+        path = make_folder(self.path) / JOURNAL
         try:
             # A line cut off by a crash must not swallow the next one.
             cut = _ends_within_a_line(path)
@@ -142,15 +153,15 @@ class PredictionFolder:
             for found in predictions
         ]
         columns = ["image", "verdict", "score", "anomalous_pixels", "area_mm2", "regions", "error"]
-        write_text(self._out / "predictions.csv", _csv(columns, rows))
+        write_text(self.path / "predictions.csv", _csv(columns, rows))
         columns = ["image", "x", "y", "width", "height", "pixels", "area_mm2", "peak", "peak_x", "peak_y"]
         rows = [
             [found.image, *region.box, region.pixels, _number(region.area_mm2), f"{region.peak:.6g}", *region.peak_at]
             for found in predictions for region in found.regions
         ]
-        write_text(self._out / "regions.csv", _csv(columns, rows))
+        write_text(self.path / "regions.csv", _csv(columns, rows))
         records = [found.record() for found in predictions]
-        write_text(self._out / "predictions.json", json.dumps(records, indent=2) + "\n")
+        write_text(self.path / "predictions.json", json.dumps(records, indent=2) + "\n")
 
 
 def _place(image: str) -> str:

@@ -4,9 +4,10 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -14,18 +15,39 @@ import numpy as np
 from ..data.dataset import read_header
 from ..data.photographs import IMAGE_SUFFIXES, load_photograph
 from ..metrics.binarize import PLAIN, Rule, binary_map
-from ..model.file import Model
 from ..report import overlays, palette
+from ..runtime.choices import MAP_KINDS
 from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
-from ..runtime.progress import Progress
-from ..scoring.anomaly_map import PatchScores
-from ..scoring.scorer import Scorer
+from ..runtime.progress import Progress, say
+from ..scoring.seen_images import SeenImages
 from .folder import Prediction, PredictionFolder, Region
+from .saved_map import write_map, write_mask
 
-Explains = Callable[[str, str, np.ndarray, PatchScores], None]
+if TYPE_CHECKING:  # torch and HDF5: an exported model needs neither
+    from ..scoring.anomaly_map import PatchScores
+
+Explains = Callable[[str, str, np.ndarray, "PatchScores"], None]
 
 _BOXES_DRAWN = 50  # of the largest regions; more would hide the photograph
+
+
+class ThresholdLike(Protocol):
+    value: float
+
+
+class ModelLike(Protocol):
+    """A `Model`, or an `ExportedModel`."""
+
+    threshold: ThresholdLike | None
+    fingerprint: str
+    data: tuple[dict, ...]
+
+
+class ScorerLike(Protocol):
+    """A `Scorer`, or an `ExportedModel`; the latter has no `patches`, and so no explanations."""
+
+    def anomaly_map(self, image: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -36,11 +58,17 @@ class PredictSettings:
         threshold: instead of the model's, raw units.
         rule: filters after the threshold.
         pixel_size_um: edge of a pixel on the surface; None takes it from the data set around an image, if there is one.
+        save_map: write the anomaly map too, as "tiff" or "png" (`saved_map`), and the binary mask.
     """
 
     threshold: float | None = None
     rule: Rule = PLAIN
     pixel_size_um: float | None = None
+    save_map: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.save_map is not None and self.save_map not in MAP_KINDS:
+            raise UserError(f"`save_map` {self.save_map}: expected one of {', '.join(MAP_KINDS)}")
 
 
 def find_images(paths: Sequence[str]) -> list[Path]:
@@ -86,6 +114,7 @@ class Predictor:
         model: for its threshold and fingerprint.
         out: the folder of tables and overlays.
         check_size: called with each file before it is decoded; raises a UserError for an image that is too large.
+        request: a digest of what else the result depends on, such as the program's version.
         explainer: called with the path, the overlay's name without suffix, the (H, W, 3) image and its scored patches,
             after its overlay.
 
@@ -94,19 +123,25 @@ class Predictor:
     """
 
     def __init__(
-        self, scorer: Scorer, model: Model, out: str | Path, settings: PredictSettings = PredictSettings(),
+        self, scorer: ScorerLike, model: ModelLike, out: str | Path, settings: PredictSettings = PredictSettings(),
         check_size: Callable[[Path], None] | None = None,
-        explainer: Explains | None = None,
+        explainer: Explains | None = None, request: str = "",
     ) -> None:
-        if settings.threshold is None and model.threshold is None:
+        chosen = settings.threshold
+        if chosen is None and model.threshold is not None:
+            chosen = model.threshold.value
+        if chosen is None:
             raise UserError(
                 "the model has no threshold: set one on a validation split with `sequential-patchcore calibrate` or "
                 "`Scorer.calibrate`, or by hand: `threshold`"
             )
-        self.threshold = model.threshold.value if settings.threshold is None else settings.threshold
+        self.threshold = chosen
         self._scorer, self._settings, self._check_size, self._explainer = scorer, settings, check_size, explainer
-        self._same = [model.fingerprint, getattr(scorer, "blur_sigma", None), self.threshold, settings.rule.min_region,
-                      settings.rule.hysteresis, settings.pixel_size_um]  # fmt: skip
+        self._same = [
+            request, model.fingerprint, getattr(scorer, "conditions", None), self.threshold, settings.rule.min_region,
+            settings.rule.hysteresis, settings.pixel_size_um, settings.save_map,
+        ]
+        self._seen, self._unlike = SeenImages(model.data), set[str]()
         self.folder = PredictionFolder(Path(out))
 
     def __call__(self, path: Path) -> Prediction:
@@ -119,6 +154,7 @@ class Predictor:
         known = self.folder.known(path, key)
         if known is not None and self._explainer is None:
             return known
+        getattr(self._scorer, "extractor", None)  # weights that cannot be had are no fault of the image
         try:
             if self._check_size is not None:
                 self._check_size(path)
@@ -130,15 +166,34 @@ class Predictor:
         except Exception as error:
             # Whatever a file can do to a decoder or to the network: the other images still want their verdict.
             return self.folder.add(Prediction.unreadable(path, f"{type(error).__name__}: {error}"), key)
+        self._compare(path, image.shape[:2])
         predicted = binary_map(scores, self.threshold, np.ones(scores.shape, bool), self._settings.rule)
         overlay = self.folder.overlay_path(path)
         found = self._describe(path, scores, predicted, overlay.name)
         with atomic_path(overlay) as beside:
             picture = _picture(image, scores, predicted, self.threshold, found)
             beside.write_bytes(overlays.jpeg(picture, 92))
+        found = self._save_map(found, scores, predicted, overlay.stem)
         if self._explainer is not None and scored is not None:
             self._explainer(str(path), overlay.stem, image, scored)
         return self.folder.add(found, key)
+
+    def _save_map(self, found: Prediction, scores: np.ndarray, predicted: np.ndarray, stem: str) -> Prediction:
+        """The prediction with the names of the files that were written, where any were asked for."""
+        kind = self._settings.save_map
+        if kind is None:
+            return found
+        name, mask = f"maps/{stem}.{kind}", f"masks/{stem}.png"
+        step = write_map(kind, scores, self.threshold, self.folder.path / name)
+        write_mask(predicted, self.folder.path / mask)
+        return replace(found, map=name, mask=mask, map_step=step)
+
+    def _compare(self, path: Path, size: tuple[int, int]) -> None:
+        """Say in which way an image differs from those that the model saw, once for each way."""
+        unlike = self._seen.unlike(size, self._settings.pixel_size_um or pixel_size_around(path.parent))
+        if unlike is not None and unlike not in self._unlike:
+            self._unlike.add(unlike)
+            say(f"note: {path}: {unlike}; scores and threshold may mean little on it (said once for such images)")
 
     def _describe(self, path: Path, scores: np.ndarray, predicted: np.ndarray, overlay: str) -> Prediction:
         size_um = self._settings.pixel_size_um or pixel_size_around(path.parent)
@@ -172,10 +227,10 @@ class Predictor:
 
 
 def predict(
-    scorer: Scorer, model: Model, images: Sequence[Path], out: str | Path,
+    scorer: ScorerLike, model: ModelLike, images: Sequence[Path], out: str | Path,
     settings: PredictSettings = PredictSettings(),
     check_size: Callable[[Path], None] | None = None,
-    explainer: Explains | None = None,
+    explainer: Explains | None = None, request: str = "",
 ) -> list[Prediction]:
     """Predict the images and write `predictions.csv`, `predictions.json`, `regions.csv` and `overlays/NAME.jpg`.
 
@@ -185,7 +240,7 @@ def predict(
     Raises:
         UserError: the model has no threshold, or the folder cannot be written.
     """
-    predictor = Predictor(scorer, model, out, settings, check_size, explainer)
+    predictor = Predictor(scorer, model, out, settings, check_size, explainer, request)
     predictions: list[Prediction] = []
     try:
         with Progress("predict", len(images)) as progress:

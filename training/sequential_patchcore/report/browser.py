@@ -27,7 +27,7 @@ def numbers(metrics: Mapping, cards: Sequence[Card], sweeps: Sequence[ThresholdS
     """
     classes = metrics["dataset"]["classes"]
     place = {class_info["id"]: k for k, class_info in enumerate(classes)}
-    models = []
+    models: list[dict] = []
     for (name, model), sweep in zip(metrics["models"].items(), sweeps, strict=True):
         recorded = model["threshold_sweep"]
         models.append({
@@ -49,7 +49,8 @@ def numbers(metrics: Mapping, cards: Sequence[Card], sweeps: Sequence[ThresholdS
         "models": models,
         "colours": {
             "tp": palette.TRUE_POSITIVE, "fp": palette.FALSE_POSITIVE, "fn": palette.FALSE_NEGATIVE,
-            "impurity": palette.IMPURITY_OUTLINE, "map": overlays.colour_table()[::4].tolist(),
+            "impurity": palette.IMPURITY_OUTLINE, "unplaced": palette.UNPLACED,
+            "map": overlays.colour_table()[::4].tolist(),
         },
         "images": [
             {
@@ -58,6 +59,7 @@ def numbers(metrics: Mapping, cards: Sequence[Card], sweeps: Sequence[ThresholdS
                 "height": card.height,
                 "positives": card.tiles[0].counts.tp + card.tiles[0].counts.fn,
                 "clean": card.tiles[0].counts.clean,
+                "whole": card.whole,
                 "classPixels": {place[k]: v[0] for k, v in card.tiles[0].counts.class_pixels.items()},
                 "instances": [place.get(i.class_id, -1) for i in card.tiles[0].counts.instances],
                 "scores": [tile.counts.score for tile in card.tiles],

@@ -53,6 +53,7 @@ class Card:
     labels: bytes
     tiles: tuple[Tile, ...]
     defect_ids: tuple[int, ...]
+    whole: str | None = None  # "defect" or "impurity" where the image is labelled as a whole
 
     @property
     def outcomes(self) -> list[str]:
@@ -69,8 +70,9 @@ class Card:
 def outcome(counts: ImageCounts, defect_ids: Iterable[int], coverage: float = 0) -> str:
     """A key of OUTCOMES. On images with a defect false alarms beside it do not change the outcome."""
     if counts.has_defect:
-        return "missed" if counts.missed(defect_ids, coverage) or not counts.tp else "found"
-    return "alarm" if counts.fp else "passed"
+        found = counts.predicted if counts.whole is not None else counts.tp
+        return "missed" if counts.missed(defect_ids, coverage) or not found else "found"
+    return "alarm" if counts.predicted else "passed"
 
 
 def worst_first(cards: Iterable[Card]) -> list[Card]:

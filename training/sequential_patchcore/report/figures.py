@@ -7,6 +7,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 from ..runtime.files import atomic_path
 from . import palette
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
     "font.size": 9,
     "axes.titlesize": 10,
@@ -90,8 +91,10 @@ def precision_recall(metrics: dict) -> Figure | None:
         label = f"{name}  (AP {_number(pixel['average_precision'])})"
         axis.plot(_percent(curve["recall"]), _percent(curve["precision"]), color=colour, lw=1.6, label=label)
         if pixel["precision"] is not None and pixel["recall"] is not None:
-            point = {"marker": "o", "ms": 7, "mec": "white", "mew": 1.2, "clip_on": False, "zorder": 5}
-            axis.plot(100 * pixel["recall"], 100 * pixel["precision"], color=colour, **point)
+            axis.plot(
+                100 * pixel["recall"], 100 * pixel["precision"], color=colour, marker="o", ms=7, mec="white", mew=1.2,
+                clip_on=False, zorder=5,
+            )
     axis.set(xlim=(0, 100), ylim=(0, 100), xlabel="recall [%]", ylabel="precision [%]")
     axis.set_title("Dot: the calibrated threshold", fontsize=9, color="#555555")
     axis.legend(loc="best")

@@ -8,10 +8,8 @@ one pixel must not vanish from a thumbnail.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -25,15 +23,16 @@ _OUTSIDE = 0.4  # brightness left outside the inspected region
 _BAR_TICKS = 5
 
 
-def picture_size(height: int, width: int, side: int | None) -> tuple[int, int]:
-    """(h, w) of the picture of an image of (height, width)."""
+def picture_size(size: Sequence[int], side: int | None) -> tuple[int, int]:
+    """(h, w) of the picture of an image of size (H, W)."""
+    height, width = size
     scale = 1.0 if side is None else min(1.0, side / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def photograph(image: np.ndarray, side: int | None = None) -> np.ndarray:
     """The (H, W, 3) float32 RGB image of range [0, 1] as a picture."""
-    return _to_bytes(_shrunk(image, picture_size(*image.shape[:2], side)))
+    return _to_bytes(_shrunk(image, picture_size(image.shape[:2], side)))
 
 
 OUTLINE, OUTSIDE, CLASS_BITS = 64, 128, 63  # of `label_codes`
@@ -47,7 +46,7 @@ def label_codes(
     Bit 64: the outline of an impurity. Bit 128: outside the inspected region. `mask` is (H, W) uint8 of class ids.
     Where classes share a picture's pixel, a defect wins over an impurity, then the first.
     """
-    size = picture_size(*mask.shape, side)
+    size = picture_size(mask.shape, side)
     codes = np.zeros(size, np.uint8)
     places = sorted(enumerate(classes), key=lambda place: (place[1].kind == "defect", -place[0]))
     for position, class_info in places:
@@ -82,18 +81,21 @@ def overlay(
     region: np.ndarray,
     classes: Sequence[ClassLike],
     side: int | None = None,
+    located: bool = True,
 ) -> np.ndarray:
     """True positives green, false positives red, false negatives blue, impurities outlined.
 
     `predicted` and `region` are (H, W) bool, `mask` is (H, W) uint8. Nothing is drawn outside the region. Where a
-    pixel of the picture covers several kinds, it takes the one that covers most of it.
+    pixel of the picture covers several kinds, it takes the one that covers most of it. Where labels are not `located`
+    nobody knows what is false, and what is predicted outside the mask has a colour of its own.
     """
-    size = picture_size(*mask.shape, side)
+    size = picture_size(mask.shape, side)
     canvas = _grey_base(image, region, size)
     positive = np.isin(mask, [c.id for c in classes if c.kind == "defect"]) & region
     predicted = predicted & region
     kinds = _prevailing([positive & predicted, predicted & ~positive, positive & ~predicted], size)
-    colours = (palette.TRUE_POSITIVE, palette.FALSE_POSITIVE, palette.FALSE_NEGATIVE)
+    elsewhere = palette.FALSE_POSITIVE if located else palette.UNPLACED
+    colours = (palette.TRUE_POSITIVE, elsewhere, palette.FALSE_NEGATIVE)
     for kind, colour in zip(kinds, colours, strict=True):
         _tint(canvas, kind, colour, _TINT)
     impurity = np.isin(mask, [c.id for c in classes if c.kind == "impurity"]) & region
@@ -115,7 +117,7 @@ def anomaly_map(scores: np.ndarray, threshold: float, region: np.ndarray, side: 
 
     Scores above the scale take its brightest colour.
     """
-    size = picture_size(*scores.shape, side)
+    size = picture_size(scores.shape, side)
     small = _shrunk(scores, size)
     levels = np.minimum(small * np.float32(min(255 / scale_top(threshold), 1e30)), 255).astype(np.uint8)
     canvas = colour_table()[levels]
@@ -142,7 +144,7 @@ def with_colour_bar(picture: np.ndarray, threshold: float) -> np.ndarray:
         y = bottom - share * (bottom - top)
         label = f"{share * scale_top(threshold):.3g}"
         if step == _BAR_TICKS - 1:
-            label = f"≥ {label}"
+            label = f">= {label}"
         if 2 * step == _BAR_TICKS - 1:
             label += " = t"
         draw.line([(left + bar, y), (left + bar + gap / 2, y)], fill=(60, 60, 60), width=max(1, text // 12))
@@ -152,8 +154,8 @@ def with_colour_bar(picture: np.ndarray, threshold: float) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def colour_table() -> np.ndarray:
-    """(256, 3) uint8: the colours of the anomaly map from low to high."""
-    return (matplotlib.colormaps[palette.COLOUR_MAP](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    """(256, 3) uint8: the colours of the anomaly map from low to high, in even steps of lightness."""
+    return cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_INFERNO)[:, 0, ::-1].copy()
 
 
 def jpeg(picture: np.ndarray, quality: int) -> bytes:
@@ -218,8 +220,8 @@ def _outline(inside: np.ndarray) -> np.ndarray:
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    # Pillow's own font lacks the sign ≥; matplotlib brings this one.
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+    # Pillow's own, without the sign ≥: where exported models run, there is no other.
+    return ImageFont.load_default(size)
 
 
 def _text_size(height: int) -> int:

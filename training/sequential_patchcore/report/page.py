@@ -157,7 +157,7 @@ def _svg_uri(path: Path) -> str:
 
 def _gradient() -> str:
     """The colour scale of the anomaly maps for CSS."""
-    stops = [palette.css(tuple(int(v) for v in overlays.colour_table()[k])) for k in range(0, 256, 17)]
+    stops = [palette.css((int(r), int(g), int(b))) for r, g, b in overlays.colour_table()[::17]]
     return f"linear-gradient(to right, {', '.join(stops)})"
 
 

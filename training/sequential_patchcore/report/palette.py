@@ -8,6 +8,7 @@ TRUE_POSITIVE: RGB = (24, 178, 72)
 FALSE_POSITIVE: RGB = (230, 48, 44)
 FALSE_NEGATIVE: RGB = (38, 104, 255)
 IMPURITY_OUTLINE: RGB = (255, 186, 36)
+UNPLACED: RGB = (170, 84, 224)  # predicted on an image that is labelled as a whole: right or wrong, nobody knows
 
 # Dark enough for lines on white, bright enough for outlines on grey metal, and none of the four above.
 _CLASSES: tuple[RGB, ...] = (
@@ -17,8 +18,6 @@ _CLASSES: tuple[RGB, ...] = (
 _MODELS: tuple[RGB, ...] = (
     (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (180, 140, 0), (90, 90, 90),
 )
-
-COLOUR_MAP = "inferno"  # of matplotlib: even steps of lightness, readable in grey print
 
 
 def class_colour(position: int) -> RGB:

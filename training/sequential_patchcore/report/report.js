@@ -32,8 +32,12 @@ function counts(m, i) {
   image.instances.forEach((place, n) => {
     if (data.classes[place]?.kind === "defect" && !found(m, offsets[i] + n)) missed++;
   });
+  if (image.whole) { // labelled as a whole: what is predicted is neither right nor wrong
+    const outcome = image.whole === "defect" ? (fp ? "found" : "missed") : fp ? "alarm" : "passed";
+    return { tp: 0, fp: 0, fn: 0, missed: Number(outcome === "missed"), outcome, predicted: fp };
+  }
   const outcome = image.positives ? (missed || !tp ? "missed" : "found") : fp ? "alarm" : "passed";
-  return { tp, fp, fn: image.positives - tp, missed, outcome };
+  return { tp, fp, fn: image.positives - tp, missed, outcome, predicted: tp + fp };
 }
 
 function found(m, instance) {
@@ -43,6 +47,7 @@ function found(m, instance) {
 
 function totals(m) {
   const model = data.models[m], sum = { tp: 0, fp: 0, positives: 0, clean: 0, alarmed: 0 };
+  const images = { hits: 0, false: 0, missed: 0 };
   const classes = data.classes.map((_, place) => ({
     detected: 0, instances: 0, pixels: 0, predicted: model.classPixels[place][model.level],
   }));
@@ -50,6 +55,8 @@ function totals(m) {
     const result = counts(m, i);
     sum.tp += result.tp; sum.fp += result.fp; sum.positives += image.positives;
     sum.clean += image.clean; sum.alarmed += image.clean && result.fp > 0;
+    const defective = image.whole === "defect" || image.positives > 0, alarms = result.predicted > 0;
+    images.hits += defective && alarms; images.false += alarms && !defective; images.missed += defective && !alarms;
     for (const [place, pixels] of Object.entries(image.classPixels)) classes[place].pixels += pixels;
     image.instances.forEach((place, n) => {
       if (place < 0) return;
@@ -59,10 +66,12 @@ function totals(m) {
   });
   const ratio = (part, whole) => (whole ? part / whole : null);
   const defects = classes.filter((sums, place) => data.classes[place].kind === "defect" && sums.instances);
+  const told = sum.positives || !data.images.some((image) => image.whole === "defect");
   return {
     ...sum, classes, threshold: model.levels[model.level],
-    precision: ratio(sum.tp, sum.tp + sum.fp), recall: ratio(sum.tp, sum.positives),
-    f1: ratio(2 * sum.tp, sum.tp + sum.fp + sum.positives),
+    precision: told ? ratio(sum.tp, sum.tp + sum.fp) : null, recall: ratio(sum.tp, sum.positives),
+    f1: told ? ratio(2 * sum.tp, sum.tp + sum.fp + sum.positives) : null,
+    images: ratio(2 * images.hits, 2 * images.hits + images.false + images.missed),
     mean: ratio(defects.reduce((all, sums) => all + sums.detected / sums.instances, 0), defects.length),
     found: defects.reduce((all, sums) => all + sums.detected, 0), defects: defects.reduce((all, sums) => all + sums.instances, 0),
   };
@@ -89,8 +98,8 @@ function showFigures() {
     const at = (name) => row.querySelector(`[data-of="${name}"]`);
     row.classList.toggle("moved", model.level !== model.chosen);
     cell(at("threshold"), short(sum.threshold), sum.threshold);
-    for (const name of ["precision", "recall", "f1", "mean"]) cell(at(name), percent(sum[name]), sum[name]);
-    cell(at("found"), count(sum.found), sum.found, `of ${count(sum.defects)}`);
+    for (const name of ["precision", "recall", "f1", "mean", "images"]) cell(at(name), percent(sum[name]), sum[name]);
+    cell(at("found"), sum.defects ? count(sum.found) : "–", sum.found, sum.defects ? `of ${count(sum.defects)}` : "");
     cell(at("alarmed"), sum.clean ? count(sum.alarmed) : "–", sum.alarmed, sum.clean ? `of ${count(sum.clean)}` : "");
     sum.classes.forEach((sums, place) => {
       const where = (name) => document.querySelector(`[data-class="${place}"][data-model="${m}"][data-of="${name}"]`);
@@ -146,7 +155,8 @@ function load(i) {
       const [photograph, labels, maps, predicted] = await Promise.all([
         pixels("jpeg", text.photograph), pixels("png", text.labels), greys(text.maps), greys(text.predicted),
       ]);
-      const image = { photograph, labels: grey(labels), maps, predicted: predicted.map((codes, m) => codes ?? maps[m]) };
+      const whole = data.images[i].whole;
+      const image = { photograph, labels: grey(labels), whole, maps, predicted: predicted.map((codes, m) => codes ?? maps[m]) };
       ready.set(i, image);
       if (ready.size > KEPT) { // the oldest that is not on the screen
         for (const old of ready.keys()) {
@@ -170,7 +180,7 @@ function draw(canvas, kind, m, image) {
   const context = canvas.getContext("2d"), picture = context.createImageData(width, height), out = picture.data;
   if (kind === "photograph") out.set(photograph);
   else if (kind === "labels") drawLabels(out, photograph, image.labels);
-  else if (kind === "overlay") drawOverlay(out, photograph, image.labels, image.predicted[m], data.models[m].level);
+  else if (kind === "overlay") drawOverlay(out, photograph, image, image.predicted[m], data.models[m].level);
   else drawMap(out, image.labels, image.maps[m], image.predicted[m], width, data.models[m]);
   context.putImageData(picture, 0, 0);
 }
@@ -192,8 +202,8 @@ function drawLabels(out, photograph, labels) {
   }
 }
 
-function drawOverlay(out, photograph, labels, codes, level) {
-  const { tp, fp, fn, impurity } = data.colours;
+function drawOverlay(out, photograph, { labels, whole }, codes, level) {
+  const { tp, fn, impurity } = data.colours, fp = whole ? data.colours.unplaced : data.colours.fp;
   for (let k = 0, at = 0; k < labels.length; k++, at += 4) {
     const label = labels[k], base = luma(photograph, at) * (label & OUTSIDE ? 0.4 : 0.85);
     out[at] = out[at + 1] = out[at + 2] = base;

@@ -21,6 +21,11 @@ def scenarios(metrics: dict) -> str:
             "average_precision": pixel["average_precision"],
             "aupro": pixel["aupro"],
             "image_auroc": model["image_auroc"],
+            "image_precision": model["image_level"]["images"]["precision"],
+            "image_recall": model["image_level"]["images"]["recall"],
+            "image_f1": model["image_level"]["images"]["f1"],
+            "plate_f1": model["image_level"]["plates"]["f1"],
+            "plate_auroc": model["image_level"]["plates"]["auroc"],
             "threshold": model["threshold"],
             "true_positive": counts["true_positive"],
             "false_positive": counts["false_positive"],
@@ -113,7 +118,7 @@ TABLES: dict[str, Callable[[dict], str]] = {
 
 
 def _interval_columns(model: dict, names: Sequence[str], suffix: str = "") -> dict[str, float | None]:
-    found = {}
+    found: dict[str, float | None] = {}
     for name in names:
         low, high = model["bootstrap"]["intervals"].get(name) or (None, None)
         found |= {f"{name.removesuffix(suffix)}_low": low, f"{name.removesuffix(suffix)}_high": high}

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import numpy as np
 from matplotlib.figure import Figure
 
+from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
 from .figures import style
 
@@ -28,10 +30,8 @@ def write(metrics: dict, folder: Path, image_names: Sequence[str], model_names: 
             sample = metrics["samples"][index]
             for axis, model, name in zip(line, models, model_names, strict=True):
                 counts = sample["models"][model]
-                picture = cv2.imread(str(folder / "overlays" / f"{image_names[index]}.{name}.overlay.jpg"))
-                scale = min(1.0, _SIDE / max(picture.shape[:2]))
-                picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-                axis.imshow(picture[..., ::-1])
+                picture = _picture(folder / "overlays" / f"{image_names[index]}.{name}.overlay.jpg")
+                axis.imshow(picture)
                 axis.set_axis_off()
                 axis.set_title(
                     f"{sample['id']} · {model}\n{text}, {counts['false_positive']} px false, "
@@ -41,13 +41,19 @@ def write(metrics: dict, folder: Path, image_names: Sequence[str], model_names: 
             figure.savefig(beside, dpi=140)
 
 
+def _picture(path: Path) -> np.ndarray:
+    """uint8 (h, w, 3) RGB, its longer side at most `_SIDE`."""
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise UserError(f"cannot read {path}, which was just written; is the disk full?")
+    scale = min(1.0, _SIDE / max(picture.shape[:2]))
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[..., ::-1]
+
+
 def worst(samples: Sequence[dict], defect_ids: Sequence[int]) -> list[tuple[int, str]]:
     """(row of `samples`, what is wrong), over all models: first by missed defects, then by false pixels without one."""
     missed = [
-        sum(
-            not instance["detected"] for model in sample["models"].values() for instance in model["instances"]
-            if instance["class_id"] in defect_ids
-        )
+        sum(_missed(model, sample.get("whole"), defect_ids) for model in sample["models"].values())
         for sample in samples
     ]
     false = [sum(model["false_positive"] for model in sample["models"].values()) for sample in samples]
@@ -55,3 +61,9 @@ def worst(samples: Sequence[dict], defect_ids: Sequence[int]) -> list[tuple[int,
     misses = [k for k in order if missed[k]][:_ROWS]
     rest = sorted((k for k in order if false[k] and k not in misses), key=lambda k: -false[k])[:_ROWS]
     return [(k, "defects missed") for k in misses] + [(k, "false alarms") for k in rest]
+
+
+def _missed(result: dict, whole: str | None, defect_ids: Sequence[int]) -> int:
+    if whole is not None:
+        return int(whole == "defect" and not result["alarmed"])
+    return sum(not i["detected"] for i in result["instances"] if i["class_id"] in defect_ids)

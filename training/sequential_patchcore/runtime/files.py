@@ -68,3 +68,20 @@ def make_folder(path: str | Path) -> Path:
     except OSError as error:
         raise UserError(f"cannot make the folder {path}: {error.strerror or error}") from error
     return path
+
+
+def check_replaceable(path: str | Path) -> None:
+    """Refuse a file that is not to be written anew; better now than after a long job.
+
+    Raises:
+        UserError: the file is read-only, or its folder does not let it be replaced.
+    """
+    path = Path(path)
+    try:
+        read_only = not path.stat().st_mode & 0o222
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    if read_only or not os.access(path, os.W_OK):
+        raise UserError(f"cannot write {path}: it is read-only; copy it, or allow it to be written")
+    if not os.access(path.absolute().parent, os.W_OK):
+        raise UserError(f"cannot write {path}: its folder is read-only; copy the file elsewhere")

@@ -4,14 +4,18 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from tqdm import tqdm
+try:
+    from tqdm import tqdm
+except ImportError:  # where exported models run, there may be none: no bars then, but the lines
+    tqdm = None
 
 T = TypeVar("T")
 
 _json_lines = False
+_wording: Callable[[str], str] = str
 
 
 def use_json_lines(on: bool = True) -> None:
@@ -20,12 +24,29 @@ def use_json_lines(on: bool = True) -> None:
     _json_lines = on
 
 
+def use_wording(wording: Callable[[str], str]) -> None:
+    """How messages are put from now on; the command line names settings as its options (`UserError`)."""
+    global _wording
+    _wording = wording
+
+
 def say(message: str) -> None:
     """A line for a person, on stderr; bars that are on the screen move below it."""
+    message = _wording(message)
     if _json_lines:
         emit(event="message", text=message)
+    elif tqdm is None:
+        print(message, file=sys.stderr, flush=True)
     else:
         tqdm.write(message, file=sys.stderr)
+
+
+def tell(result: str) -> None:
+    """What a command came to, for a person, on stdout; there too, but as a JSON line, where those are on."""
+    if _json_lines:
+        emit(event="result", text=result)
+    else:
+        print(result, flush=True)
 
 
 def emit(**record: object) -> None:
@@ -46,7 +67,7 @@ class Progress:
         self.task, self.total, self.done = task, total, done
         self._start, self._start_done = time.monotonic(), done
         self._bar = None
-        if not _json_lines:
+        if not _json_lines and tqdm is not None:
             form = "{desc}: {percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt} {unit}s, {remaining} left{postfix}"
             self._bar = tqdm(
                 total=total, initial=done, desc=task, unit=unit, file=sys.stderr, bar_format=form,
@@ -57,7 +78,7 @@ class Progress:
         self.done += count
         if self._bar is not None:
             self._bar.update(count)
-        else:
+        elif _json_lines:
             finished = self.done - self._start_done
             left = (time.monotonic() - self._start) / finished * (self.total - self.done) if finished else None
             emit(event="progress", task=self.task, done=self.done, total=self.total, seconds_left=left)

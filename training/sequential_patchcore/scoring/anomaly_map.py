@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from ..extractors.grid import Grid
+from .conditions import BLUR_SIGMA
 
-BLUR_SIGMA = 2.0  # pixels of the image; section V-B of the paper
 _BLUR_REACH = 4  # the kernel ends at this many sigmas: 16 pixels wide at sigma 2, as in the paper
 
 

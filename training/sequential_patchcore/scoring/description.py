@@ -54,7 +54,10 @@ def _training_pictures(data: Sequence[dict]) -> list[tuple[str, np.ndarray]]:
 
 def summary_table(metrics: dict) -> str:
     """The models side by side, as text."""
-    columns = ("precision", "recall", "F1", "F1 from..to", "mean R_DW", "AUROC", "AP", "AUPRO", "threshold")
+    columns = (
+        "precision", "recall", "F1", "F1 from..to", "mean R_DW", "pixel AUROC", "pixel AP", "AUPRO", "image AUROC",
+        "image F1", "threshold",
+    )
     width = max(len("model"), *(len(name) for name in metrics["models"]))
     lines = [f"{'model':{width}}  " + "  ".join(f"{column:>11}" for column in columns)]
     for name, result in metrics["models"].items():
@@ -63,7 +66,7 @@ def summary_table(metrics: dict) -> str:
         values = (
             pixel["precision"], pixel["recall"], pixel["f1"], chance and "{:.3f}..{:.3f}".format(*chance),
             result["mean_defect_wise_recall"], pixel["auroc"], pixel["average_precision"], pixel["aupro"],
-            result["threshold"],
+            result["image_auroc"], result["image_level"]["images"]["f1"], result["threshold"],
         )
         lines.append(f"{name:{width}}  " + "  ".join(f"{_short(value):>11}" for value in values))
     return "\n".join(lines)

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a model back to the feature extractor that it was made with."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from ..extractors.base import Extractor, ExtractorSettings, identity
-from ..extractors.builder import build_extractor
+from ..extractors.builder import extractor_of
 from ..model.file import Model
-from ..runtime.choices import FILTERS
+from ..runtime.choices import AUTO, FILTERS
 from ..runtime.errors import UserError
 
-_FREE = {"precision", "offset", "weights"}  # of what a model says of its extractor; the last two follow from the rest
+_FREE = {"precision"}  # of the settings: it may be another than in training
 
 
 def restore_extractor(
-    model: Model, name: str, weights: str | None = None, precision: str | None = None
+    model: Model, name: str, weights: str | None = None, precision: str | None = None, engine: str = AUTO
 ) -> Extractor:
     """The extractor that a model was made with.
 
@@ -21,6 +22,7 @@ def restore_extractor(
         name: the model's, for messages.
         weights: "hub", "none" or a file, where the place recorded in the model no longer holds.
         precision: of the network, where another than in training is wanted.
+        engine: what computes the network's maps on a CPU, see `build_extractor`.
 
     Raises:
         UserError: its weights cannot be had, or have other values than the model was trained with; or another version
@@ -37,7 +39,7 @@ def restore_extractor(
     place = weights or model.settings.get("weights") or "hub"
     if place not in ("hub", "none") and not Path(place).is_file():
         raise UserError(f"{name} was made with weights from {place}, which is not there; say where they are: `weights`")
-    extractor = build_extractor(settings, place)
+    extractor = extractor_of(settings, place, engine)
     check_extractor(extractor, model, name, place)
     return extractor
 
@@ -64,10 +66,10 @@ def check_extractor(extractor: Extractor, model: Model, name: str, place: str = 
             f"{extractor.settings.backbone} otherwise ({made_with['preprocessing']}, now {extractor.preprocessing}); "
             "train it again"
         )
-    given = identity(extractor)
-    other = [key for key in made_with.keys() | given.keys() if made_with.get(key) != given.get(key)]
-    if differing := sorted(set(other) - _FREE):
+    # Settings that came later stand in no record while they have their defaults.
+    there, here = asdict(ExtractorSettings()) | made_with, asdict(extractor.settings) | identity(extractor)
+    if differing := sorted(key for key in here if key not in _FREE and there.get(key) != here[key]):
         key = differing[0]
         raise UserError(
-            f"{name} was made with another extractor: {key} is {made_with.get(key)!r} there and {given.get(key)!r} here"
+            f"{name} was made with another extractor: {key} is {there.get(key)!r} there and {here[key]!r} here"
         )

@@ -2,6 +2,7 @@
 """From a model to anomaly maps: the distance of each patch of an image to the nearest vector of the coreset."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,10 +13,14 @@ from ..coreset.search import CHUNK_SIZE, NearestSearch
 from ..data.dataset import Dataset
 from ..extractors.base import Extractor, to_tensor
 from ..extractors.grid import Grid
+from ..extractors.onnx_engine import engine_on
 from ..model.file import Model, Threshold
+from ..runtime.choices import AUTO
 from ..runtime.errors import UserError
-from .anomaly_map import BLUR_SIGMA, PatchScores
+from ..runtime.progress import say
+from .anomaly_map import PatchScores
 from .calibration import calibrate
+from .conditions import BLUR_SIGMA, conditions_of, departures
 from .nearest_nominal import STRANGEST, Explanation, cells_at, explained, strangest
 from .provenance import Provenance
 from .restore import check_extractor, restore_extractor
@@ -32,6 +37,8 @@ class Scorer:
         extractor: the one that the model was made with, where it is at hand; otherwise it is restored.
         weights: "hub", "none" (random) or a weights file, where the place recorded in the model no longer holds.
         precision: of the network, "float32", "bfloat16" or "float16"; as in training unless given.
+        engine: what computes the network's maps on a CPU: "onnx", "torch", or "auto" for the former where it is
+            installed and agrees with the latter.
         blur_sigma: of the Gaussian over the finished map, in pixels of the image, 0 for none; the model's unless given.
         chunk_size: patches per matrix product; a matter of memory and speed.
         path: the model file, for messages and records.
@@ -40,6 +47,7 @@ class Scorer:
     Attributes:
         model: what was given, with the threshold of `calibrate` where that was called.
         threshold: the model's; None until calibrated. Pixels with a score of at least its `value` are anomalous.
+        conditions: what the scores depend on beside model and image: `precision` and `blur_sigma`; JSON-ready.
 
     Raises:
         UserError: an extractor that the model was not made with; at the first use, no weights to be had, or of other
@@ -48,7 +56,7 @@ class Scorer:
 
     def __init__(
         self, model: Model, *, device: torch.device | str = "cpu", extractor: Extractor | None = None,
-        weights: str | None = None, precision: str | None = None, blur_sigma: float | None = None,
+        weights: str | None = None, precision: str | None = None, engine: str = AUTO, blur_sigma: float | None = None,
         chunk_size: int = CHUNK_SIZE, path: str | Path | None = None, data: Iterable[str | Path] = (),
     ) -> None:
         self.path = None if path is None else str(path)
@@ -57,11 +65,11 @@ class Scorer:
                 raise UserError("expected either an `extractor`, or `weights` and `precision` to restore it; got both")
             check_extractor(extractor, model, self._name)
             extractor = extractor.to(torch.device(device))
-        own_blur = float(model.settings.get("blur_sigma", BLUR_SIGMA))
+            precision = extractor.settings.precision
         self.model: Model | None = model
         self.threshold: Threshold | None = model.threshold
-        self.blur_sigma = own_blur if blur_sigma is None else float(blur_sigma)
-        self._weights, self._precision, self._data = weights, precision, tuple(data)
+        self.conditions = conditions_of(model, precision, blur_sigma)
+        self._weights, self._data, self._engine = weights, tuple(data), engine_on(device, engine)
         self._begin(model.features, extractor, device, chunk_size)
 
     @classmethod
@@ -77,8 +85,8 @@ class Scorer:
         """
         scorer = cls.__new__(cls)
         scorer.path = scorer.model = scorer.threshold = None
-        scorer.blur_sigma = blur_sigma
-        scorer._weights, scorer._precision, scorer._data = None, None, ()
+        scorer.conditions = {"precision": extractor.settings.precision, "blur_sigma": float(blur_sigma)}
+        scorer._weights, scorer._data, scorer._engine = None, (), AUTO
         scorer._begin(vectors, extractor.to(torch.device(device)), device, chunk_size)
         return scorer
 
@@ -98,17 +106,16 @@ class Scorer:
         """What turns images into patch vectors; restored now if it was not yet."""
         if self._extractor is None:
             assert self.model is not None
-            restored = restore_extractor(self.model, self._name, self._weights, self._precision)
+            restored = restore_extractor(
+                self.model, self._name, self._weights, self.conditions["precision"], self._engine
+            )
             self._extractor = restored.to(self.device)
         return self._extractor
 
     @property
-    def precision(self) -> str:
-        """Of the network's arithmetic."""
-        if self._extractor is not None:
-            return self._extractor.settings.precision
-        assert self.model is not None
-        return self._precision or self.model.extractor.get("precision", "float32")
+    def blur_sigma(self) -> float:
+        """Of the map's Gaussian, in pixels of the image."""
+        return self.conditions["blur_sigma"]
 
     @cached_property
     def provenance(self) -> Provenance:
@@ -129,17 +136,17 @@ class Scorer:
         """
         with torch.inference_mode():
             vectors = self.extractor(to_tensor(image, self.extractor.settings.image_scale, self.device))[0]
-            distances = self.search.distances(vectors.reshape(-1, vectors.shape[-1])).reshape(vectors.shape[:2])
-        distances = distances.cpu().numpy()
+            nearest = self.search.distances(vectors.reshape(-1, vectors.shape[-1])).reshape(vectors.shape[:2])
+        distances = nearest.cpu().numpy()
         if not np.isfinite(distances).all():
             raise UserError(
                 f"{np.count_nonzero(~np.isfinite(distances))} of {distances.size} patches have a distance that is no "
                 "finite number: check the weights and the model (`sequential-patchcore info`), or take the `precision` "
                 "float32"
             )
-        return PatchScores(
-            vectors, distances, Grid.of(self.extractor, image.shape[:2], distances.shape), self.blur_sigma
-        )
+        (height, width), (rows, columns) = image.shape[:2], distances.shape
+        grid = Grid.of(self.extractor, (height, width), (rows, columns))
+        return PatchScores(vectors, distances, grid, self.blur_sigma)
 
     def anomaly_map(self, image: np.ndarray) -> np.ndarray:
         """(H, W, 3) float32 RGB in [0, 1] to (H, W) float32, not negative; the unit is the features' own.
@@ -169,15 +176,30 @@ class Scorer:
         return explained(scored, cells, self.search, provenance)
 
     def calibrate(
-        self, dataset: Dataset, *, split: str = "val", false_positive_rate: float | None = None, per: str = "pixel"
+        self, dataset: Dataset, *, split: str = "val", false_positive_rate: float | None = None,
+        per: str | None = None,
     ) -> Threshold:
         """Set the threshold on a split of a data set, keep it (`threshold`, `model`), and return it.
 
         The model file is not written: `save_model(scorer.model, path)` does. The arguments and errors are those of
         `scoring.calibration.calibrate`.
         """
+        self._warn_of_trained_on(dataset, split)
         threshold = calibrate(self, dataset, split, false_positive_rate, per)
-        self.threshold = threshold
         if self.model is not None:
+            if changed := departures(self.model, self.conditions):
+                threshold = replace(threshold, calibrated_on=threshold.calibrated_on | {"conditions": changed})
             self.model = self.model.with_threshold(threshold)
+        self.threshold = threshold
         return threshold
+
+    def _warn_of_trained_on(self, dataset: Dataset, split: str) -> None:
+        """The images that a coreset was made of lie closer to it than any others."""
+        known = () if self.model is None else self.model.sources
+        samples = [sample for sample in dataset.samples if sample.split == split]
+        seen = {(dataset.name, sample.id) for sample in samples} & set(known)
+        if seen:
+            say(
+                f"note: {len(seen)} of the {len(samples)} images of the split {split!r} were trained on; their scores "
+                "are lower than those of new images, so expect more false alarms than are stated"
+            )

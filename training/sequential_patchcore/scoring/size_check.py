@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether an image fits into the memory budget, told from its header before it is decoded."""
 
-import warnings
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
-from ..extractors.base import scaled_size
-from ..extractors.footprint import activation_bytes_per_pixel, weight_bytes
+from ..coreset.engine import bytes_needed
+from ..data.dataset import reading_bytes
+from ..data.photographs import picture_size
+from ..extractors.footprint import Footprint
+from ..runtime.choices import CHUNK_SIZE
 from ..runtime.errors import UserError
-from ..runtime.memory import gib, parse_size, plan
+from ..runtime.memory import Needs, gib, parse_size, plan
 from .scorer import Scorer
 
 
@@ -21,24 +23,24 @@ def size_check(scorer: Scorer, vectors: int, budget: str) -> Callable[[Path], No
     will say what is wrong with it.
     """
     limit, extractor = parse_size(budget), scorer.extractor
-    activation, weights = activation_bytes_per_pixel(extractor), weight_bytes(extractor)
+    footprint = Footprint(extractor)
+    coreset = partial(bytes_needed, vectors, extractor.dimension)
 
     def check(path: Path) -> None:
-        try:
-            with warnings.catch_warnings(action="ignore"), Image.open(path) as header:
-                width, height = header.size
-        except Exception:
+        size = picture_size(path)
+        if size is None:
             return
-        scaled = scaled_size((height, width), extractor.settings.image_scale)
-        try:
-            plan(
-                (height, width), scaled, extractor.dimension, extractor.stride, activation, vectors, 2048, limit,
-                workers=0, augmented=False, weights=weights,
-            )
-        except UserError as error:
+        needs = Needs(
+            footprint.image(size), footprint.features(size), coreset, reading_bytes(size), footprint.libraries,
+            footprint.weights,
+        )  # fmt: skip
+        needed = plan(needs, sys.maxsize, CHUNK_SIZE).total
+        if needed > limit:
+            height, width = size
             raise UserError(
-                f"{width} x {height} pixels would not fit into the memory budget of {gib(limit)}; cut the image into "
-                "parts, or raise `memory_budget`"
-            ) from error
+                f"{width} x {height} pixels ({height * width / 1e6:.0f} megapixels) take about {gib(needed)}, which "
+                f"would not fit into the memory budget of {gib(limit)}; cut the image into parts, or raise "
+                "`memory_budget`"
+            )
 
     return check

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...runtime.errors import UserError
 from ...runtime.files import make_folder
+from ...runtime.locks import locked
 
 
 @contextmanager
@@ -15,9 +16,14 @@ def whole_folder(out: str | Path) -> Iterator[Path]:
     """Yield a folder beside `out` that takes its name when the block ends well, and vanishes otherwise.
 
     Raises:
-        UserError: `out` exists and is not empty, or cannot be written.
+        UserError: `out` exists and is not empty, cannot be written, or is being written by another process.
     """
     out = Path(out)
+    with locked(out):
+        yield from _whole_folder(out)
+
+
+def _whole_folder(out: Path) -> Iterator[Path]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not empty; choose another folder")
     make_folder(out.parent)

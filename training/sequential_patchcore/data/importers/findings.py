@@ -25,6 +25,7 @@ class Findings:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self._notes: dict[str, list[str]] = {}
+        self._said: list[str] = []
 
     def problem(self, text: str, *images: str) -> None:
         """Something is wrong. `images` are the names of the items that cannot be imported because of it."""
@@ -40,6 +41,10 @@ class Findings:
         except UserError as error:
             self.problem(str(error), *images)
 
+    def say(self, line: str) -> None:
+        """Something to be said as it is, before the notes."""
+        self._said.append(line)
+
     def note(self, what: str, example: str = "") -> None:
         """Something to be said once, with a count: `what` begins with "{count}", `example` names one case of it."""
         self._notes.setdefault(what, []).append(example)
@@ -51,8 +56,8 @@ class Findings:
 
     @property
     def notes(self) -> list[str]:
-        """A line for each kind of note."""
-        lines = []
+        """What is to be said: a line for each kind of note."""
+        lines = list(self._said)
         for what, examples in self._notes.items():
             named = [example for example in examples if example]
             more = f" (the first: {named[0]})" if len(named) > 1 else f" ({named[0]})" if named else ""
@@ -64,6 +69,7 @@ class Findings:
         for line in self.notes:
             say(line)
         self._notes.clear()
+        self._said.clear()
 
     def refuse(self, skip_bad: bool = False) -> None:
         """

@@ -2,20 +2,18 @@
 """A folder of photographs and LabelMe files: which label file belongs to which image."""
 
 import os
-import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ...runtime.errors import UserError
-from ..format import HEADER_FILE
-from ..photographs import IMAGE_SUFFIXES, files_below
+from ..picture_files import is_image_name
 from .findings import Findings
 from .items import Item, Job
 from .labelme_file import LabelFile, read_image_data, read_label_file
-
-# What a data set holds besides photographs: pictures too, but not to be imported as such.
-_NOT_PHOTOGRAPHS = ("masks", "instances", "regions", "stain_distance")
+from .labelme_xml import read_label_xml
+from .names import name_key, relative_name
+from .recognise import LABELME, recognise
 
 
 def read_labelme(job: Job) -> list[Item]:
@@ -26,12 +24,11 @@ def read_labelme(job: Job) -> list[Item]:
     if job.table is not None and job.table.names_labels:
         return _items_of_table(job)
     src = job.src
-    own = [src / name for name in _NOT_PHOTOGRAPHS] if (src / HEADER_FILE).is_file() else []
-    images = list(files_below(src, IMAGE_SUFFIXES, _without_none(job.out, *own)))
     labels = _read_label_files(job)
+    images = [path for path in job.survey.images if path not in job.used]  # masks are no photographs
     label_of, embedded = _match(labels, images, src, job.findings)
     outside = sorted(set(label_of) - set(images))
-    items = [_item(src, image, label_of.get(image)) for image in images + outside]
+    items = [_item(src, image, label_of.get(image)) for image in [*images, *outside]]
     items += [_item(src, None, label) for label in embedded]
     return sorted(items, key=lambda item: item.name)
 
@@ -42,26 +39,41 @@ def _items_of_table(job: Job) -> list[Item]:
         label = None
         if row.label:
             with job.findings.catch(row.image):
+                job.used.add(job.src / row.label)
                 label = read_label_file(job.src / row.label)
+                if label.foreign:
+                    raise UserError(f"{label.path} holds labels of another tool than LabelMe")
                 _tell_problems(label, row.image, job.findings)
         items.append(_item(job.src, job.src / row.image, label, row.image))
     return items
 
 
 def _item(src: Path, image: Path | None, label: LabelFile | None, name: str | None = None) -> Item:
-    name = name or _relative(label.path if image is None else image, src)
+    name = name or relative_name(label.path if image is None else image, src)
     where = f"{label.path}: imageData" if image is None else str(image)
     image = partial(read_image_data, label.path) if image is None else image
     if label is None:
         return Item(name, image, where)
-    return Item(name, image, where, label.shapes, label.size, label.path, {"label_sha256": label.sha256})
+    return Item(
+        name, image, where, label.shapes, tags=label.tags, size=label.size, label_file=label.path,
+        digests={"label_sha256": label.sha256},
+    )
 
 
 def _read_label_files(job: Job) -> list[LabelFile]:
     labels = []
-    for path in files_below(job.src, (".json",), _without_none(job.out, job.src / HEADER_FILE)):
+    for path in job.survey.others_with(".json"):
         with job.findings.catch():
-            labels.append(read_label_file(path))
+            label = read_label_file(path)
+            if not label.foreign:
+                job.used.add(path)
+                labels.append(label)
+    for path in job.survey.others_with(".xml"):
+        with job.findings.catch():
+            label = read_label_xml(job, path) if recognise(path) == LABELME else None
+            if label is not None:
+                job.used.add(path)
+                labels.append(label)
     return labels
 
 
@@ -71,7 +83,7 @@ def _match(
     """Image -> its label file; and the label files whose picture is embedded."""
     by_file_name: dict[str, list[Path]] = {}
     for image in images:
-        for key in {_key(image.name), _key(image.stem)}:
+        for key in {name_key(image.name), name_key(image.stem)}:
             by_file_name.setdefault(key, []).append(image)
     label_of: dict[Path, LabelFile] = {}
     embedded = []
@@ -82,7 +94,7 @@ def _match(
             for problem in label.problems or (str(error),):
                 findings.problem(problem)
             continue
-        name = _relative(label.path if image is None else image, src)
+        name = relative_name(label.path if image is None else image, src)
         _tell_problems(label, name, findings)
         if image is None:
             embedded.append(label)
@@ -96,6 +108,8 @@ def _match(
 def _tell_problems(label: LabelFile, image: str, findings: Findings) -> None:
     for problem in label.problems:
         findings.problem(problem, image)
+    for how, where in label.unclean:
+        findings.note(how, where)
 
 
 def _image_of(label: LabelFile, by_file_name: Mapping[str, list[Path]]) -> Path | None:
@@ -104,14 +118,14 @@ def _image_of(label: LabelFile, by_file_name: Mapping[str, list[Path]]) -> Path 
     None when the picture has to come from `imageData`.
     """
     named = PurePosixPath(label.image_path).name
-    candidates = by_file_name.get(_key(named)) or by_file_name.get(_key(label.path.stem)) or []
+    candidates = by_file_name.get(name_key(named)) or by_file_name.get(name_key(label.path.stem)) or []
     exact = Path(os.path.normpath(label.path.parent / label.image_path)) if label.image_path else None
     named_so = [path for path in candidates if exact is not None and _same(path, exact)]
     beside = [path for path in candidates if path.parent == label.path.parent]
     for chosen in (named_so, beside):
         if len(chosen) == 1:
             return chosen[0]
-    if exact is not None and named.lower().endswith(IMAGE_SUFFIXES) and os.path.isfile(exact):
+    if exact is not None and is_image_name(named) and os.path.isfile(exact):
         return exact  # beside the source, as `../images/ID.png`
     if len(candidates) == 1:
         return candidates[0]
@@ -124,17 +138,4 @@ def _image_of(label: LabelFile, by_file_name: Mapping[str, list[Path]]) -> Path 
 
 
 def _same(path: Path, exact: Path) -> bool:
-    return _key(str(path.resolve())) == _key(str(exact.resolve()))
-
-
-def _key(name: str) -> str:
-    """Names alike for file systems that ignore case (Windows) or take letters apart (macOS)."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _relative(path: Path, src: Path) -> str:
-    return Path(os.path.relpath(path, src)).as_posix()
-
-
-def _without_none(*paths: Path | None) -> list[Path]:
-    return [path for path in paths if path is not None]
+    return name_key(str(path.resolve())) == name_key(str(exact.resolve()))

@@ -1,50 +1,85 @@
 # SPDX-License-Identifier: Apache-2.0
 """MVTec-AD-like trees, layout in `mvtec_layout`: the folders' names are the labels, masks say where."""
 
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 from ...runtime.errors import UserError
-from ..mvtec_layout import FOLDERS, GOOD
-from ..photographs import IMAGE_SUFFIXES, files_below
+from ..mvtec_layout import FOLDERS, GOOD, OTHER_NAMES
 from .items import Item, Job, Shape
 from .mask_file import MaskFile
+from .names import name_key, relative_name
+
+_Masks = Mapping[tuple[str, str, str], list[Path]]  # by folder, type and stem, all as `name_key` writes them
 
 
 def read_mvtec(job: Job) -> list[Item]:
-    """Every image of the tree; each connected part of its mask (8 neighbours) is an instance of its folder's label."""
+    """Every image of the tree; each connected part of its mask (8 neighbours) is an instance of its folder's label.
+
+    Where a type has no folder of masks its images are labelled as a whole.
+    """
+    splits = {images: split for split, (images, _) in FOLDERS.items()}
+    places = {path: _place(path, job.src) for path in job.survey.images}
+    masks: dict[tuple[str, str, str], list[Path]] = {}
+    for path, (folder, parts) in places.items():
+        if folder in {masks for _, masks in FOLDERS.values()} and len(parts) == 3:
+            masks.setdefault((folder, name_key(parts[1]), name_key(path.stem)), []).append(path)
     items = []
-    for split, (images, masks) in FOLDERS.items():
-        for image in files_below(job.src / images, IMAGE_SUFFIXES):
-            name = image.relative_to(job.src).as_posix()
-            with job.findings.catch(name):
-                item = _item(job, image, name, split, images, masks)
-                if item is not None:
-                    items.append(item)
+    for path, (folder, parts) in places.items():
+        if folder in splits:
+            with job.findings.catch(relative_name(path, job.src)):
+                items += _item(job, path, parts, splits[folder], masks)
     if not any(item.split in ("train", "test") for item in items) and not job.findings.problems:
         raise UserError(f"{job.src} is no MVTec-AD-like tree: expected images in train/good or test/TYPE below it")
+    for path in (path for paths in masks.values() for path in paths if path not in job.used):
+        job.used.add(path)
+        if not job.ignores(path.parent.name):
+            job.findings.note("{count} masks belong to no image", str(path))
     return items
 
 
-def _item(job: Job, image: Path, name: str, split: str, images: str, masks: str) -> Item | None:
-    """None where the type is ignored."""
-    parts = name.split("/")
+def _place(path: Path, src: Path) -> tuple[str, tuple[str, ...]]:
+    """The folder of the layout that a file lies in, as the layout spells it, and the parts of its path."""
+    parts = PurePosixPath(relative_name(path, src)).parts
+    folder = name_key(parts[0])
+    return OTHER_NAMES.get(folder, folder), parts
+
+
+def _item(job: Job, image: Path, parts: tuple[str, ...], split: str, masks: _Masks) -> list[Item]:
+    """One item; none where the type is ignored."""
+    name = "/".join(parts)
+    images, mask_folder = FOLDERS[split]
     if len(parts) != 3:
-        raise UserError(f"{image}: expected {images}/TYPE/FILE below {job.src}")
-    type_name = parts[1]
-    if type_name == GOOD:
-        return Item(name, image, str(image), split=split)
-    if job.ignores(type_name):
-        return None
-    if not masks:
+        raise UserError(f"{image}: expected {parts[0]}/TYPE/FILE below {job.src}")
+    label = parts[1]
+    if name_key(label) == GOOD:
+        if label != GOOD:
+            what = f"{{count}} images lie in a folder that is spelt {label!r}; it is taken for {GOOD!r}"
+            job.findings.note(what, name)
+        return [Item(name, image, str(image), split=split)]
+    if job.ignores(label):
+        return []
+    if not mask_folder:
         raise UserError(f"{image}: {images}/ holds only the folder good; defects belong below test/")
-    mask = _mask_of(image, job.src / masks / type_name)
-    shape = Shape(type_name, MaskFile(mask), str(mask), connected=True)
-    return Item(name, image, str(image), (shape,), digests={"mask_sha256": mask}, split=split)
+    if not any(folder == mask_folder and kind == name_key(label) for folder, kind, _ in masks) and not _is_folder(
+            job.src, mask_folder, label):
+        job.findings.note("{count} images of types without a folder of masks are labelled as a whole", name)
+        return [Item(name, image, str(image), as_a_whole=(label,), split=split)]
+    mask = _mask_of(image, label, mask_folder, job, masks)
+    job.used.add(mask)
+    shape = Shape(label, MaskFile(mask, job.findings), str(mask), connected=True)
+    return [Item(name, image, str(image), (shape,), digests={"mask_sha256": mask}, split=split)]
 
 
-def _mask_of(image: Path, folder: Path) -> Path:
-    for stem in (f"{image.stem}_mask", image.stem):
-        for suffix in IMAGE_SUFFIXES:
-            if (folder / (stem + suffix)).is_file():
-                return folder / (stem + suffix)
-    raise UserError(f"{image} has no mask; expected {folder / image.stem}_mask.png")
+def _is_folder(src: Path, masks: str, label: str) -> bool:
+    return any((src / name / label).is_dir() for name in (masks, *(k for k, v in OTHER_NAMES.items() if v == masks)))
+
+
+def _mask_of(image: Path, label: str, folder: str, job: Job, masks: _Masks) -> Path:
+    stem = name_key(image.stem)
+    found = [path for ending in ("_mask", "") for path in masks.get((folder, name_key(label), stem + ending), ())]
+    if len(found) > 1:
+        raise UserError(f"{image} has {len(found)} masks: {', '.join(map(str, found))}; keep one")
+    if not found:
+        raise UserError(f"{image} has no mask; expected {job.src / folder / label / image.stem}_mask.png")
+    return found[0]

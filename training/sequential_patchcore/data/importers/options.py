@@ -25,6 +25,7 @@ class ImportOptions:
         defects, impurities: class names by kind; without both every label is a defect.
         aliases: label -> class name.
         ignore: labels to leave out.
+        good: labels of an image as a whole that say that it is clean: names of folders, tags, choices.
         group_by: regular expression for the physical part in an image's relative path.
         regions: "find" (a bright plate on a dark background), or a folder with a mask of each image's name. Shapes with
             the label `plate` are the region in any case, unless `plate` is listed as a class.
@@ -32,7 +33,12 @@ class ImportOptions:
         line_width: pixels of what has no area of its own, lines and points.
         name: the data set's name; by default the folder's, or that of `like` and the source's.
         pixel_size_um: edge of a pixel on the surface in µm.
+        exclude: patterns such as "*.xml" or "raw/*": files of these names or paths below the source are left out.
+        pages: take each page of a file with several pictures as an image of its own.
+        bit_depth: 9 to 15: the values of 16-bit pictures have so many bits and are scaled to the whole range.
+        skip_bad: leave out the images that something is wrong with, instead of ending.
         overwrite: replace another data set in the output folder.
+        memory_budget: what reading one image may take, such as "12GiB".
     """
 
     splits: str | Path | None = None
@@ -44,13 +50,19 @@ class ImportOptions:
     impurities: Sequence[str] | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
     ignore: Sequence[str] = ()
+    good: Sequence[str] = ("good", "ok", "normal")
     group_by: str | None = None
     regions: str | Path | None = None
     margin: float = 0.0
     line_width: float = STROKE_WIDTH
     name: str | None = None
     pixel_size_um: float | None = None
+    exclude: Sequence[str] = ()
+    pages: bool = False
+    bit_depth: int | None = None
+    skip_bad: bool = False
     overwrite: bool = False
+    memory_budget: str = "12GiB"
 
     def check(self) -> None:
         """
@@ -65,6 +77,8 @@ class ImportOptions:
                             "plates")
         if not 0 <= self.val_fraction < 1:
             raise UserError(f"expected the validation share from 0 to below 1, found {self.val_fraction}")
+        if self.bit_depth is not None and not 9 <= self.bit_depth <= 16:
+            raise UserError(f"expected `bit_depth` from 9 to 16, found {self.bit_depth}")
 
 
 DEFAULTS = ImportOptions()

@@ -12,7 +12,7 @@ import numpy as np
 from ...runtime.errors import UserError
 from .. import png
 from ..photographs import IMAGE_SUFFIXES
-from .mask_file import read_mask_values
+from .mask_file import half_of_largest, mask_values
 
 FIND = "find"
 PLATE_LABEL = "plate"  # a shape of this label is a region, unless it is listed as a class
@@ -156,9 +156,8 @@ def digest(file: Path) -> str:
 
 def _read_mask(file: Path, size: tuple[int, int]) -> np.ndarray:
     """Inside is what reaches half of the mask's largest value, so that 0 and 1 do as well as 0 and 255."""
-    mask = read_mask_values(file, size)
-    top = int(mask.max())
-    return mask >= max((top + 1) // 2, 1)
+    values = mask_values(png.read_bytes(file), file, size)
+    return values >= half_of_largest(values)
 
 
 def _without_holes(inside: np.ndarray) -> np.ndarray:

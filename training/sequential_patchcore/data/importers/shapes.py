@@ -12,6 +12,10 @@ import numpy as np
 STROKE_WIDTH = 3.0
 """Width in pixels of what has no area of its own: lines and points."""
 
+_TINY = 1e-9  # pixels; rounding must not mark a neighbour
+_ON_BORDER = 1e-3  # pixels; label files round coordinates
+_ASIDE = 1e-2  # pixels; from the border between two pixels into one of them
+
 
 def fill_polygon(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Even-odd interior of a closed polygon.
@@ -45,6 +49,21 @@ def fill_circle(centre: np.ndarray, radius: float, size: tuple[int, int]) -> np.
     return draw_strokes(np.stack([centre, centre])[None], 2 * radius, size)
 
 
+def fill_ellipse(
+    centre: np.ndarray, radii: tuple[float, float], degrees: float, size: tuple[int, int]
+) -> np.ndarray:
+    """Pixels whose centre is inside an ellipse around `centre` (x, y), its first axis turned clockwise from x."""
+    reach = max(radii)
+    left, top, right, bottom = _window(np.stack([centre, centre]), reach, size)
+    x = np.arange(left, right)[None, :] + 0.5 - centre[0]
+    y = np.arange(top, bottom)[:, None] + 0.5 - centre[1]
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    inside = np.zeros(size, bool)
+    along, across = (x * cos + y * sin) / radii[0], (y * cos - x * sin) / radii[1]
+    inside[top:bottom, left:right] = along**2 + across**2 <= 1
+    return inside
+
+
 def draw_strokes(segments: np.ndarray, width: float, size: tuple[int, int]) -> np.ndarray:
     """Pixels whose centre is at most `width / 2` away from a segment: strokes with round ends.
 
@@ -64,6 +83,51 @@ def draw_strokes(segments: np.ndarray, width: float, size: tuple[int, int]) -> n
         along = np.clip((x * dx + y * dy) / length_sq, 0, 1) if length_sq > 0 else 0.0
         inside[top:bottom, left:right] |= (x - along * dx) ** 2 + (y - along * dy) ** 2 <= reach * reach
     return inside
+
+
+def trace(segments: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Pixels that lines without width run through: those whose open square a segment crosses.
+
+    A segment that runs along the border between two rows or columns of pixels, or next to it, crosses none of them
+    (`border_pixels`).
+
+    Args:
+        segments: (N, 2, 2): N segments, their two ends, (x, y).
+        size: (H, W).
+    """
+    crossed = np.zeros(size, bool)
+    segments = np.where(np.abs(segments - np.rint(segments)) < _ON_BORDER, np.rint(segments), segments)
+    for start, end in segments:
+        _cross(crossed, *(start, end) if start[1] <= end[1] else (end, start))
+    return crossed
+
+
+def _cross(crossed: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> None:
+    """Mark the pixels of one segment, given its upper and its lower end."""
+    (x0, y0), (x1, y1) = upper, lower
+    if y0 == y1 and y0 == np.floor(y0):
+        return
+    first, stop = max(int(np.floor(y0)), 0), min(int(max(np.ceil(y1), np.floor(y0) + 1)), crossed.shape[0])
+    for row in range(first, stop):
+        along = np.clip((np.array([row, row + 1]) - y0) / (y1 - y0), 0, 1) if y1 > y0 else np.array([0.0, 1.0])
+        low, high = np.sort(x0 + along * (x1 - x0))
+        if high - low < _TINY:
+            left = right = int(np.floor(low)) if low != np.floor(low) else -1
+        else:
+            left, right = int(np.floor(low + _TINY)), int(np.ceil(high - _TINY)) - 1
+        crossed[row, max(left, 0) : max(right + 1, 0)] = True
+
+
+def border_pixels(segments: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The pixels below and right of segments that run along the borders of pixels, or of points if there are no others.
+    """
+    crossed = np.zeros(size, bool)
+    extended = [pair for pair in segments if np.abs(pair[1] - pair[0]).max() > _TINY]
+    for start, end in extended or segments:
+        is_upright = abs(end[0] - start[0]) <= _TINY
+        aside = np.array([_ASIDE if is_upright else 0.0, 0.0 if is_upright and extended else _ASIDE])
+        _cross(crossed, *(pair + aside for pair in ((start, end) if start[1] <= end[1] else (end, start))))
+    return crossed
 
 
 def paste(patch: np.ndarray, left: int, top: int, size: tuple[int, int]) -> np.ndarray:

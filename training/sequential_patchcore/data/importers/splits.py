@@ -10,17 +10,14 @@ from ...runtime.errors import UserError
 from ..format import SPLITS
 from .items import Item
 from .labels import group_of
+from .names import split_named
 
 FOLDERS = "folders"
-_FOLDER_NAMES = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-    "testing": "test",
-}
 
 
 def split_of_folder(name: str) -> str:
     """The split by the one folder of an image's path that is named train, val or test (or training, valid, ...)."""
-    found = {_FOLDER_NAMES[part.lower()] for part in PurePosixPath(name).parts[:-1] if part.lower() in _FOLDER_NAMES}
+    found = {split for part in PurePosixPath(name).parts[:-1] if (split := split_named(part))}
     if len(found) != 1:
         raise UserError(f"{name}: expected one folder train, val or test on its path, found "
                         f"{' and '.join(sorted(found)) or 'none'}")

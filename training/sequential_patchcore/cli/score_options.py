@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of the commands that score images with a model."""
+
+from ..runtime.choices import COVERAGE_PERCENT, MAP_KINDS
+from . import groups, values
+from .option_names import Command
+
+
+def calibrate(command: Command) -> None:
+    add = command.add_argument
+    add("--model", required=True, help="the model file; the threshold is written into it")
+    add("--data", default=None, metavar="DIR", help="data set with the validation split")
+    add("--split", default="val", help="never the test split")
+    add("--threshold", type=values.not_negative, default=None, metavar="VALUE", help="set it by hand instead")
+    add("--false-positive-rate", type=values.share, default=None, metavar="RATE",
+        help="instead of best F1: at most this share predicted on clean validation images, such as 0.001")
+    add("--per", choices=("pixel", "image", "plate"), default=None,
+        help="what a rate is a share of, or what the F1 counts (default: pixel; image, where it is all that is known)")
+    add("--overwrite", action="store_true", help="compute it again even where it is known")
+    groups.add_scoring(command)
+
+
+def evaluate(command: Command) -> None:
+    add = command.add_argument
+    add("--model", required=True, action="append", help="repeat it to compare models side by side")
+    add("--data", required=True, metavar="DIR", help="data set")
+    add("--split", default="test", help="which images")
+    add("--out", required=True, metavar="DIR", help="folder of the results")
+    add("--json", action="store_true", help="print the metrics as JSON")
+    add("--threshold", type=values.not_negative, default=None, metavar="VALUE",
+        help="for all models, instead of the stored ones; the files stay as they are")
+    add("--detection-coverage", type=int, default=0, choices=COVERAGE_PERCENT,
+                     metavar="PERCENT", help="of an instance, to count as detected; 0: one pixel")
+    groups.add_rule(command)
+    groups.add_scoring(command)
+
+
+def predict(command: Command) -> None:
+    add = command.add_argument
+    add("images", nargs="+", metavar="IMAGE", help="picture files, or folders of them")
+    add("--model", required=True, help="a calibrated model, or the folder of its export")
+    add("--out", required=True, metavar="DIR", help="folder of the tables and overlays")
+    add("--explain", action="store_true", help="the strangest patches beside the nearest nominal ones")
+    add("--data", action="append", default=[], metavar="DIR", help="--explain: where a data set is now")
+    add("--threshold", type=values.not_negative, default=None, metavar="VALUE", help="instead of the model's")
+    add("--save-map", choices=MAP_KINDS, default=None,
+        help="write the map too, float32 in raw units or 16 bits in steps of 1/4096 of the threshold; and the mask")
+    groups.add_rule(command)
+    add("--pixel-size-um", type=values.positive, default=None, metavar="UM",
+        help="edge of a pixel on the surface, for areas in mm2; default: as the images' data set says")
+    add("--watch", action="store_true", help="stay, and take files as they arrive in the folders")
+    add("--interval", type=values.positive, default=1.0, metavar="S", help="--watch: seconds between looks")
+    add("--idle-exit", type=values.positive, default=None, metavar="S",
+        help="--watch: end after so many seconds without a new file")
+    add("--exit-code", action="store_true",
+        help="exit by verdict: 0 all normal, 3 any anomalous, 4 else any unreadable")
+    add("--json", action="store_true", help="print one JSON line an image instead of text")
+    add("--memory-budget", default="12GiB", metavar="SIZE", help="images that need more are unreadable")
+    groups.add_scoring(command)

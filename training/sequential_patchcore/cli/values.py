@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the texts of options must be: each function turns one into its value, or says what was expected."""
+
+import argparse
+from collections.abc import Callable
+
+from ..runtime.choices import BOUNDS
+
+
+def _number(text: str, kind: type, fits: Callable, expected: str) -> float | int:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not fits(value):
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+    return value
+
+
+def positive(text: str) -> float:
+    return _number(text, float, lambda value: 0 < value < float("inf"), "a number above 0")
+
+
+def not_negative(text: str) -> float:
+    return _number(text, float, lambda value: 0 <= value < float("inf"), "a number of at least 0")
+
+
+def within(name: str, kind: type) -> Callable[[str], float | int]:
+    least, most = BOUNDS[name]
+    return lambda text: _number(text, kind, lambda value: least <= value <= most, f"{least:g} to {most:g}")
+
+
+def share(text: str) -> float:
+    return _number(text, float, lambda value: 0 < value <= 1, "a number above 0 and at most 1")
+
+
+def whole(text: str) -> int:
+    return _number(text, int, lambda value: value >= 0, "a whole number of at least 0")
+
+
+def count(text: str) -> int:
+    return _number(text, int, lambda value: value >= 1, "a whole number of at least 1")
+
+
+def size(text: str) -> int:
+    return _number(text, int, lambda value: value >= 2, "a whole number of at least 2")
+
+
+def seed(text: str) -> int:
+    return _number(text, int, lambda value: value >= 0, "a whole number of at least 0")
+
+
+def chunk(text: str) -> int | None:
+    return None if text == "auto" else count(text)
+
+
+def names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def shares(text: str) -> list[float]:
+    return [not_negative(part) for part in text.split(",")]
+
+
+def length(text: str) -> tuple[float, str]:
+    """A number with its unit, px or mm."""
+    unit = text[-2:].lower()
+    if unit not in ("px", "mm"):
+        raise argparse.ArgumentTypeError(f"expected a length in mm or px, such as 2mm or 40px, got {text!r}")
+    return not_negative(text[:-2]), unit
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """(height, width)."""
+    width, cross, height = text.partition("x")
+    if cross and width.isdigit() and height.isdigit() and int(width) and int(height):
+        return int(height), int(width)
+    raise argparse.ArgumentTypeError(f"expected a size such as 2448x2050, got {text!r}")
+
+
+def shard(text: str) -> tuple[int, int]:
+    part, slash, parts = text.partition("/")
+    if slash and part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts):
+        return int(part), int(parts)
+    raise argparse.ArgumentTypeError(f"expected I/N with 1 <= I <= N, such as 1/4, got {text!r}")

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model is: a coreset, where each vector came from, and all that is needed to use it."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..coreset.guarantee import certified_factor
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Pixels with score >= value are anomalous.
+
+    Attributes:
+        value: in the anomaly map's unit.
+        method: "max_f1", "nominal_quantile", "false_positive_rate" or "by_hand".
+        calibrated_on: data set name, fingerprint, split and counts; empty when set by hand.
+    """
+
+    value: float
+    method: str
+    calibrated_on: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model: the coreset, where each of its vectors came from, and what scoring needs.
+
+    `train` and `load_model` make it, `Scorer` scores images with it; it is not changed, but replaced. Distances have
+    the unit of the features, which means something only among vectors of one extractor.
+
+    Attributes:
+        features: (K, D) float32, the vectors of the coreset.
+        source: (K,) uint32, the row of `sources` that each vector came from.
+        position: (K, 2) uint16, (y, x) of the patch on the feature grid of that image.
+        sources: (data set name, sample id) per training image.
+        extractor: identity of the feature extractor (`extractors.base.identity`), with its `offset` in pixels and
+            `weights`, a note for people.
+        settings: the choices of the run that made the model, JSON-ready.
+        separation: smallest distance between two vectors.
+        covering_radius: largest distance of a training patch to its nearest vector; None where it was not measured.
+        converged: whether the last epoch replaced nothing.
+        epochs: one mapping per epoch with "replacements", "separation" and, where it was measured, "covering_radius".
+        parents: fingerprints of the models that went in (fine-tuning, melding).
+        data: per data set its "name", "path", "fingerprint" and number of "images".
+        request: fingerprint of the command that made the model, by which finished work is recognised.
+        threshold: None until calibrated.
+        created_by: program and version.
+    """
+
+    features: np.ndarray
+    source: np.ndarray
+    position: np.ndarray
+    sources: tuple[tuple[str, str], ...]
+    extractor: dict[str, Any]
+    settings: dict[str, Any]
+    separation: float
+    covering_radius: float | None
+    converged: bool
+    epochs: tuple[dict[str, Any], ...] = ()
+    parents: tuple[str, ...] = ()
+    data: tuple[dict[str, Any], ...] = ()
+    request: str = ""
+    threshold: Threshold | None = None
+    created_by: str = f"sequential-patchcore {__version__}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of the vectors and the extractor; the threshold is not part of it."""
+        sha = hashlib.sha256(json.dumps(self.extractor, sort_keys=True).encode())
+        sha.update(np.ascontiguousarray(self.features).tobytes())
+        return sha.hexdigest()[:16]
+
+    @property
+    def certified_factor(self) -> float | None:
+        """The covering radius is at most this many times the best possible one; None where nothing is certain."""
+        return None if self.covering_radius is None else certified_factor(self.covering_radius, self.separation)
+
+    @property
+    def epoch_factors(self) -> tuple[float | None, ...]:
+        """The same after each epoch, None where its covering radius was not measured."""
+        radii = [epoch.get("covering_radius") for epoch in self.epochs]
+        if radii and radii[-1] is None:
+            radii[-1] = self.covering_radius
+        return tuple(
+            None if radius is None else certified_factor(radius, epoch["separation"])
+            for radius, epoch in zip(radii, self.epochs, strict=True)
+        )
+
+    def with_threshold(self, threshold: Threshold) -> "Model":
+        """The same model with another threshold."""
+        return replace(self, threshold=threshold)
