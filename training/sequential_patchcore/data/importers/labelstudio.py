@@ -20,6 +20,7 @@ from . import outlines
 from .coco import WEAK
 from .image_lookup import ImageLookup
 from .items import Item, Job, Shape
+from .label_numbers import numbers_of, points_of
 from .mask_file import labelled
 from .names import relative_name
 from .outlines import Bitmap, Ellipse, Outline, Polygon
@@ -171,7 +172,7 @@ def _type_of(value: Mapping[str, Any]) -> str:
 
 
 def _size(result: Mapping[str, Any], where: str) -> tuple[float, float]:
-    height, width = outlines.numbers_of([result.get("original_height"), result.get("original_width")], where)
+    height, width = numbers_of([result.get("original_height"), result.get("original_width")], where)
     if min(height, width) <= 0:
         raise UserError(f"{where}: expected original_width and original_height in pixels")
     if result.get("image_rotation"):
@@ -194,17 +195,17 @@ def _shapes(
 def _outline(job: Job, kind: str, value: Mapping[str, Any], size: tuple[float, float], where: str) -> Outline:
     scale = np.array([size[1], size[0]]) / 100
     if kind == "polygon":
-        return Polygon(outlines.points_of(value.get("points"), 3, "a polygon", where) * scale)
+        return Polygon(points_of(value.get("points"), 3, "a polygon", where) * scale)
     if kind == "brush":
         return _brush(job, value, size, where)
-    x, y = outlines.numbers_of([value.get("x"), value.get("y")], where) * scale
-    degrees = outlines.numbers_of([value.get("rotation") or 0], where)[0]
+    x, y = numbers_of([value.get("x"), value.get("y")], where) * scale
+    degrees = numbers_of([value.get("rotation") or 0], where)[0]
     if kind == "keypoint":
         return outlines.dots(np.array([[x, y]]))
     if kind == "ellipse":
-        across, down = outlines.numbers_of([value.get("radiusX"), value.get("radiusY")], where) * scale
+        across, down = numbers_of([value.get("radiusX"), value.get("radiusY")], where) * scale
         return Ellipse(np.array([x, y]), (float(across), float(down)), degrees)
-    width, height = outlines.numbers_of([value.get("width"), value.get("height")], where) * scale
+    width, height = numbers_of([value.get("width"), value.get("height")], where) * scale
     return outlines.turned_box(x, y, x + width, y + height, degrees, (x, y))
 
 
