@@ -180,7 +180,8 @@ def _training(of: Scenario, plan: Plan, setting: Setting, counts: Mapping) -> Jo
     needs = (*(data_job(name) for name in data), *(train_job(name) for name in of.parents))
     backbone = setting.extra_backbones.get(of.id, setting.backbone)
     memory = preset.greedy_gib if of.coreset == GREEDY else preset.memory_gib
-    run = ["--epochs", str(preset.epochs), "--threads", str(setting.threads), "--memory-budget", f"{memory:g}GiB"]
+    run = [] if of.coreset == GREEDY else ["--epochs", str(preset.epochs)]  # the baseline chooses once
+    run += ["--threads", str(setting.threads), "--memory-budget", f"{memory:g}GiB"]
     # The real plates end inside the picture, and regions/ says where; only renders of a middle have a border cut.
     run += ["--no-border-mask"] if REAL in of.train else []
     run += ["--augment"] if of.augment else []

@@ -62,10 +62,10 @@ def test_the_command_makes_a_model_of_the_images_patches(plates, tmp_path):
 def test_the_covering_radius_is_of_the_images_as_they_are(plates, tmp_path, capsys):
     data = plates(tmp_path / "renders", train=3, val=0, test=0, rendered=True)
     found = []
-    for coreset in ("greedy", "sequential"):
+    for coreset, options in (("greedy", ()), ("sequential", ("--epochs", "50"))):
         out = tmp_path / f"{coreset}.h5"
         command = ("train", "--data", str(data.path), "--backbone", "filters", "--coreset-size", "20",
-                   "--out", str(out), "--coreset", coreset, "--epochs", "50")  # fmt: skip
+                   "--out", str(out), "--coreset", coreset, *options)
         assert cli.main(command) == 0
         model = load_model(out)
         extractor = restore_extractor(model, "it")

@@ -25,6 +25,7 @@ from sequential_patchcore.model.file import load_model
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.runtime.files import remove_leftovers
 from sequential_patchcore.runtime.interrupt import Interrupt, deferred_interrupt
+from sequential_patchcore.runtime.requests import Request
 
 SIZE = 24
 
@@ -45,7 +46,7 @@ OPTIONS = RunOptions.__dataclass_fields__.keys()
 def run(data, extractor, out, *, initial=None, **given):
     """`given` are settings and options of the run."""
     datasets = data if isinstance(data, list) else [data]
-    options = RunOptions(**{"request": "a run"} | {name: given.pop(name) for name in OPTIONS & given.keys()})
+    options = RunOptions(**{"request": Request("a run")} | {name: given.pop(name) for name in OPTIONS & given.keys()})
     settings = TrainSettings(**{"coreset_size": SIZE, "epochs": 4} | given)
     return train(datasets, extractor, settings, initial=initial, out=out, options=options)
 
@@ -274,14 +275,14 @@ def test_a_run_stopped_while_the_coreset_fills_ends_in_the_same_model(data, extr
 
 
 def test_a_checkpoint_of_another_run_is_refused_and_restart_drops_it(data, extractor, tmp_path, monkeypatch):
-    undisturbed = run(data, extractor, tmp_path / "whole.h5", request="b")
+    undisturbed = run(data, extractor, tmp_path / "whole.h5", request=Request("b"))
     out = tmp_path / "m.h5"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training, "deferred_interrupt", lambda: stops_after(1))
-        run(data, extractor, out, request="a")
+        run(data, extractor, out, request=Request("a"))
     with pytest.raises(UserError, match="other data or settings; give `restart`"):
-        run(data, extractor, out, request="b")
-    assert same(run(data, extractor, out, request="b", restart=True), undisturbed)
+        run(data, extractor, out, request=Request("b"))
+    assert same(run(data, extractor, out, request=Request("b"), restart=True), undisturbed)
 
 
 @pytest.mark.parametrize("damage", ["text", "truncated", "no features' tags", "state"])

@@ -17,13 +17,15 @@ def add_training(command: Command, size: int | None) -> None:
     add("--out", required=True, metavar="M.h5", help="the model file to write")
     keep = "vectors to keep" + ("" if size else " (default: as the model)")
     add("--coreset-size", type=values.size, default=size, metavar="K", help=keep)
-    add("--epochs", type=values.count, default=DEFAULT_EPOCHS, help="passes at most; stops when one changes nothing")
+    # It and --eviction have no default here, so that it can be told whether it was given.
+    add("--epochs", type=values.count,
+        help=f"passes at most; stops when one changes nothing (default: {DEFAULT_EPOCHS})")
     add("--augment", action="store_true", help="random brightness, contrast, flips, blur and noise")
     add("--no-border-mask", dest="border_mask", action="store_false", default=True,
         help="renders: leave the border whole; else a random part is cut away (the paper)")
     add("--shuffle", action="store_true", help="a new order of the images in every epoch, by the seed")
     add("--seed", type=values.seed, default=0, help="of augmentation and order")
-    add("--eviction", choices=EVICTIONS, default=EVICTIONS[0], help="which of the closest pair makes room")
+    add("--eviction", choices=EVICTIONS, help=f"which of the closest pair makes room (default: {EVICTIONS[0]})")
     add("--shard", type=values.shard, default=(1, 1), metavar="I/N",
         help="train on part I of N, to be melded (default: on all)")
     add("--chunk-size", type=values.chunk, default=None, metavar="N|auto",

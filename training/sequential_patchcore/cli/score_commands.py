@@ -3,14 +3,16 @@
 
 import json
 from argparse import Namespace
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..runtime.choices import TORCH
 from ..runtime.errors import UserError
 from ..runtime.progress import say, tell
-from .finished_work import request_digest, weights_override
+from ..runtime.requests import Standing, code_digest
+from .finished_work import request_of, weights_override
+from .result_code import EVALUATION, PREDICTION, SCORING
 
 if TYPE_CHECKING:
     from ..prediction.folder import Prediction
@@ -41,9 +43,13 @@ def calibrate(arguments: Namespace) -> None:
         and is_of_request(before, rate, arguments.per)
         and was_set_under(before, model, conditions_of(model, arguments.precision))
     )
+    code = code_digest(*SCORING)
     if same and not arguments.overwrite:
-        tell(f"threshold {before.value:g} of {arguments.model} was already set on this split of {dataset.name}; kept")
-        return
+        if before.calibrated_on.get("code") == code:
+            known = f"threshold {before.value:g} of {arguments.model}"
+            tell(f"{known} was already set on this split of {dataset.name}; kept")
+            return
+        say(f"the threshold of {arguments.model} was set by another state of this program's code; it is set again")
     check_replaceable(arguments.model)
     from ..extractors.device import choose_device, use_threads
     from ..scoring.scorer import Scorer
@@ -53,6 +59,7 @@ def calibrate(arguments: Namespace) -> None:
                     precision=arguments.precision, engine=arguments.engine,
                     device=choose_device(arguments.device))  # fmt: skip
     threshold = scorer.calibrate(dataset, split=arguments.split, false_positive_rate=rate, per=arguments.per)
+    threshold = replace(threshold, calibrated_on=threshold.calibrated_on | {"code": code})
     save_model(model.with_threshold(threshold), arguments.model)
     tell(f"threshold {threshold.value:g} ({threshold.method}) stored in {arguments.model}")
 
@@ -60,6 +67,7 @@ def calibrate(arguments: Namespace) -> None:
 def evaluate(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
     from ..evaluation.evaluator import evaluate as run
+    from ..evaluation.folder import read_record
     from ..extractors.device import choose_device, use_threads
     from ..metrics.binarize import Rule
     from ..model.file import Threshold, load_model
@@ -78,15 +86,19 @@ def evaluate(arguments: Namespace) -> None:
         Scorer(model, path=path, weights=weights, precision=arguments.precision, engine=arguments.engine, device=device)
         for path, model in models.items()
     ]
-    request = request_digest(
-        "evaluate", models=[model.fingerprint for model in models.values()], names=[Path(path).stem for path in models],
+    request = request_of(
+        "evaluate", EVALUATION, models=[model.fingerprint for model in models.values()],
+        names=[Path(path).stem for path in models],
         conditions=[scorer.conditions for scorer in scorers],
         thresholds=[model.threshold and model.threshold.value for model in models.values()],
         dataset=dataset.fingerprint, split=arguments.split, rule=asdict(rule), coverage=arguments.detection_coverage,
     )
+    record = read_record(Path(arguments.out))
+    if record is not None and request.standing(record["inputs"]) is Standing.OTHER_CODE:
+        say(f"{arguments.out} was evaluated by another state of this program's code; it is evaluated again")
     metrics = run(
         scorers, dataset, split=arguments.split, out=arguments.out, rule=rule, coverage=arguments.detection_coverage,
-        inputs=request,
+        inputs=str(request),
     )
     report = f"report: {Path(arguments.out) / 'report.html'}"
     if arguments.json:
@@ -104,7 +116,7 @@ def predict(arguments: Namespace) -> int:
     images = [] if arguments.watch else find_images(arguments.images)
     prepare = _prepare_export if Path(arguments.model).is_dir() else _prepare_model
     scorer, model, settings, fits, explainer = prepare(arguments)
-    request = request_digest("predict")
+    request = str(request_of("predict", PREDICTION))
     if arguments.watch:
         predictor = Predictor(scorer, model, arguments.out, settings, fits, explainer, request)
         return _summed_up(_watch(predictor, folders, arguments), arguments)

@@ -5,59 +5,50 @@ torch and timm take seconds to import, so each function imports what it needs, a
 """
 
 from argparse import Namespace
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..runtime.choices import AUTO
+from ..runtime.choices import AUTO, GREEDY, TORCH
 from ..runtime.errors import UserError
 from ..runtime.progress import say, tell
+from ..runtime.requests import Request
 from .finished_work import (
     Requests,
+    earlier_request,
     file_digest,
-    fingerprints,
     is_finished,
-    request_digest,
+    request_of,
     weights_override,
     weights_place,
 )
+from .result_code import MELDING, TRAINING
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
-    from ..extractors.base import Extractor
+    from ..extractors.base import Extractor, ExtractorSettings
     from ..fitting.settings import RunOptions, TrainSettings
     from ..model.file import Model
 
 
 def train(arguments: Namespace) -> None:
-    if arguments.ray:
-        _train_on_cluster(arguments)
-        return
     from ..data.dataset import open_dataset
-    from ..extractors.base import ExtractorSettings
     from ..extractors.builder import extractor_of
-    from ..fitting.settings import TrainSettings
     from ..fitting.training import train as run
     from ..runtime.memory import peak
 
+    _refuse_what_greedy_lacks(arguments)
+    if arguments.ray:
+        _train_on_cluster(arguments)
+        return
     datasets = [open_dataset(path) for path in arguments.data]
-    settings = TrainSettings(
-        coreset_size=arguments.coreset_size, epochs=arguments.epochs, augment=arguments.augment,
-        border_mask=arguments.border_mask, shuffle=arguments.shuffle, seed=arguments.seed, shard=arguments.shard,
-        eviction=arguments.eviction, coreset=arguments.coreset,
-    )
-    chosen = ExtractorSettings(
-        arguments.backbone, arguments.image_scale, arguments.pool, arguments.unit_maps, tuple(arguments.layers),
-        arguments.normalisation, arguments.projection, arguments.precision,
-    )
+    chosen, settings = _chosen_features(arguments), _settings(arguments, arguments.coreset_size)
     place = weights_place(arguments.weights, arguments.backbone)
-    requests = Requests(
-        "train", datasets=fingerprints(datasets), settings=asdict(settings), extractor=asdict(chosen),
-        weights=file_digest(place), blur_sigma=arguments.blur_sigma, split=arguments.split,
-    )
+    requests = _train_requests(arguments, datasets, settings, place)
     if is_finished(arguments.out, requests.finished(arguments.engine), arguments.overwrite):
         return
-    _need_checkpoint(arguments)
+    _need_checkpoint(arguments, requests)
     extractor = extractor_of(chosen, place, _engine(arguments))
     request = requests.by(extractor.engine)
     say(f"backbone {chosen.backbone}, weights {extractor.weights}: vectors of {extractor.dimension}")
@@ -66,6 +57,50 @@ def train(arguments: Namespace) -> None:
     model = run(datasets, extractor, settings, out=arguments.out, options=options)
     say(peak(options.device))
     _written(arguments.out, model)
+
+
+def _refuse_what_greedy_lacks(arguments: Namespace) -> None:
+    """The baseline makes one pass and chooses once; an option that it would pass over is refused."""
+    if arguments.coreset != GREEDY:
+        return
+    for name in ("epochs", "eviction", "chunk_size", "checkpoint_images", "resume", "restart"):
+        if getattr(arguments, name) not in (None, False):
+            raise UserError(f"`{name}` is for the sequential coreset; leave it out with `coreset` {GREEDY}")
+
+
+def _chosen_features(arguments: Namespace) -> "ExtractorSettings":
+    from ..extractors.base import ExtractorSettings
+
+    return ExtractorSettings(
+        arguments.backbone, arguments.image_scale, arguments.pool, arguments.unit_maps, tuple(arguments.layers),
+        arguments.normalisation, arguments.projection, arguments.precision,
+    )
+
+
+def _settings(arguments: Namespace, coreset_size: int) -> "TrainSettings":
+    """What was chosen, and for the rest the settings' own defaults."""
+    from ..fitting.settings import TrainSettings
+
+    given = {field.name: getattr(arguments, field.name, None) for field in fields(TrainSettings)}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return TrainSettings(**chosen | {"coreset_size": coreset_size})
+
+
+def _train_requests(
+    arguments: Namespace, datasets: list["Dataset"], settings: "TrainSettings", place: str,
+    code: Sequence[str] = TRAINING, **further: object,
+) -> Requests:
+    """
+    Args:
+        place: of the weights.
+        code: the modules that have a say.
+        further: inputs.
+    """
+    return Requests(
+        "train", code, datasets, arguments.split, settings=asdict(settings),
+        extractor=asdict(_chosen_features(arguments)), weights=file_digest(place), blur_sigma=arguments.blur_sigma,
+        **further,
+    )
 
 
 def _train_on_cluster(arguments: Namespace) -> None:
@@ -77,38 +112,33 @@ def _train_on_cluster(arguments: Namespace) -> None:
 
     if arguments.shard != (1, 1):
         raise UserError("--ray makes the shards itself: give their number with --shards N, not --shard I/N")
-    count = arguments.shards
+    count, weights = arguments.shards, weights_place(arguments.weights, arguments.backbone)
     shards = []
     for part in range(1, count + 1):
+        # A task runs in a folder of its own on some machine: every path is made absolute here.
         place = str(shard_path(Path(arguments.out).resolve(), part, count))
-        given = vars(arguments) | {"ray": None, "shard": (part, count), "out": place, "resume": False}
-        given["data"] = [str(Path(path).resolve()) for path in arguments.data]
+        given = vars(arguments) | {"ray": None, "shard": (part, count), "resume": False}
+        given |= {"out": place, "weights": weights, "data": [str(Path(path).resolve()) for path in arguments.data]}
         given["threads"] = arguments.threads or 1
         del given["run"], given["option_names"], given["writes"]
         shards.append(Namespace(**given))
     datasets = [open_dataset(path) for path in arguments.data]
-    request = request_digest("ray", datasets=fingerprints(datasets), shards=[
-        {key: value for key, value in vars(each).items() if key not in _NOT_OF_THE_RESULT and value != AUTO}
-        for each in shards
-    ])  # fmt: skip
-    if is_finished(arguments.out, request, arguments.overwrite):
+    settings = _settings(arguments, arguments.coreset_size)
+    engine = {} if arguments.engine == AUTO else {"engine": arguments.engine}
+    requests = _train_requests(arguments, datasets, settings, weights, (*TRAINING, *MELDING), shards=count, **engine)
+    request = requests.by(TORCH)  # which engine "auto" comes to is the shards' own affair
+    if is_finished(arguments.out, [request], arguments.overwrite):
         return
     melder = Melder(arguments.coreset_size)
     for number in run_shards(train, shards, arguments.ray, shards[0].threads):
         melder.add(load_model(shards[number].out), Path(shards[number].out).name)
-    model = melder.finish(request) if count > 1 else load_model(shards[0].out)
+    model = melder.finish(str(request)) if count > 1 else replace(load_model(shards[0].out), request=str(request))
     save_model(model, arguments.out)
     _written(arguments.out, model)
 
 
-# Where a command runs, and how fast.
-_NOT_OF_THE_RESULT = ("data", "out", "ray", "threads", "workers", "device", "memory_budget", "chunk_size", "restart",
-                      "resume", "overwrite", "json_progress", "checkpoint_images")  # fmt: skip
-
-
 def finetune(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
-    from ..fitting.settings import TrainSettings
     from ..fitting.training import train as run
     from ..model.file import load_model
     from ..runtime.memory import peak
@@ -116,18 +146,13 @@ def finetune(arguments: Namespace) -> None:
 
     initial = load_model(arguments.model)
     datasets = [open_dataset(path) for path in arguments.data]
-    settings = TrainSettings(
-        coreset_size=arguments.coreset_size or len(initial.features), epochs=arguments.epochs,
-        augment=arguments.augment, border_mask=arguments.border_mask, shuffle=arguments.shuffle, seed=arguments.seed,
-        shard=arguments.shard, eviction=arguments.eviction,
-    )
+    settings = _settings(arguments, arguments.coreset_size or len(initial.features))
     requests = Requests(
-        "finetune", parent=initial.fingerprint, datasets=fingerprints(datasets), settings=asdict(settings),
-        split=arguments.split,
+        "finetune", TRAINING, datasets, arguments.split, parent=initial.fingerprint, settings=asdict(settings)
     )
     if is_finished(arguments.out, requests.finished(arguments.engine), arguments.overwrite):
         return
-    _need_checkpoint(arguments)
+    _need_checkpoint(arguments, requests)
     extractor = restore_extractor(
         initial, arguments.model, weights_override(arguments.weights), engine=_engine(arguments)
     )
@@ -143,10 +168,11 @@ def meld(arguments: Namespace) -> None:
     from ..model.file import load_model, save_model
 
     models = [load_model(path) for path in arguments.models]
-    request = request_digest("meld", parents=[model.fingerprint for model in models], size=arguments.coreset_size)
-    if is_finished(arguments.out, request, arguments.overwrite):
+    inputs = {"parents": [model.fingerprint for model in models], "size": arguments.coreset_size}
+    request = replace(request_of("meld", MELDING, **inputs), earlier=earlier_request("meld", **inputs))
+    if is_finished(arguments.out, [request], arguments.overwrite):
         return
-    model = run(models, [Path(path).name for path in arguments.models], arguments.coreset_size, request)
+    model = run(models, [Path(path).name for path in arguments.models], arguments.coreset_size, str(request))
     save_model(model, arguments.out)
     _written(arguments.out, model)
 
@@ -163,17 +189,17 @@ def _engine(arguments: Namespace) -> str:
     return engine_on(choose_device(arguments.device), arguments.engine)
 
 
-def _need_checkpoint(arguments: Namespace) -> None:
-    from ..fitting.checkpoint import checkpoint_path
+def _need_checkpoint(arguments: Namespace, requests: Requests) -> None:
+    """Told before weights are loaded."""
+    from ..fitting.checkpoint import check_resumable
 
-    path = checkpoint_path(arguments.out)
-    if arguments.resume and not path.exists():
-        raise UserError(f"--resume: there is no {path} to go on from; leave --resume out to begin")
+    if arguments.resume:
+        check_resumable(arguments.out, requests.finished(arguments.engine))
 
 
 def _carried_out(
-    arguments: Namespace, request: str, datasets: list["Dataset"], extractor: "Extractor", settings: "TrainSettings",
-    record: dict[str, Any],
+    arguments: Namespace, request: Request, datasets: list["Dataset"], extractor: "Extractor",
+    settings: "TrainSettings", record: dict[str, Any],
 ) -> "RunOptions":
     """Threads, device, and the chunk size that fits the budget; prints the estimate."""
     import torch

@@ -3,7 +3,8 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ class Dataset:
 
     `generator` is "name version" of the program that wrote it; `is_render` says whether the pictures were rendered, so
     that plates fill the frame and borders are cut in augmentation; `samples` are sorted by id; `fingerprint` is the
-    SHA-256 over classes and records, the same however the records are spread over shard files.
+    SHA-256 over classes and records, the same however the records are spread over shard files, and `split_fingerprints`
+    are that over the records of each split and the classes that they name.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class Dataset:
     samples: tuple[Sample, ...]
     fingerprint: str
     is_render: bool = False
+    split_fingerprints: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def defect_ids(self) -> tuple[int, ...]:
@@ -171,6 +174,7 @@ def open_dataset(path: str | Path) -> Dataset:
         path=path, name=header.name, generator=header.generator, classes=header.classes,
         pixel_size_um=header.pixel_size_um, samples=tuple(samples),
         fingerprint=_fingerprint(header.classes, seen), is_render=header.rendered,
+        split_fingerprints=_split_fingerprints(header.classes, samples, seen),
     )
 
 
@@ -221,6 +225,19 @@ def _count_splits(samples: tuple[Sample, ...]) -> dict[str, int]:
     for sample in samples:
         counts[sample.split] = counts.get(sample.split, 0) + 1
     return counts
+
+
+def _split_fingerprints(
+    classes: tuple[ClassInfo, ...], samples: list[Sample], lines: dict[str, str]
+) -> dict[str, str]:
+    found = {}
+    for split in dict.fromkeys(sample.split for sample in samples):
+        chosen = [sample for sample in samples if sample.split == split]
+        named = {instance.class_name for sample in chosen for instance in sample.instances}
+        found[split] = _fingerprint(
+            tuple(info for info in classes if info.name in named), {sample.id: lines[sample.id] for sample in chosen}
+        )
+    return found
 
 
 def _fingerprint(classes: tuple[ClassInfo, ...], lines: dict[str, str]) -> str:

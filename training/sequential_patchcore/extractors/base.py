@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every feature extractor is: images in, a grid of patch vectors out, and an identity that models are bound to."""
 
-import hashlib
-import json
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Protocol
@@ -113,11 +111,6 @@ def half_precision(precision: str, device: torch.device) -> AbstractContextManag
     if precision == "float16" and device.type == "cpu":
         raise UserError("`precision` float16 needs a GPU; on a CPU take bfloat16 or float32")
     return torch.autocast(device.type, dtype={"bfloat16": torch.bfloat16, "float16": torch.float16}[precision])
-
-
-def digest(value: object) -> str:
-    """A short stable hex digest of a JSON-ready value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def to_tensor(image: np.ndarray, scale: float, device: torch.device) -> torch.Tensor:

@@ -45,7 +45,8 @@ from torch.nn import functional
 
 from ..runtime.choices import TORCH
 from ..runtime.errors import UserError
-from .base import ExtractorSettings, average_pool, digest, to_tensor
+from ..runtime.requests import digest_of
+from .base import ExtractorSettings, average_pool, to_tensor
 
 STRIDE = 4  # pixels between cells
 DIRECTIONS = 8  # over half a turn, from the x axis (right) towards the y axis (down)
@@ -128,7 +129,7 @@ class FilterBank:
         self.engine = TORCH
         self.weights = "none needed"
         scales = [[s.sigma, s.step, s.window] for s in SCALES]
-        self.weights_fingerprint = digest(
+        self.weights_fingerprint = digest_of(
             [_VERSION, STRIDE, DIRECTIONS, LUMA, BLACK, FLOOR, _REACH, MEAN_WINDOW, scales, SPREADS.per_channel()]
         )
         self.to(torch.device("cpu"))

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ..runtime.files import atomic_path, remove_leftovers
-from .base import digest
+from ..runtime.requests import digest_of
 
 OPSET = 18
 _VERSION = 1  # to be raised when the same network is to become another graph
@@ -70,7 +70,7 @@ def cached_graph(network: nn.Module, positions: Sequence[int], preprocessing: di
         UserError: the file cannot be written.
     """
     depends_on = [_VERSION, OPSET, torch.__version__, list(positions), preprocessing, fingerprint]
-    path = cache_folder() / f"{fingerprint}-{digest(depends_on)}.onnx"
+    path = cache_folder() / f"{fingerprint}-{digest_of(depends_on)}.onnx"
     if not path.is_file():
         remove_leftovers(path)
         graph = network_graph(network, positions, preprocessing)

@@ -2,8 +2,11 @@
 """The state of a training run on disk, beside the model it will become."""
 
 import json
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -11,6 +14,8 @@ import numpy as np
 from ..coreset.engine import Coreset
 from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
+from ..runtime.progress import say
+from ..runtime.requests import Request, Standing, standing_of
 
 
 @dataclass
@@ -33,7 +38,7 @@ class Checkpoint:
     images: int = 0
     replacements: int = 0
     converged: bool = False
-    log: list[dict] = field(default_factory=list)
+    log: list[dict[str, Any]] = field(default_factory=list)
     watched: np.ndarray | None = None
     watched_sq: float = 0.0
 
@@ -55,45 +60,75 @@ class Checkpoint:
 
 
 def checkpoint_path(model: str | Path) -> Path:
+    """Where the state of the run that makes a model lies."""
     model = Path(model)
     return model.with_name(f"{model.name}.checkpoint")
 
 
-def save_checkpoint(state: Checkpoint, model: str | Path, request: str) -> None:
+def save_checkpoint(state: Checkpoint, model: str | Path, request: Request) -> None:
     """Write the state beside the model-to-be, atomically."""
     with atomic_path(checkpoint_path(model)) as beside, h5py.File(beside, "w") as file:
         if state.coreset is not None:
             file["features"], file["tags"] = state.coreset.features, state.coreset.patch_ids
         if state.watched is not None:
             file["watched"] = state.watched
-        file.attrs["request"] = request
+        file.attrs["request"] = str(request)
         file.attrs["state"] = json.dumps(
             {name: getattr(state, name) for name in ("epoch", "images", "replacements", "converged", "log")}
             | {"watched2": state.watched_sq}  # the name in the file is older than the attribute's
         )
 
 
-def load_checkpoint(model: str | Path, request: str) -> Checkpoint | None:
-    """The state to go on from; None where there is none.
+def check_resumable(model: str | Path, requests: Collection[Request]) -> None:
+    """That there is a checkpoint which a run of one of these requests goes on from.
 
     Raises:
-        UserError: it belongs to another command, or is damaged.
+        UserError: none, or one of other code. What else may be wrong with it is told when it is read.
+    """
+    path = checkpoint_path(model)
+    if not path.exists():
+        raise UserError(f"`resume`: there is no {path} to go on from; leave `resume` out to begin")
+    if standing_of(_request_in(path), requests) is Standing.OTHER_CODE:
+        raise UserError(
+            f"`resume`: {path} was made by another state of this program's code; leave `resume` out to begin anew"
+        )
+
+
+def load_checkpoint(model: str | Path, request: Request) -> Checkpoint | None:
+    """The state to go on from; None where there is none, or, with a word, one that other code has come to.
+
+    Raises:
+        UserError: it belongs to a run with other inputs, or is damaged.
     """
     path = checkpoint_path(model)
     if not path.exists():
         return None
+    standing = request.standing(_request_in(path))
+    if standing is Standing.OTHER:
+        raise UserError(
+            f"{path} belongs to a run with other data or settings; give `restart` to drop it, or another `out`"
+        )
+    if standing is Standing.OTHER_CODE:
+        say(f"{path} was made by another state of this program's code; beginning anew")
+        return None
+    with _readable(path) as file:
+        coreset = None
+        if "features" in file:
+            coreset = Coreset(file["features"][()].astype(np.float32), file["tags"][()].astype(np.int64))
+        watched = file["watched"][()].astype(np.float32) if "watched" in file else None
+        told = json.loads(file.attrs["state"])
+        return Checkpoint(coreset=coreset, watched=watched, watched_sq=told.pop("watched2"), **told)
+
+
+def _request_in(path: Path) -> str:
+    with _readable(path) as file:
+        return str(file.attrs["request"])
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs["request"] != request:
-                raise UserError(
-                    f"{path} belongs to a run with other data or settings; give `restart` to drop it, "
-                    "or another `out`"
-                )
-            coreset = None
-            if "features" in file:
-                coreset = Coreset(file["features"][()].astype(np.float32), file["tags"][()].astype(np.int64))
-            watched = file["watched"][()].astype(np.float32) if "watched" in file else None
-            told = json.loads(file.attrs["state"])
-            return Checkpoint(coreset=coreset, watched=watched, watched_sq=told.pop("watched2"), **told)
+            yield file
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}); give `restart` to drop it and begin anew") from error

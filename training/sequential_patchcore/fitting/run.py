@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every training run has: the images that it shows, the radius that it measures, the model that it ends in."""
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -14,7 +13,7 @@ import torch
 from ..coreset.engine import CoresetEngine
 from ..coreset.guarantee import certified_factor
 from ..data.dataset import Dataset
-from ..extractors.base import Extractor, digest, identity
+from ..extractors.base import Extractor, identity
 from ..model.file import Model
 from ..model.patch_ids import unpack_patch_ids
 from ..runtime.choices import TORCH
@@ -22,6 +21,7 @@ from ..runtime.errors import UserError
 from ..runtime.files import make_folder
 from ..runtime.interrupt import Interrupt
 from ..runtime.progress import Progress, say
+from ..runtime.requests import Request, digest_of
 from .melding import differences
 from .settings import RunOptions, TrainSettings
 from .stream import Picture, Source, changes_images, patches_of, pictures, sources_of
@@ -54,9 +54,9 @@ class Run:
             _check_writable(self.out)
         if initial is not None and (found := differences(initial.extractor, identity(extractor))):
             raise UserError(f"the initial model was made with another feature extractor ({found}); restore its own")
-        self.request = options.request or _request_of(self.datasets, extractor, settings, options, initial)
         self._known = initial.sources if initial is not None else ()
         self.sources: list[Source] = sources_of(self.datasets, options.split, settings.shard, len(self._known))
+        self.request = options.request or _request_of(self.datasets, extractor, settings, options, initial)
         self._device = torch.device(options.device)
         self._extractor = extractor.to(self._device)
         self._engine = getattr(extractor, "engine", TORCH) if self._device.type == "cpu" else TORCH
@@ -126,7 +126,7 @@ class Run:
             separation=coreset.separation, covering_radius=radius, converged=converged, epochs=tuple(log),
             parents=(initial.fingerprint,) if initial is not None else (),
             data=(initial.data if initial is not None else ()) + tuple(self._shares()),
-            request=self.request,
+            request=str(self.request),
         )
 
     def _tell(self, vectors: int, separation: float, log: Sequence[dict], converged: bool, radius: float) -> None:
@@ -156,15 +156,15 @@ class Run:
 def _request_of(
     datasets: Sequence[Dataset], extractor: Extractor, settings: TrainSettings, options: RunOptions,
     initial: Model | None,
-) -> str:
+) -> Request:
     inputs: Mapping[str, Any] = {
-        "datasets": [dataset.fingerprint for dataset in datasets], "split": options.split,
+        "datasets": [[dataset.split_fingerprints[options.split], dataset.is_render] for dataset in datasets],
         "extractor": identity(extractor), "settings": asdict(settings), "record": dict(options.record),
         "initial": initial and initial.fingerprint,
     }  # fmt: skip
     if (engine := getattr(extractor, "engine", TORCH)) != TORCH:  # the same vectors, but not bit for bit
         inputs = {**inputs, "engine": engine}
-    return digest(json.loads(json.dumps(inputs)))
+    return Request(digest_of(inputs))
 
 
 def _check_writable(out: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from ..runtime.choices import CHUNK_SIZE, CORESET_SIZE, CORESETS, DEFAULT_EPOCHS, EVICTIONS, LOWER_INDEX, SEQUENTIAL
 from ..runtime.errors import UserError
+from ..runtime.requests import Request
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class RunOptions:
         workers: threads that read and augment images ahead; 0 reads each image when it is asked for.
         checkpoint_images: write a checkpoint after so many images too, not only every minute and after an epoch.
         restart: drop a checkpoint instead of going on from it.
-        request: fingerprint of all that the result depends on, by which a checkpoint is bound to its run and finished
-            work is recognised; None makes one of data sets, extractor, settings and initial model.
+        request: what the result depends on, by which a checkpoint is bound to its run and finished work is recognised;
+            None makes one of data sets, extractor, settings and initial model.
         record: further settings to keep in the model, JSON-ready.
     """
 
@@ -74,7 +75,7 @@ class RunOptions:
     workers: int = 1
     checkpoint_images: int | None = None
     restart: bool = False
-    request: str | None = None
+    request: Request | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
 
 

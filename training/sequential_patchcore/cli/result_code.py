@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of the program's modules have a say in the result of a command.
+
+Left out is what only carries it out: messages, files, locks, memory, checkpoints, the command line itself. Who adds a
+module finds it named by tests/training/cli/test_result_code.py until it stands here or there.
+"""
+
+_READING = tuple(
+    f"data/{name}.py"
+    for name in ("dataset", "decoders", "format", "pages", "photographs", "picture_files", "png")
+)
+_FEATURES = (
+    *(f"extractors/{name}.py" for name in ("alignment", "base", "builder", "device", "filters", "grid", "onnx_engine",
+                                           "onnx_graph", "projection", "timm_backbone", "timm_models", "transformer")),
+    "runtime/onnx_session.py",
+)
+_RULE = tuple(f"coreset/{name}.py" for name in ("coverage", "engine", "guarantee", "kernels", "screen", "shortlist"))
+_SHARED = ("model/patch_ids.py", "runtime/choices.py")
+
+TRAINING = (
+    *_READING, *_FEATURES, *_RULE, *_SHARED, "coreset/greedy.py",
+    *(f"fitting/{name}.py" for name in ("augmentation", "greedy", "run", "sequential", "settings", "stream",
+                                        "training")),
+)
+MELDING = ("coreset", "fitting/melding.py", *_SHARED)
+SCORING = (*_READING, *_FEATURES, "coreset/search.py", "runtime/choices.py", "scoring", "metrics/threshold.py")
+EVALUATION = (*SCORING, "evaluation", "metrics", "report")
+PREDICTION = (*SCORING, "prediction", "metrics", "report", "export")
