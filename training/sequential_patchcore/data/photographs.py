@@ -135,8 +135,8 @@ def _frame(image: Image.Image, page: int, name: str | Path) -> int:
 
 
 def _decode_frame(image: Image.Image, data: bytes, frame: int, name: str | Path) -> np.ndarray:
-    if image.format == "TIFF" and image.tag_v2.get(_TIFF_SAMPLES) == 2 and _TIFF_EXTRA not in image.tag_v2:
-        raise UserError(f"{name}: expected grey or RGB, found 2 channels, of which none is said to be alpha")
+    if image.format == "TIFF":
+        _check_channels(image.tag_v2, name)
     if not _is_deep(image, data, name):
         return _decode_with_pillow(image, name)
     pixels = _decode_deep(data, name, frame)
@@ -149,6 +149,12 @@ def _decode_frame(image: Image.Image, data: bytes, frame: int, name: str | Path)
     if image.format == "PPM":
         return _scale(pixels, _largest_value(data))
     return pixels
+
+
+def _check_channels(tags: Mapping[int, Any], name: str | Path) -> None:
+    """Of a TIFF: a second channel that is not said to be alpha is a picture of its own."""
+    if tags.get(_TIFF_SAMPLES) == 2 and _TIFF_EXTRA not in tags:
+        raise UserError(f"{name}: expected grey or RGB, found 2 channels, of which none is said to be alpha")
 
 
 def _black_is_zero(pixels: np.ndarray, tags: Mapping[int, Any]) -> np.ndarray:
@@ -212,6 +218,8 @@ def _decode_unknown(data: bytes, page: int, name: str | Path) -> np.ndarray:
     directories = tiff_directories(data)
     if len(directories) > 1 and not page:
         raise UserError(_several(name, len(directories)))
+    if directories:
+        _check_channels(directories[max(page - 1, 0)], name)
     with decoding():
         pixels = _decode_deep(data, name, max(page - 1, 0))
     return _black_is_zero(pixels, directories[max(page - 1, 0)]) if directories else pixels
