@@ -194,7 +194,7 @@ def test_what_is_wrong_is_named_and_spoils_its_image_alone(run, capsys, case):
     ({"annotations": [annotation(1, 5, 7, bbox=[1, 1, 2, 2])]}, "1 annotations are of the image 5, which the file"),
     ({"images": [{"id": 1, "file_name": "no.png"}]}, "no image 'no.png' below s"),
     ({"images": [{"id": 1, "file_name": "a.png", "width": 9, "height": 9}]}, "was drawn on an image of 9 x 9 pixels"),
-    ({"images": [{"id": 1, "file_name": "a.png"}, {"id": 1, "file_name": "sub/b.png"}]}, "two images have the id 1"),
+    ({"images": [{"id": 1, "file_name": "a.png"}, {"id": 1, "file_name": "sub/b.png"}]}, "two images have the id '1'"),
     ({"images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "a.png"}]}, "is listed twice"),
     ({"images": [{"id": 1}]}, "expected images with id and file_name"),
 ])
