@@ -129,6 +129,7 @@ bench-engine: .venv/.done .venv-peers/.done
 
 bench: bench-engine
 	$(TRAINING) tests/bench/bench_memory.py
+	$(TRAINING) tests/bench/bench_features.py
 	$(TRAINING) tests/bench/bench_threshold.py --pixels 20000000
 	$(TRAINING) tests/bench/bench_report.py --images 6 --models 1 --page-only
 ifneq ($(wildcard .venv-blender/.done),)
