@@ -77,7 +77,8 @@ def test_a_damaged_graph_in_the_cache_is_made_anew(damage, by_onnx):
 
 
 def test_a_graph_with_other_weights_in_the_cache_is_made_anew(by_onnx):
-    files = list(cache_folder().glob(f"{by_onnx.weights_fingerprint}-*.onnx"))
+    cached = cache_folder().glob(f"{by_onnx.weights_fingerprint}-*.onnx")  # with other settings too
+    files = [file for file in cached if file.stat().st_size > 8192]
     assert files
     for file in files:
         data = bytearray(file.read_bytes())
