@@ -59,7 +59,7 @@ def session(request, addon_zip, tmp_path_factory) -> dict[str, str]:
     # A Python environment on PATH would lend the executable its own Python's library.
     path = os.pathsep.join([str(pathlib.Path(command[0]).parent), "/usr/bin", "/bin"])
     environment = {**os.environ, **folders, "BLENDER_USER_RESOURCES": str(user), "HOME": str(user), "PATH": path}
-    result = subprocess.run([*command, str(addon_zip), str(user)], capture_output=True, text=True, timeout=200,
+    result = subprocess.run([*command, str(addon_zip), str(user)], capture_output=True, text=True, timeout=540,
                             env=environment)  # fmt: skip
     lines = [json.loads(line[6:]) for line in result.stdout.splitlines() if line.startswith("ADDON ")]
     assert len(lines) == len(CHECKS), f"exit code {result.returncode}:\n{result.stdout}\n{result.stderr}"
