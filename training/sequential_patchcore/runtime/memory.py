@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40, "t": 10**12}
 _BASE = int(0.45 * 2**30)  # the process itself with torch and OpenCV loaded and the walk compiled
-# What a run adds to a process that is about to begin: the compiled walk and what is imported late. Measured with the CPU
+# What a run adds to a process that is about to begin: the compiled walk and what is imported late. Measured with a CPU
 # build of torch, where `_BASE` less this is what the process holds by then; a CUDA build's libraries come on top.
 _TO_COME = int(0.13 * 2**30)
 _SMALLEST_CHUNK = 128
