@@ -206,8 +206,8 @@ class Predictor:
         bits = few_bits(pixels) if bit_depth is None else None
         if bits is not None and "bits" not in self._unlike:
             self._unlike.add("bits")
-            say(f"note: {path} has 16 bits a channel and no value above {2**bits - 1} ({bits} bits): it is nearly black "
-                f"to a model of 8-bit images; `bit_depth` {bits} scales it to the whole range (said once for such images)")
+            say(f"note: {path} has 16 bits a channel and no value above {2**bits - 1} ({bits} bits): nearly black to a "
+                f"model of 8-bit images; `bit_depth` {bits} scales it to the whole range (said once)")
         return as_float_rgb(pixels)
 
     def _save_map(self, found: Prediction, scores: np.ndarray, predicted: np.ndarray, stem: str) -> Prediction:
