@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.fitting.settings import TrainSettings
 from sequential_patchcore.fitting.training import train
@@ -359,3 +360,33 @@ def test_ctrl_c_ends_the_watch_with_its_tables(tmp_path):
 
     watch([tmp_path / "in"], handle, lambda: settled.append(True), interval=0.01)
     assert settled == [True]
+
+
+def test_what_is_passed_over_in_a_folder_is_said(tmp_path, capsys):
+    picture(tmp_path / "in" / "a.png")
+    for name in ("IMG_1.HEIC", "b.CR2", "notes.txt", ".hidden"):
+        (tmp_path / "in" / name).write_text("x")
+    assert [path.name for path in find_images([str(tmp_path / "in")])] == ["a.png"]
+    said = capsys.readouterr().err
+    assert "looked at 4 files in" in said and "1 images, 3 passed over, pictures that are not read" in said
+    assert "IMG_1.HEIC, b.CR2" in said
+
+
+def test_several_pages_are_unreadable(tmp_path):
+    first, second = (Image.fromarray(np.full((8, 9), value, np.uint8)) for value in (255, 0))
+    first.save(tmp_path / "a.tif", save_all=True, append_images=[second])
+    (found,) = run([str(tmp_path / "a.tif")], tmp_path / "out")
+    assert found.verdict == "unreadable" and "holds 2 pictures" in found.error
+
+
+def test_few_bits_in_files_of_many_are_said_and_can_be_scaled(tmp_path, capsys):
+    """A sound image, white at 12 bits, is black at 16."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 9), 4095, np.uint16))
+    cv2.imwrite(str(tmp_path / "b.png"), np.full((8, 9), 4000, np.uint16))
+    paths = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert [found.verdict for found in run(paths, tmp_path / "out")] == ["anomalous", "anomalous"]
+    said = capsys.readouterr().err
+    assert said.count("has 16 bits a channel and no value above 4095 (12 bits)") == 1
+    settings = PredictSettings(bit_depth=12)
+    found = predict(Darkness(), MODEL, find_images(paths), tmp_path / "out", settings)
+    assert [each.verdict for each in found] == ["normal", "normal"] and "16 bits" not in capsys.readouterr().err

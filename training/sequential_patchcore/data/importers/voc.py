@@ -17,7 +17,7 @@ from .coco import WEAK
 from .image_lookup import ImageLookup
 from .items import Item, Job, Shape
 from .names import name_key, relative_name, split_named, split_of_words
-from .recognise import VOC, recognise
+from .recognise import BROKEN, VOC, recognise
 from .xml_files import number_of, parse_xml, size_of, text_of
 
 
@@ -27,7 +27,7 @@ def read_voc(job: Job) -> list[Item]:
     splits = _image_sets(job)
     items: dict[str, Item] = {}
     for path in job.survey.others_with(".xml"):
-        if recognise(path) not in (VOC, None):
+        if recognise(path) not in (VOC, BROKEN, None):
             continue
         with job.findings.catch(relative_name(path, job.src)):
             root = parse_xml(path)
