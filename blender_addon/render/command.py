@@ -2,6 +2,7 @@
 """The command line of the headless renderer: arguments -> job."""
 
 import argparse
+import os
 import shutil
 import sys
 import traceback
@@ -167,6 +168,10 @@ def _device(text: str) -> str:
 
 
 def _require_blender() -> None:
+    """Import bpy, which may print where it takes its colours from; standard output is for our own lines."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
     try:
         import bpy  # noqa: F401
     except ImportError as error:
@@ -174,6 +179,9 @@ def _require_blender() -> None:
             f"Blender is not at hand here ({error}): run `make setup` and use .venv-blender/bin/python, "
             "or run this file with `blender -b -P blender_addon/render.py -- …`"
         ) from error
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _clean_up(scratch: Path) -> None:
