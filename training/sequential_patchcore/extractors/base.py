@@ -74,7 +74,9 @@ class Extractor(Protocol):
     weights_fingerprint: str
     layers: list[str]
     preprocessing: dict
-    engine: str
+
+    @property
+    def engine(self) -> str: ...
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) float32 RGB in [0, 1] to (B, h, w, D) float32, h = ceil(H / stride), w = ceil(W / stride)."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shards as tasks of a Ray cluster, melded as they come in; a task whose machine is lost is started elsewhere.
 
-Ray is optional (`pip install "sequential-patchcore[train,cluster]"`). Data and output must lie on a file system that all
-machines see: a shard is the file that `train --shard I/N` writes, and its checkpoint lies beside it, so a restarted
+Ray is optional (`pip install "sequential-patchcore[train,cluster]"`). Data and output must lie on a file system that
+all machines see: a shard is the file that `train --shard I/N` writes, and its checkpoint lies beside it, so a restarted
 task goes on where the lost one was.
 """
 
