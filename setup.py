@@ -18,7 +18,7 @@ def standalone(text: str, files: str = FILES) -> str:
     there installs by name.
     """
     relative = r"(?!https?:|mailto:|#)"
-    text = text.replace("pip install .\n", "pip install sequential-patchcore\n")
+    text = text.replace('pip install ".[', 'pip install "sequential-patchcore[')
     if files:
         return re.sub(rf"\]\({relative}", f"]({files}", text)
     text = re.sub(rf"!\[[^]]*\]\({relative}[^)]*\)\n(?:\n\*[^*]+\*\n)?", "", text)

@@ -16,15 +16,12 @@ from pathlib import Path
 
 
 def main() -> int:
-    if sys.version_info < (3, 11):  # noqa: UP036  Blender brings its own Python, whatever the package asks for
-        print("render.py: needs Python 3.11 or later; this is " + sys.version.split()[0], file=sys.stderr)
-        return 2
-    if importlib.util.find_spec("numpy") is None:
-        print("render.py: this Python has no NumPy; on Debian or Ubuntu: apt-get install python3-numpy, and no other "
-              "Python before /usr/bin in PATH", file=sys.stderr)  # fmt: skip
-        return 2
     package = Path(__file__).resolve().parent
     sys.path.insert(0, str(package.parent))
+    problem = importlib.import_module(package.name).problem_of_python()
+    if problem:
+        print(f"render.py: {problem}", file=sys.stderr)
+        return 2
     arguments = _arguments()
     command = "pair" if arguments[:1] == ["--pair"] else "command"  # a pair is what the panel asks for
     code = importlib.import_module(f"{package.name}.render.{command}").main(arguments)

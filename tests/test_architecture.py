@@ -8,13 +8,15 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGE = REPOSITORY / "docs" / "architecture.md"
-DESCRIBED = ("blender_addon", "tools")
+DESCRIBED = ("blender_addon", "training/sequential_patchcore", "tools")
 """Folders whose modules the page names, each under a heading of its own."""
 
-PLACES = (REPOSITORY, REPOSITORY / "blender_addon", REPOSITORY / "tools")
+PLACES = (REPOSITORY, *(REPOSITORY / folder for folder in DESCRIBED))
 """Where a path in a document may begin."""
 FIRST_FOLDERS = ("blender_addon", "core", "scene", "render", "ui", "shaders", "tools", "tests/core", "tests/blender",
-                 "tests/parity")  # fmt: skip
+                 "tests/parity", "training", "runtime", "coreset", "extractors", "data", "metrics", "model",
+                 "fitting", "scoring", "report", "evaluation", "prediction", "export", "cli", "tests/training",
+                 "tests/tools", "tests/bench", "tests/examples", "examples")  # fmt: skip
 TO_BE_WRITTEN = {"blender_addon/core/features/pit.py"}
 """What a document asks its reader to write."""
 

@@ -163,12 +163,12 @@ def test_no_module_imports_itself_around_a_corner(package: Path, name: str) -> N
 ADDON_IMPORTS: dict[str, set[str]] = {
     "": {"ui"},
     "core": set(),
-    "core.noise": set(),
+    "core.noise": {"core"},
     "core.inspection": {"core", "core.noise"},
     "core.stain": {"core", "core.noise"},
     "core.features": {"core", "core.noise"},
     "core.recipe": {"core", "core.inspection", "core.stain", "core.features"},
-    "core.labels": {"core.features", "core.recipe"},
+    "core.labels": {"core", "core.features", "core.recipe"},
     "core.files": {"core"},
     "scene": {"core", "core.noise", "core.inspection", "core.stain", "core.features", "core.recipe"},
     "render": {

@@ -2,7 +2,6 @@
 """A job: which samples, which of them are missing, and the loop that makes them."""
 
 import json
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from ..core.errors import UserError
 from ..core.features.classes import SURFACE_CLASSES
 from ..core.files.dataset import FORMAT_VERSION, DatasetFolder
+from ..core.parallel import threads
 from ..core.recipe.sample import draw_sample, sample_id
 from ..core.recipe.settings import Recipe
 from .progress import Progress
@@ -20,9 +20,9 @@ GENERATOR = {"name": "surface_impurities", "version": "0.1.0"}
 _PATHS_PER_CORE_SECOND = {"clean": 5.4e5, "stained": 4.1e5}
 """Light paths per second of one processor core, for the estimate of a dry run; `make bench-render` on two cores of a
 virtual machine."""
-_REGRESSION_S_PER_PIXEL = 2.4e-6
-"""Of the denoiser, which runs on one core."""
-_SECONDS_PER_SAMPLE = 2.0
+_REGRESSION_S_PER_PIXEL = 0.8e-6
+"""Of the denoiser, on one core."""
+_SECONDS_PER_SAMPLE = 1.0
 """For the texture of grooves, the building of the scene and the writing."""
 _BYTES_PER_PIXEL = 0.8
 """Of image, mask and instances together, compressed; measured."""
@@ -81,21 +81,24 @@ def run(job: Job, planned: Plan, progress: Progress, scratch: Path) -> None:
     from . import session  # Blender is imported only when there is something to render
     from .one_sample import render_sample
 
-    with session.silence():
-        needs_osl = draw_sample(job.recipe, 0).render.stain_backend == "osl"
-        scene, device = session.start(job.device, needs_osl, job.threads)
-    if device == "CPU" and job.device == "auto":
-        progress.note(f"no graphics processor that Cycles can use: rendering on {_threads(job)} processor threads")
-    if job.overwrite:  # not before it is sure that the job can start
-        planned.folder.clear()
-    planned.folder.begin(describe(job.recipe))
-    progress.start(planned.total, planned.total - len(planned.missing), device)
-    for k in planned.missing:
-        sample = draw_sample(job.recipe, k)
-        progress.sample(sample.id)
-        record, files = render_sample(scene, sample, device, scratch)
-        planned.folder.add(record, files)
-        progress.finished(sample.id)
+    with planned.folder.locked(alone=job.overwrite, say=progress.note):
+        with session.silence():
+            needs_osl = draw_sample(job.recipe, 0).render.stain_backend == "osl"
+            scene, device = session.start(job.device, needs_osl, job.threads)
+        if device == "CPU" and job.device == "auto":
+            progress.note(
+                f"no graphics processor that Cycles can use: rendering on {_threads(job)} processor threads"
+            )
+        if job.overwrite:  # not before it is sure that the job can start
+            planned.folder.clear()
+        planned.folder.begin(describe(job.recipe))
+        progress.start(planned.total, planned.total - len(planned.missing), device)
+        for k in planned.missing:
+            sample = draw_sample(job.recipe, k)
+            progress.sample(sample.id)
+            record, files = render_sample(scene, sample, device, scratch)
+            planned.folder.add(record, files)
+            progress.finished(sample.id)
 
 
 def describe(recipe: Recipe) -> dict[str, Any]:
@@ -122,15 +125,15 @@ def estimate(job: Job, planned: Plan) -> tuple[float, float]:
         pixels = sample.size_px[0] * sample.size_px[1]
         paths = pixels * (sample.render.samples + 2)
         speed = _PATHS_PER_CORE_SECOND["clean" if sample.stain is None else "stained"] * _threads(job)
-        seconds += _SECONDS_PER_SAMPLE + paths / speed + pixels * _REGRESSION_S_PER_PIXEL * sample.render.denoise
+        regression = pixels * _REGRESSION_S_PER_PIXEL * sample.render.denoise / _threads(job)
+        seconds += _SECONDS_PER_SAMPLE + paths / speed + regression
         size += pixels * _BYTES_PER_PIXEL * sample.render.bits / 8
     return seconds, size
 
 
 def _threads(job: Job) -> int:
     """Processor threads that the job may use: what it asks for, or those of the machine given to this process."""
-    given = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return job.threads or given or 1
+    return job.threads or threads()
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory:

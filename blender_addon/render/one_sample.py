@@ -13,6 +13,7 @@ from ..core.inspection.sensor import expose
 from ..core.labels.human_labels import labelme_file
 from ..core.labels.masks import compose_labels, number_features
 from ..core.labels.region import inspected_region
+from ..core.parallel import side_by_side
 from ..core.recipe.sample import Sample
 from ..scene.inspection import build_inspection
 from . import passes, session
@@ -51,12 +52,14 @@ def render_sample(
         "instances": instance_list,
         "parameters": parameters,
     }
-    files = {"image": png.encode(image), "mask": png.encode(mask, PALETTE), "instances": png.encode(instances)}
+    files = {"image": lambda: png.encode(image), "mask": lambda: png.encode(mask, PALETTE),
+             "instances": lambda: png.encode(instances)}  # fmt: skip
     if distance is not None:
-        files["stain_distance"] = tiff.encode(distance)
+        files["stain_distance"] = lambda: tiff.encode(distance)
     if settings.human_labels:
-        files["labelme"] = labelme_file(instances, instance_list, f"../images/{sample.id}.png", sample.seed)
+        files["labelme"] = lambda: labelme_file(instances, instance_list, f"../images/{sample.id}.png", sample.seed)
     region = inspected_region(sample)
     if not region.all():
-        files["region"] = png.encode(region.astype(np.uint8) * np.uint8(255))
-    return record, files
+        files["region"] = lambda: png.encode(region.astype(np.uint8) * np.uint8(255))
+    encoded = side_by_side(lambda encode: encode(), files.values())
+    return record, dict(zip(files, encoded, strict=True))

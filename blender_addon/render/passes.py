@@ -12,7 +12,7 @@ from ..core.files.exr import read_layers
 from ..core.inspection.denoise import regress
 from ..core.recipe.sample import Sample
 from ..scene import compat
-from ..scene.guides import guides_of, stain_guide
+from ..scene.guides import ensure_layers, guides_of, remove_layers, stain_guide
 from ..scene.inspection import InspectionScene
 
 _CAMERA_FILTER_PX = 1.5
@@ -28,12 +28,12 @@ def render_picture(
 
     `stains` is the label pass, which is rendered here if it is needed and not given.
     """
-    layers = _render_beauty(scene, built, sample, folder, built.beauty, _needs_osl(sample))
+    layers = render_beauty(scene, built, sample, folder, built.beauty, _needs_osl(sample))
     picture = np.mean([layers[f"Combined.{channel}"] for channel in "RGB"], axis=0, dtype=np.float32)
     if not sample.render.denoise:
         return picture
     if built.guides is not None:
-        layers = _render_beauty(scene, built, sample, folder, built.guides, osl=False)
+        layers = render_beauty(scene, built, sample, folder, built.guides, osl=False)
     guides = guides_of(layers, sample)
     if sample.stain is not None:
         stains = render_labels(scene, built, sample, folder) if stains is None else stains
@@ -41,7 +41,7 @@ def render_picture(
     return regress(picture, guides)
 
 
-def _render_beauty(scene, built: InspectionScene, sample: Sample, folder: Path, material, osl: bool):
+def render_beauty(scene, built: InspectionScene, sample: Sample, folder: Path, material, osl: bool):
     """The layers that the paths of the picture write with this material."""
     cycles, render = scene.cycles, scene.render
     built.plate.data.materials[0] = material
@@ -53,6 +53,7 @@ def _render_beauty(scene, built: InspectionScene, sample: Sample, folder: Path, 
     cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", _CAMERA_FILTER_PX
     cycles.film_exposure = sample.camera.full_wells_per_radiance
     compat.use_osl(scene, osl)
+    ensure_layers(scene)
     return _render(scene, folder)
 
 
@@ -81,6 +82,7 @@ def _render_field(scene, built: InspectionScene, material, sample: Sample, folde
     cycles.pixel_filter_type = "BOX"
     cycles.film_exposure = 1.0
     compat.use_osl(scene, _needs_osl(sample))
+    remove_layers(scene)
     layers = _render(scene, folder)
     return np.stack([layers[f"Combined.{channel}"] for channel in "RGB"], axis=-1)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import bpy
 
 from ..core.errors import UserError
+from ..core.parallel import use_threads
 from ..scene import compat
 from ..scene.guides import ensure_layers
 from ..scene.stain_osl import osl_available
@@ -40,6 +41,7 @@ def start(device: str, needs_osl: bool, threads: int = 0) -> tuple[bpy.types.Sce
         if not available:
             raise UserError(f"--stain-backend osl: {why}")
     configure(scene)
+    use_threads(threads)
     if threads:
         scene.render.threads_mode, scene.render.threads = "FIXED", threads
     return scene, chosen

@@ -157,3 +157,13 @@ def refresh_devices(preferences) -> None:
         preferences.refresh_devices()
     else:
         preferences.get_devices()
+
+
+def show_raw(scene) -> bool:
+    """Let the window show the grey values that the camera stores; False where the colour configuration has no such
+    view (Blender's own has "Raw", studios bring their own by the environment variable OCIO)."""
+    try:
+        scene.view_settings.view_transform = "Raw"
+    except TypeError:  # how Blender refuses a name that an enumeration does not hold
+        return False
+    return True

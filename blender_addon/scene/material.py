@@ -41,7 +41,7 @@ def build_plate_material(sample: Sample, name: str, whole_plate: bool = False) -
     tangent = _tangent(tree, metal["Across"])
     shader = _metal(tree, metal["Reflectance"], metal["Roughness"], metal["Anisotropy"], normal, tangent)
     if sample.stain is not None:
-        bare = shader if sample.render.stain_backend != "osl" else None  # OSL always computes both
+        bare = shader
         stain = add_stain_node(tree, sample.stain, backend=sample.render.stain_backend)
         stain.location = (-480, 200)
         tree.links.new(metal["Reflectance"], stain.inputs["Reflectance"])
@@ -50,10 +50,7 @@ def build_plate_material(sample: Sample, name: str, whole_plate: bool = False) -
             roughness = _math(tree, "ADD", roughness, stain.outputs["Roughness Delta"], (-300, 100))
         filmed = _film(tree, stain.outputs["Height"], normal) if sample.stain.film_height_um else normal
         shader = _metal(tree, stain.outputs["Reflectance"], roughness, metal["Anisotropy"], filmed, tangent)
-        if bare is not None:
-            image = build_near_stain_image(sample.stain, sample.plate, f"{name} Near Stains")
-            near = add_near_stain(tree, coordinates.outputs["Object"], image, sample.plate)
-            shader = _choose(tree, near, bare, shader)
+        shader = _where_stains_can_be(tree, sample, name, bare, shader, coordinates)
     if has_labels:
         shader = _choose(tree, laid.outputs["Cover"], shader, _label(tree, coordinates, laid))
     if sample.render.denoise and not whole_plate and sample.render.stain_backend != "osl":
@@ -96,17 +93,18 @@ def build_label_material(sample: Sample, name: str) -> bpy.types.Material:
     """Emission of the stain's field: red its instance hash, green 1 inside, blue what it leaves of the reflectance."""
     material = _empty_material(name)
     tree = material.node_tree
+    outside = (0.0, 0.0, 1.0)
+    if sample.stain is None:
+        _output(tree, _emission(tree, outside))
+        return material
     combine = tree.nodes.new("ShaderNodeCombineXYZ")
-    if sample.stain is not None:
-        stain = add_stain_node(tree, sample.stain, backend=sample.render.stain_backend)
-        tree.links.new(stain.outputs["Instance"], combine.inputs["X"])
-        tree.links.new(stain.outputs["Mask"], combine.inputs["Y"])
-        stain.inputs["Reflectance"].default_value = 1.0
-        tree.links.new(stain.outputs["Reflectance"], combine.inputs["Z"])
-    emission = tree.nodes.new("ShaderNodeEmission")
-    emission.location = (200, 0)
-    tree.links.new(combine.outputs["Vector"], emission.inputs["Color"])
-    _output(tree, emission.outputs["Emission"])
+    stain = add_stain_node(tree, sample.stain, backend=sample.render.stain_backend)
+    tree.links.new(stain.outputs["Instance"], combine.inputs["X"])
+    tree.links.new(stain.outputs["Mask"], combine.inputs["Y"])
+    stain.inputs["Reflectance"].default_value = 1.0
+    tree.links.new(stain.outputs["Reflectance"], combine.inputs["Z"])
+    field = _emission(tree, combine.outputs["Vector"])
+    _output(tree, _where_stains_can_be(tree, sample, name, _emission(tree, outside), field))
     return material
 
 
@@ -114,13 +112,32 @@ def build_distance_material(sample: Sample, name: str) -> bpy.types.Material:
     """Emission of the stain's d / r', 0 outside."""
     material = _empty_material(name)
     tree = material.node_tree
-    emission = tree.nodes.new("ShaderNodeEmission")
-    emission.inputs["Color"].default_value = (0.0, 0.0, 0.0, 1.0)
-    if sample.stain is not None:
-        stain = add_stain_node(tree, sample.stain, backend=sample.render.stain_backend)
-        tree.links.new(stain.outputs["Normalised Distance"], emission.inputs["Color"])
-    _output(tree, emission.outputs["Emission"])
+    outside = _emission(tree, (0.0, 0.0, 0.0))
+    if sample.stain is None:
+        _output(tree, outside)
+        return material
+    stain = add_stain_node(tree, sample.stain, backend=sample.render.stain_backend)
+    field = _emission(tree, stain.outputs["Normalised Distance"])
+    _output(tree, _where_stains_can_be(tree, sample, name, outside, field))
     return material
+
+
+def _where_stains_can_be(tree, sample: Sample, name: str, elsewhere, stained, coordinates=None):
+    """`stained` where a cheap test says that a stain may be; else `elsewhere`, which is what it would come to there."""
+    if sample.render.stain_backend == "osl":  # computes both sides of a choice, so the test would only cost
+        return stained
+    coordinates = coordinates or tree.nodes.new("ShaderNodeTexCoord")
+    image = build_near_stain_image(sample.stain, sample.plate, f"{name} Near Stains")
+    near = add_near_stain(tree, coordinates.outputs["Object"], image, sample.plate)
+    return _choose(tree, near, elsewhere, stained)
+
+
+def _emission(tree, colour):
+    """An emission of a colour or of what a socket gives."""
+    node = tree.nodes.new("ShaderNodeEmission")
+    node.location = (200, 0)
+    _feed(tree, colour if isinstance(colour, bpy.types.NodeSocket) else (*colour, 1.0), node.inputs["Color"])
+    return node.outputs["Emission"]
 
 
 def _metal(tree, reflectance, roughness, anisotropy, normal, tangent):

@@ -21,8 +21,8 @@ def build_near_stain_image(parameters: StainParameters, plate: Plate, name: str)
     low, high = _extent(plate)
     tiles = reach_map(parameters, low, high)
     rows, columns = tiles.shape
-    image = bpy.data.images.new(name, columns, rows, alpha=False)
-    image.colorspace_settings.name = "Non-Color"
+    # is_data takes the role "data" of the colour configuration, whatever that configuration calls its space.
+    image = bpy.data.images.new(name, columns, rows, alpha=False, is_data=True)
     pixels = np.ones((rows, columns, 4), dtype=np.float32)
     pixels[..., :3] = tiles[..., None]
     image.pixels.foreach_set(pixels.ravel())

@@ -69,7 +69,9 @@ def _build(scene: bpy.types.Scene, sample: Sample, shows_mask: bool) -> None:
     scene.cycles.samples = sample.render.samples
     scene.cycles.preview_samples = sample.render.samples
     scene.cycles.film_exposure = sample.camera.full_wells_per_radiance
-    scene.view_settings.view_transform = "Raw"  # the grey values that the camera stores
+    if not compat.show_raw(scene):
+        print("Surface Impurities: the colour configuration (OCIO) has no view 'Raw', so the window shows other grey "
+              "values than the rendered files hold")  # fmt: skip
     compat.use_osl(scene, sample.render.stain_backend == "osl")
     scene.view_layers[0].objects.active = built.plate
     built.plate.select_set(True, view_layer=scene.view_layers[0])

@@ -226,3 +226,42 @@ def test_the_blender_executable_makes_the_same_masks(whole, tmp_path):
     assert len(expected) == 4 and expected.items() <= pixels(tmp_path / "set").items()
     wrong = render("--recipe", "no.toml", "--out", tmp_path / "x", command=command, env=system)
     assert wrong.returncode == 2 and "no.toml: no such recipe" in wrong.stderr
+
+
+def test_a_numpy_that_does_not_fit_is_one_line(tmp_path):
+    broken = tmp_path / "path" / "numpy" / "__init__.py"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("raise ImportError('built for another Python')")
+    result = render(
+        *SMALL, "--out", tmp_path / "out", env=os.environ | {"PYTHONPATH": str(broken.parents[1])}, cwd=tmp_path
+    )
+    assert result.returncode == 2 and "Traceback" not in result.stderr and result.stderr.count("\n") == 1
+    assert str(broken) in result.stderr and "PYTHONPATH" in result.stderr
+
+
+OCIO = """ocio_profile_version: 1
+search_path: ""
+strictparsing: false
+roles: {reference: lin, scene_linear: lin, rendering: lin, default: lin, default_byte: lin, default_float: lin,
+  data: numbers, color_picking: lin}
+displays:
+  monitor:
+    - !<View> {name: Film, colorspace: lin}
+active_displays: [monitor]
+active_views: [Film]
+colorspaces:
+  - !<ColorSpace> {name: lin, bitdepth: 32f, isdata: false}
+  - !<ColorSpace> {name: numbers, bitdepth: 32f, isdata: true}
+"""
+
+
+def test_a_colour_configuration_of_a_studio_changes_no_pixel(whole, tmp_path):
+    """It names its spaces and views as it likes; ours are numbers, whatever they are called."""
+    (tmp_path / "config.ocio").write_text(OCIO)
+    result = render(
+        *SMALL, "--count", 2, "--out", tmp_path / "set",
+        env=os.environ | {"OCIO": str(tmp_path / "config.ocio")},
+    )
+    assert result.returncode == 0, result.stderr
+    found = pixels(tmp_path / "set")
+    assert len(found) == 6 and found.items() <= pixels(whole).items()

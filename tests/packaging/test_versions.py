@@ -19,6 +19,7 @@ def text_of(name: str) -> str:
 
 
 PROJECT = tomllib.loads(text_of("pyproject.toml"))["project"]
+OF_TRAINING = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["train"]]
 
 
 def test_one_version_everywhere() -> None:
@@ -37,7 +38,7 @@ def test_one_version_everywhere() -> None:
 def test_the_lower_bounds_are_those_that_were_tried() -> None:
     lines = (line.split("#")[0].strip() for line in text_of("constraints/lowest.txt").splitlines())
     tried = dict(line.split("==") for line in lines if line)
-    for requirement in map(Requirement, PROJECT["dependencies"]):
+    for requirement in map(Requirement, OF_TRAINING):
         (bound,) = requirement.specifier
         assert bound.operator == ">=", f"{requirement}: an upper bound shuts out whoever has a newer one"
         assert re.match(rf"{re.escape(bound.version)}(\.|$)", tried[requirement.name]), requirement
@@ -46,7 +47,7 @@ def test_the_lower_bounds_are_those_that_were_tried() -> None:
 @pytest.mark.parametrize("name", ["training", "rendering"])
 def test_what_the_groups_ask_for_is_fixed_by_the_constraints(name: str) -> None:
     groups = tomllib.loads(text_of("pyproject.toml"))["dependency-groups"]
-    asked = [*PROJECT["dependencies"], *groups["test"]] if name == "training" else groups["render"]
+    asked = [*OF_TRAINING, *groups["test"]] if name == "training" else groups["render"]
     lines = (line.split("#")[0].strip() for line in text_of(f"constraints/{name}.txt").splitlines())
     fixed = [Requirement(line) for line in lines if line]
     for minor in (11, 12, 13):
@@ -79,11 +80,11 @@ def test_relative_links_become_names_and_others_stay(standalone) -> None:
     text = (
         "See [the page](docs/page.md#part), [`docs/x.md`](docs/x.md), [there](https://example.org/a.md), [up](#a).\n\n"
         "![A plate](docs/plate.jpg)\n\n*A caption ([docs/x.md](docs/x.md)).\nMade by hand.*\n\n"
-        "More.\n\n```sh\npip install .\n```\n"
+        "More.\n\n```sh\npip install \".[train]\"\n```\n"
     )
     assert standalone(text) == (
         "See the page (`docs/page.md`), `docs/x.md`, [there](https://example.org/a.md), [up](#a).\n\n"
-        "More.\n\n```sh\npip install sequential-patchcore\n```\n"
+        "More.\n\n```sh\npip install \"sequential-patchcore[train]\"\n```\n"
     )
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from .pythons import numbered
 
+TRAINING = "train"  # the package's extra with all that models are made with
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -65,8 +67,9 @@ def requirements(kind: Kind, repository: Path) -> Requirements:
     if kind.package:
         project = content["project"]
         scripts = (f"command {name} = {target}" for name, target in project.get("scripts", {}).items())
-        facts = (f"Python {project['requires-python']}", *project["dependencies"], *scripts)
-        package = (str(repository.resolve()), facts)
+        training = project.get("optional-dependencies", {}).get(TRAINING, [])
+        facts = (f"Python {project['requires-python']}", *project["dependencies"], *training, *scripts)
+        package = (f"{repository.resolve()}[{TRAINING}]" if training else str(repository.resolve()), facts)
     if kind.constraints:
         file = repository / kind.constraints
         lines = (line.split("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines())

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .feature import Feature
+from ..parallel import side_by_side
+from .feature import Feature, FeatureField
 
 _FINE, _COARSE = 8.0, 5.0
 """Texels to the finest detail: the most that is worth while, and the least that keeps its slopes."""
 _TEXELS_PER_PIXEL = 4.0
 _MOST_TEXELS = 12_000_000
+_STRIP_TEXELS = 1 << 17
+"""Evaluated at a time."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def bake_feature(feature: Feature, pixel_mm: float) -> FeatureTexture:
     corner = (left + right - columns * steps[0]) / 2.0, (low + high - rows * steps[1]) / 2.0
     u = corner[0] + (np.arange(columns) + 0.5) * steps[0]
     v = corner[1] + (np.arange(rows) + 0.5) * steps[1]
-    field = feature.field(u[None, :], v[:, None])
+    field = _evaluate(feature, u, v)
 
     shape = np.zeros((rows, columns, 3), dtype=np.float32)
     if field.height_mm is not None:
@@ -61,3 +64,15 @@ def bake_feature(feature: Feature, pixel_mm: float) -> FeatureTexture:
         if values is not None:
             values[[0, -1]] = values[:, [0, -1]] = 0.0
     return FeatureTexture(corner, (columns * steps[0], rows * steps[1]), shape, optical)
+
+
+def _evaluate(feature: Feature, u: np.ndarray, v: np.ndarray) -> FeatureField:
+    """The field on the lattice of u (columns,) and v (rows,), strips of rows side by side -> arrays (rows, columns)."""
+    rows = max(_STRIP_TEXELS // len(u), 1)
+
+    def strip(start: int) -> FeatureField:
+        return feature.field(u[None, :], v[start : start + rows, None])
+
+    # The first alone: what a feature keeps for all of its field, such as the ridges of a finger, is made once.
+    parts = zip(strip(0), *side_by_side(strip, range(rows, len(v), rows)), strict=True)
+    return FeatureField(*(None if part[0] is None else np.concatenate(part) for part in parts))

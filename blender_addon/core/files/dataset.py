@@ -11,11 +11,12 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from . import lock
 
 FORMAT_VERSION = 1
 REQUIRED = ("image", "mask", "instances")
@@ -49,7 +50,7 @@ class DatasetFolder:
         """
         file = self.path / DESCRIPTION
         if not file.exists():
-            if self.path.is_dir() and any(not item.name.endswith(_PART) for item in self.path.iterdir()):
+            if self.path.is_dir() and any(not item.name.endswith((_PART, lock.ENDING)) for item in self.path.iterdir()):
                 raise UserError(f"{self.path}: expected an empty folder or a data set, found other files; "
                                 "give another --out")  # fmt: skip
             if self.path.exists() and not self.path.is_dir():
@@ -67,6 +68,30 @@ class DatasetFolder:
     def exists(self) -> bool:
         """Whether the folder is a data set, whole or damaged."""
         return (self.path / DESCRIPTION).is_file()
+
+    @contextlib.contextmanager
+    def locked(self, alone: bool = False, say: Callable[[str], None] = lambda text: None) -> Iterator[None]:
+        """Keep other processes from this record file; shards have one each.
+
+        Args:
+            alone: keep from the folder while any other record file of it is being written, too.
+            say: is told what a person should know.
+
+        Raises:
+            UserError: another process is at work, who and where; or the folder cannot be written.
+        """
+        made = not self.path.exists()
+        _guard(self.path, lambda: self.path.mkdir(parents=True, exist_ok=True))
+        own = lock.lock_of(self._records_path)
+        try:
+            with lock.held(own, say):
+                if alone:
+                    lock.refuse_others(self.path, own)
+                yield
+        finally:
+            if made:
+                with contextlib.suppress(OSError):  # it holds something
+                    self.path.rmdir()
 
     def begin(self, description: Mapping[str, Any]) -> None:
         """Make the folders, clear away what a killed run left half-written, and write the description."""

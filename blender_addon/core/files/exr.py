@@ -55,17 +55,25 @@ def _part(data: bytes, attributes: dict[str, bytes], place: int, skip: int) -> t
     left, top, right, bottom = struct.unpack("<4i", attributes["dataWindow"])
     width, height = right - left + 1, bottom - top + 1
     channels = _channels(attributes["channels"])
-    line = np.dtype([(name, kind, (width,)) for name, kind in channels])
+    values = [(name, kind, (width,)) for name, kind in channels]
+    line = np.dtype([("", f"V{skip}")] * bool(skip) + [("its row", "<i4"), ("its size", "<i4"), *values])
+    lines = _lines(data, np.array(struct.unpack_from(f"<{height}q", data, place)), line)
+    if (lines["its size"] != np.dtype(values).itemsize).any():
+        raise IndexError("a scan line is cut off")
     layers = {name: np.empty((height, width), np.float32) for name, _ in channels}
-    for offset in struct.unpack_from(f"<{height}Q", data, place):
-        row, size = struct.unpack_from("<ii", data, offset + skip)
-        start = offset + skip + 8
-        if size != line.itemsize or start + size > len(data):
-            raise IndexError("a scan line is cut off")
-        values = np.frombuffer(data, line, 1, start)[0]
-        for name, _ in channels:
-            layers[name][row - top] = values[name]
+    for name, _ in channels:
+        layers[name][lines["its row"] - top] = lines[name]
     return layers, place + 8 * height
+
+
+def _lines(data: bytes, offsets: np.ndarray, line: np.dtype) -> np.ndarray:
+    """The scan lines at these offsets, as one array where they lie at equal distances."""
+    steps = np.diff(offsets)
+    if offsets.min() < 0 or offsets.max() + line.itemsize > len(data):
+        raise IndexError("a scan line is cut off")
+    if len(steps) and (steps == steps[0]).all():
+        return np.ndarray(offsets.shape, line, data, int(offsets[0]), (int(steps[0]),))
+    return np.concatenate([np.frombuffer(data, line, 1, int(offset)) for offset in offsets])
 
 
 def _attributes(data: bytes, place: int) -> tuple[dict[str, bytes], int]:

@@ -24,6 +24,7 @@ import numpy as np
 
 from ..noise.hashing import white_noise_color
 from ..noise.perlin import perlin_4d
+from ..parallel import side_by_side
 from ..seeding import uniform
 from .plate import Surface
 
@@ -50,7 +51,7 @@ _TEXEL_ALONG_MM = 0.4
 """At most; less where grooves lean so much that they would cross a texel within one."""
 _TEXELS_PER_PIXEL = 16
 _LARGEST_SIDE = 16384
-_BLOCK_ROWS = 256
+_BLOCK_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,12 @@ def bake_grain(
     along = (first_a + np.arange(columns) + 0.5) * step_a
     across = (first_c + np.arange(rows) + 0.5) * step_c
     values = np.empty((rows, columns, 2), dtype=np.float32)
-    for start in range(0, rows, _BLOCK_ROWS):
+
+    def fill(start: int) -> None:
         block = slice(start, start + _BLOCK_ROWS)
         values[block, :, 0] = groove_slope(along[None, :], across[block, None], surface)
+
+    side_by_side(fill, range(0, rows, _BLOCK_ROWS))
     values[..., 1] = _smooth_bands(along, across, surface)
     values.setflags(write=False)
     return GrainTexture(values, (first_a * step_a, first_c * step_c), (step_a, step_c))

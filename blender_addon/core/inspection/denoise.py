@@ -17,13 +17,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..parallel import side_by_side
+from .cholesky import solve_planes
+
 SIGMA_PX = 2.0
 RADIUS_PX = 5
 REACH_PX = 2 * RADIUS_PX
 """How far a change in picture or guides spreads."""
 _RIDGE = 1e-4
-_ROWS = 96
-"""Rows at a time, so that the moments of a large picture need not all be held."""
+_TILE_PX = (96, 192)
+"""Rows and columns at a time: what is summed for them stays near the processor's cache."""
+_WEIGHTS = np.exp(-0.5 * (np.arange(-RADIUS_PX, RADIUS_PX + 1) / SIGMA_PX) ** 2)
+_KERNEL = _WEIGHTS / _WEIGHTS.sum()
 
 
 def regress(picture: np.ndarray, guides: Sequence[np.ndarray]) -> np.ndarray:
@@ -36,47 +41,68 @@ def regress(picture: np.ndarray, guides: Sequence[np.ndarray]) -> np.ndarray:
     Returns:
         (H, W) float32, not negative.
     """
-    height = picture.shape[0]
     if not guides:
         raise ValueError("without guides the picture would be blurred")
     layers = [np.pad(np.asarray(layer, np.float32), REACH_PX, mode="edge") for layer in (picture, *guides)]
-    parts = [
-        _strip([layer[start : min(start + _ROWS, height) + 2 * REACH_PX] for layer in layers])
-        for start in range(0, height, _ROWS)
-    ]
-    return np.maximum(np.concatenate(parts), 0.0)
+    (height, width), (rows, columns) = picture.shape, _TILE_PX
+    result = np.empty((height, width), np.float32)
+
+    def fill(corner: tuple[int, int]) -> None:
+        top, left = corner
+        around = slice(top, top + rows + 2 * REACH_PX), slice(left, left + columns + 2 * REACH_PX)
+        tile = _regress_tile([layer[around].astype(np.float64) for layer in layers])
+        np.maximum(tile, 0.0, out=result[top : top + rows, left : left + columns], casting="same_kind")
+
+    side_by_side(fill, [(top, left) for top in range(0, height, rows) for left in range(0, width, columns)])
+    return result
 
 
-def _strip(layers: list[np.ndarray]) -> np.ndarray:
-    """Layers (h + 2 reach, W + 2 reach), the picture first -> (h, W)."""
+def _regress_tile(layers: list[np.ndarray]) -> np.ndarray:
+    """Layers (h + 2 reach, w + 2 reach) float64, the picture first -> (h, w) float64.
+
+    Float64, since a guide may vary by a hundred within a window, and its variance then exceeds the ridge by more than
+    float32 resolves.
+    """
     picture, *guides = layers
-    n = len(guides)
-    mean = smooth(picture)
-    means = [smooth(guide) for guide in guides]
-    moments = np.empty((*mean.shape, n, n), np.float32)
-    mixed = np.empty((*mean.shape, n, 1), np.float32)
-    for i in range(n):
-        mixed[..., i, 0] = smooth(guides[i] * picture) - means[i] * mean
-        for j in range(i + 1):
-            moments[..., i, j] = moments[..., j, i] = smooth(guides[i] * guides[j]) - means[i] * means[j]
-        moments[..., i, i] += np.float32(_RIDGE)
-    slopes = np.linalg.solve(moments, mixed)[..., 0]
-    offset = mean - sum(slopes[..., i] * means[i] for i in range(n))
-    inner = (slice(REACH_PX, -REACH_PX),) * 2
-    return smooth(offset) + sum(smooth(slopes[..., i]) * guides[i][inner] for i in range(n))
+    mean, means = smooth(picture), [smooth(guide) for guide in guides]
+    mixed = [_covariance(guide, picture, guide_mean, mean) for guide, guide_mean in zip(guides, means, strict=True)]
+    moments = [
+        [_covariance(guides[i], guides[j], means[i], means[j]) for j in range(i + 1)] for i in range(len(guides))
+    ]
+    for i in range(len(guides)):
+        moments[i][i] += _RIDGE
+    slopes = solve_planes(moments, mixed)
+
+    offset = mean
+    for slope, guide_mean in zip(slopes, means, strict=True):
+        guide_mean *= slope
+        offset -= guide_mean
+    result = smooth(offset)
+    for slope, guide in zip(slopes, guides, strict=True):
+        part = smooth(slope)
+        part *= guide[REACH_PX:-REACH_PX, REACH_PX:-REACH_PX]
+        result += part
+    return result
+
+
+def _covariance(one: np.ndarray, other: np.ndarray, one_mean: np.ndarray, other_mean: np.ndarray) -> np.ndarray:
+    """Weighted covariance of two layers within the window around each pixel."""
+    covariance = smooth(one * other)
+    covariance -= one_mean * other_mean
+    return covariance
 
 
 def smooth(layer: np.ndarray) -> np.ndarray:
     """Gaussian means (h, w) -> (h - 2 radius, w - 2 radius)."""
-    offsets = np.arange(-RADIUS_PX, RADIUS_PX + 1)
-    kernel = np.exp(-0.5 * (offsets / SIGMA_PX) ** 2)
-    kernel = (kernel / kernel.sum()).astype(np.float32)
     for axis in (0, 1):
         length = layer.shape[axis] - 2 * RADIUS_PX
-        parts = [layer[i : i + length] if axis == 0 else layer[:, i : i + length] for i in range(len(kernel))]
+        parts = [layer[i : i + length] if axis == 0 else layer[:, i : i + length] for i in range(len(_KERNEL))]
         # The kernel is even: pairs first, which halves the products.
-        total = kernel[RADIUS_PX] * parts[RADIUS_PX]
+        total = parts[RADIUS_PX] * _KERNEL[RADIUS_PX]
+        pair = np.empty_like(total)
         for k in range(RADIUS_PX):
-            total += kernel[k] * (parts[k] + parts[-1 - k])
+            np.add(parts[k], parts[-1 - k], out=pair)
+            pair *= _KERNEL[k]
+            total += pair
         layer = total
     return layer

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..features.classes import CLASS_ID, CLASS_OF
+from ..features.feature import Feature
+from ..parallel import side_by_side
 from ..recipe.sample import Sample
 from ..recipe.view import pixel_centres, seen_part
 
@@ -19,19 +21,25 @@ def number_features(sample: Sample) -> tuple[np.ndarray, list[dict[str, Any]]]:
         the image shows, in the order of `sample.features`, "feature" being the index in it: defects, then impurities.
         Where several lie, a defect owns the pixel, and among defects or impurities the one that comes later.
     """
+    seen = [(index, feature, seen_part(sample, feature)) for index, feature in enumerate(sample.features)]
+    seen = [(index, feature, part) for index, feature, part in seen if part is not None]
+    classes = [CLASS_OF[type(feature)] for _, feature, _ in seen]
+
+    def inside(place: tuple[int, Feature, tuple[slice, slice]]) -> np.ndarray:
+        _, feature, part = place
+        return feature.field(*feature.to_local(pixel_centres(sample, *part))).inside
+
+    insides = side_by_side(inside, seen)
     width, height = sample.size_px
     numbers = np.zeros((height, width), dtype=np.uint16)
-    instance_list, insides = [], []
-    for index, feature in enumerate(sample.features):
-        part = seen_part(sample, feature)
-        if part is None:
-            continue
-        surface_class = CLASS_OF[type(feature)]
-        instance_list.append({"id": len(instance_list) + 1, "class": surface_class.name, "feature": index})
-        inside = feature.field(*feature.to_local(pixel_centres(sample, *part))).inside
-        insides.append((surface_class.kind == "defect", part, inside, len(instance_list)))
-    for _, part, inside, number in sorted(insides, key=lambda owner: (owner[0], owner[3])):  # defects last
-        numbers[part][inside] = number
+    for kind in ("impurity", "defect"):  # the defects last, so that they own their pixels
+        for number, (surface_class, (_, _, part), mask) in enumerate(zip(classes, seen, insides, strict=True), start=1):
+            if surface_class.kind == kind:
+                numbers[part][mask] = number
+    instance_list = [
+        {"id": number, "class": surface_class.name, "feature": index}
+        for number, (surface_class, (index, _, _)) in enumerate(zip(classes, seen, strict=True), start=1)
+    ]
     return numbers, instance_list
 
 

@@ -8,10 +8,13 @@ normalised, is the same function.
 
 import numpy as np
 
+from ..parallel import side_by_side
 from .grid import NEIGHBOURS_8, per_cell
 from .hashing import hash_uint4
 
 SCALE_4D = np.float32(0.8344)
+_CHUNK = 1 << 16
+"""Points at a time: what is looked up and added for them stays near the processor's cache."""
 
 # At whole w each lattice point contributes at most |x| + |y| + |z|, whose weighted sum peaks at 3/2 in the middle of
 # a cell with all eight gradients pointing there. Values above 1 need such an alignment of at least six of them: it
@@ -38,6 +41,14 @@ def perlin_4d(points: np.ndarray, w: float) -> np.ndarray:
     Coordinates must stay below 2^24 in magnitude, where float32 still counts whole numbers.
     """
     points = np.asarray(points, dtype=np.float32)
+    if len(points) <= _CHUNK:
+        return _perlin_chunk(points, w)
+    starts = range(0, len(points), _CHUNK)
+    return np.concatenate(side_by_side(lambda start: _perlin_chunk(points[start : start + _CHUNK], w), starts))
+
+
+def _perlin_chunk(points: np.ndarray, w: float) -> np.ndarray:
+    """`perlin_4d` for points that are float32 and not too many."""
     floor = np.floor(points)
     base, offset = floor.astype(np.int32), points - floor
     w_floor = np.floor(np.float32(w))

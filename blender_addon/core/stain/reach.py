@@ -2,6 +2,7 @@
 """Where on a plate a stain can be at all: a coarse map that is never wrong in saying no."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,6 +20,7 @@ def tile_size_mm(parameters: StainParameters) -> float:
     return min(max(2.0 * parameters.radius_mm / _FINEST_TILES, 0.25), 1.0)
 
 
+@lru_cache(maxsize=2)
 def reach_map(parameters: StainParameters, low_mm: tuple, high_mm: tuple) -> np.ndarray:
     """Which tiles of a box may hold a point inside a stain.
 
@@ -45,7 +47,7 @@ def reach_map(parameters: StainParameters, low_mm: tuple, high_mm: tuple) -> np.
     if v.cell_size is None:
         excess = stretched_length(points - v.centre, v)
     elif half_diagonal > float(v.cell_size):
-        return np.ones((counts[1], counts[0]), dtype=bool)  # several stains in every tile
+        return _fixed(np.ones((counts[1], counts[0]), dtype=bool))  # several stains in every tile
     else:
         excess, _ = nearest_centre(
             points, v.cell_size, v.seed, neighbours=125,
@@ -54,4 +56,10 @@ def reach_map(parameters: StainParameters, low_mm: tuple, high_mm: tuple) -> np.
             present=lambda cells: stain_is_present(cells, v),
         )  # fmt: skip
     outline = float(v.radius) + STRICT_BOUND * float(v.noise_amplitude)
-    return (excess <= outline + half_diagonal * 1.001).reshape(counts[1], counts[0])
+    return _fixed((excess <= outline + half_diagonal * 1.001).reshape(counts[1], counts[0]))
+
+
+def _fixed(tiles: np.ndarray) -> np.ndarray:
+    """The map is kept for the next who asks, so nobody may change it."""
+    tiles.setflags(write=False)
+    return tiles

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from blender_addon.core.features import texture as texture_module
 from blender_addon.core.features.bump import Bump
 from blender_addon.core.features.classes import CLASS_OF, FEATURE_CLASSES
 from blender_addon.core.features.dent import Dent
@@ -83,6 +84,17 @@ def test_the_field_is_a_function_of_the_place_alone(feature):
     moved = replace(feature, centre_x_mm=7.0, centre_y_mm=-3.0, angle_deg=-77.0)
     back = moved.to_local(moved.to_plate(u, v[0] + 0 * u))
     np.testing.assert_allclose(back, [u, v[0] + 0 * u], atol=1e-12)
+
+
+@pytest.mark.parametrize("feature", CASES, ids=IDS)
+def test_the_texture_does_not_show_the_strips_that_it_was_made_in(feature, monkeypatch):
+    whole = bake_feature(feature, pixel_mm=0.08)
+    monkeypatch.setattr(texture_module, "_STRIP_TEXELS", 3000)
+    strips = bake_feature(feature, pixel_mm=0.08)
+    np.testing.assert_array_equal(whole.shape_values, strips.shape_values)
+    assert (whole.optical_values is None) == (strips.optical_values is None)
+    if whole.optical_values is not None:
+        np.testing.assert_array_equal(whole.optical_values, strips.optical_values)
 
 
 @pytest.mark.parametrize("feature", CASES, ids=IDS)

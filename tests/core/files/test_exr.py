@@ -72,6 +72,22 @@ def test_layers_come_back(tmp_path):
         np.testing.assert_array_equal(read[name], values.astype(np.float32))
 
 
+@pytest.mark.parametrize("order", [(4, 3, 2, 1, 0), (2, 0, 4, 1, 3)])
+def test_scan_lines_may_lie_in_any_order(tmp_path, order):
+    """The table of offsets says where each is."""
+    whole = an_exr(CHANNELS)
+    size = len(whole) - whole.index(struct.pack("<ii", 0, 7 * 6))
+    table, lines = len(whole) - size - 5 * 8, size // 5
+    chunks = [whole[-size:][y * lines : (y + 1) * lines] for y in range(5)]
+    places = [len(whole) - size + lines * order.index(y) for y in range(5)]
+    (tmp_path / "a.exr").write_bytes(
+        whole[:table] + struct.pack("<5Q", *places) + b"".join(chunks[y] for y in order)
+    )
+    read = read_layers(tmp_path / "a.exr")
+    for name, values in CHANNELS.items():
+        np.testing.assert_array_equal(read[name], values.astype(np.float32))
+
+
 def test_parts_come_back_together(tmp_path):
     """From 5.0 on Blender writes every layer as a part of its own."""
     (tmp_path / "a.exr").write_bytes(several_parts([{name: values} for name, values in CHANNELS.items()]))

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 
+from blender_addon.core.noise import perlin
 from blender_addon.core.noise.hashing import hash_uint4
 from blender_addon.core.noise.perlin import STRICT_BOUND, perlin_4d
 
@@ -45,6 +46,13 @@ def test_tabulated_and_direct_evaluation_agree():
     scattered = points(50, extent=1e4)
     one_by_one = np.concatenate([perlin_4d(row[None], 5.0) for row in scattered])
     assert np.array_equal(perlin_4d(scattered, 5.0), one_by_one)
+
+
+def test_many_points_are_the_same_in_chunks(monkeypatch):
+    points = np.random.default_rng(5).uniform(-30, 30, (5000, 3)).astype(np.float32)
+    whole = perlin_4d(points, 3.5)
+    monkeypatch.setattr(perlin, "_CHUNK", 700)
+    np.testing.assert_array_equal(perlin_4d(points, 3.5), whole)
 
 
 def test_zero_at_lattice_points():

@@ -82,10 +82,12 @@ def test_another_precision_is_another_evaluation(place, capsys):
 
 def test_another_precision_is_another_calibration(place, capsys):
     full = load_model("m.h5").threshold
+    assert cli.main(CALIBRATE) == 0
+    assert "kept" in capsys.readouterr().out
     assert cli.main((*CALIBRATE, "--precision", "bfloat16")) == 0
     assert "kept" not in capsys.readouterr().out
     half = load_model("m.h5").threshold
-    assert half.value != full.value and half.calibrated_on["scored_with"] == {"precision": "bfloat16"}
+    assert half.value != full.value and half.calibrated_on["conditions"] == {"precision": "bfloat16"}
     assert cli.main((*CALIBRATE, "--precision", "bfloat16")) == 0
     assert "kept" in capsys.readouterr().out
     assert cli.main(CALIBRATE) == 0

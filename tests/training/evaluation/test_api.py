@@ -53,10 +53,10 @@ def test_calibrate_returns_and_keeps_the_threshold_and_writes_no_file(made, scor
     before = made[1].read_bytes()
     threshold = scorer.calibrate(made[0])
     assert scorer.threshold == scorer.model.threshold == threshold and threshold.method == "max_f1"
-    assert "blur_sigma" not in threshold.calibrated_on
+    assert "conditions" not in threshold.calibrated_on
     assert made[1].read_bytes() == before
     sharper = sp.Scorer(scorer.model, blur_sigma=1.0)
-    assert sharper.calibrate(made[0]).calibrated_on["blur_sigma"] == 1.0
+    assert sharper.calibrate(made[0]).calibrated_on["conditions"] == {"blur_sigma": 1.0}
 
 
 def test_evaluate_returns_the_record_and_writes_nothing_unless_asked(made, scorer, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from sequential_patchcore.data.format import Instance
 from sequential_patchcore.evaluation.evaluated_model import EvaluatedModel
 from sequential_patchcore.evaluation.evaluator import evaluate_models
 from sequential_patchcore.metrics.binarize import PLAIN, Rule, binary_map
@@ -97,6 +98,7 @@ MODELS = [
 def counted(model, threshold, percent=0, rule=PLAIN):
     """The figures by the definitions, pixel by pixel over all images at once."""
     plates, tp, fp, positives, alarmed = Plates(), 0, 0, 0, 0
+    images = []
     found = {c.id: [0, 0] for c in plates.classes}
     for sample in plates.samples:
         mask, numbers, region = plates.mask(sample), plates.instances(sample), plates.region(sample)
@@ -104,6 +106,7 @@ def counted(model, threshold, percent=0, rule=PLAIN):
         defect = np.isin(mask, [2, 4]) & region
         tp, fp = tp + (predicted & defect).sum(), fp + (predicted & ~defect).sum()
         positives += defect.sum()
+        images.append((defect.any(), predicted.any()))
         alarmed += not (mask[region] > 0).any() and predicted.any()
         for number in np.unique(numbers[region & (numbers > 0)]):
             pixels = (numbers == number) & region
@@ -114,8 +117,34 @@ def counted(model, threshold, percent=0, rule=PLAIN):
     return {
         "precision": tp / (tp + fp) if tp + fp else None, "recall": tp / positives, "alarmed": alarmed,
         "f1": 2 * tp / (tp + fp + positives), "found": found[2][0] + found[4][0],
+        "images": image_f1(images),
         "mean": (found[2][0] / found[2][1] + found[4][0] / found[4][1]) / 2, "instances": found,
     }
+
+
+def image_f1(images):
+    hits, wrong, missed = (sum(pair == kind for pair in images) for kind in ((1, 1), (0, 1), (1, 0)))
+    return 2 * hits / (2 * hits + wrong + missed)
+
+
+class Unplaced(Plates):
+    """The same plates, labelled as a whole."""
+
+    samples = tuple(
+        sample if sample.seed % 4 == 3 else sample._replace(
+            instances=(Instance(1, "dent", None), Instance(2, "scratch", None), Instance(3, "water_stain", None)))
+        for sample in Plates.samples
+    )  # fmt: skip
+
+    def _labels(self, sample):
+        return np.zeros((HEIGHT, WIDTH), np.uint8), np.zeros((HEIGHT, WIDTH), np.uint16)
+
+    def mask(self, sample, located_only=False):
+        assert located_only or not sample.instances
+        return super().mask(sample)
+
+    def image(self, sample):
+        return Plates().image(sample)
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +233,7 @@ def test_the_slider_shows_what_python_counts(page, step):
     for m, model in enumerate(MODELS):
         at = shown(page, m)
         expected = counted(model, at["threshold"])
-        for name in ("precision", "recall", "f1", "mean"):
+        for name in ("precision", "recall", "f1", "mean", "images"):
             assert at[name] == (None if expected[name] is None else pytest.approx(expected[name], abs=1e-12))
         assert (at["found"], at["alarmed"]) == (expected["found"], expected["alarmed"])
     assert at["threshold"] == pytest.approx(MODELS[1].threshold * float(factor(page)), rel=0.01)
@@ -224,6 +253,48 @@ def test_the_filter_of_the_run_acts_at_every_threshold_of_the_slider(browser, fi
         compare_overlay(page, FILTER)
     calibrated = counted(MODELS[0], MODELS[0].threshold, rule=FILTER)
     assert filtered_report[0]["models"]["A"]["pixel"]["f1"] == calibrated["f1"]
+
+
+@pytest.fixture(scope="module")
+def unplaced_report(tmp_path_factory):
+    out = tmp_path_factory.mktemp("unplaced")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sequential_patchcore.report.figures.write", lambda *_: {})
+        return evaluate_models(MODELS, Unplaced(), "test", out), out / "report.html"
+
+
+def test_labels_without_a_place_count_images_alone(browser, unplaced_report):
+    page = opened(browser, unplaced_report)
+    plates = Unplaced()
+    for step in (0, 45, 90):
+        slide(page, step)
+        for m, model in enumerate(MODELS):
+            at = shown(page, m)
+            images, clean = [], []
+            for sample in plates.samples:
+                region = plates.region(sample)
+                predicted = binary_map(model.score(plates.image(sample)), at["threshold"], region)
+                images.append((bool(sample.instances), predicted.any()))
+                clean.append(predicted.any() and not sample.instances)
+            assert at["images"] == pytest.approx(image_f1(images), abs=1e-12)
+            assert at["alarmed"] == sum(clean)
+            assert at["precision"] is at["recall"] is at["f1"] is at["mean"] is None
+            outcomes = page.execute_script(
+                "return [...document.querySelectorAll(`.column[data-model='${arguments[0]}'] .tag`)]"
+                ".map((t) => [Number(t.closest('.card').dataset.index), t.className])", m)
+            for index, kind in outcomes:
+                known = {(1, 1): "found", (1, 0): "missed", (0, 1): "alarm", (0, 0): "passed"}
+                assert kind == f"tag {known[images[index]]}"
+    slide(page, 0)
+    page.execute_script("for (const c of document.querySelectorAll('.card')) c.hidden = c.dataset.index !== '0'")
+    page.execute_script("document.getElementById('image-0').scrollIntoView()")
+    wait(page, "return document.querySelector('.card:not([hidden]) canvas').width > 0")
+    page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+    index, picture = colours(page)
+    sample = plates.samples[index]
+    predicted = binary_map(MODELS[0].score(plates.image(sample)), MODELS[0].threshold, plates.region(sample))
+    assert sample.instances and predicted.any()
+    assert np.array_equal((picture[..., 2] - picture[..., 1]) > 50, predicted)  # violet, not red
 
 
 def factor(browser):

@@ -116,7 +116,7 @@ def test_activations_are_those_that_are_alive_at_the_same_time():
 
 @pytest.mark.parametrize("backbone", ["mobilenetv3_large_100", "resnet18", "vit_small_patch14_dinov2"])
 def test_where_tensors_cannot_be_counted_the_estimate_is_more_but_not_much_more(backbone, monkeypatch):
-    extractor = extractor_of(ExtractorSettings(backbone), "none")
+    extractor = extractor_of(ExtractorSettings(backbone), "none", "torch")
     counted = activation_bytes_per_pixel(extractor)
     monkeypatch.setitem(sys.modules, "sequential_patchcore.extractors.live_bytes", None)  # an import of it fails
     assert counted <= activation_bytes_per_pixel(extractor) <= 2.5 * counted

@@ -167,8 +167,9 @@ def export(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
     from ..data.exporters.coco import export_coco
     from ..data.exporters.mvtec import export_mvtec
+    from ..data.exporters.yolo import export_yolo
 
-    write = {"mvtec": export_mvtec, "coco": export_coco}[arguments.kind]
+    write = {"mvtec": export_mvtec, "coco": export_coco, "yolo": export_yolo}[arguments.kind]
     write(open_dataset(arguments.dataset), arguments.out)
     print(f"{arguments.out}: {arguments.dataset} in {arguments.kind} layout")
 

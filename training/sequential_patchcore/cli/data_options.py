@@ -41,7 +41,7 @@ def import_(command: Command) -> None:
         help="rename a label; may be repeated")
     add("--ignore", type=values.names, metavar="E,F", help="labels to leave out")
     add("--good", type=values.names, default=["good", "ok", "normal"], metavar="A,B",
-        help="folders: names of those with clean images (default: good,ok,normal)")
+        help="folders and tags that mean a clean image (default: good,ok,normal)")
     add("--exclude", action="append", default=[], metavar="PATTERN",
         help="files to leave out, such as '*.xml' or 'raw/*'; may be repeated")
     add("--group-by", metavar="REGEX", help="the part of the path that names the physical plate")
@@ -61,8 +61,8 @@ def import_(command: Command) -> None:
 
 def export(command: Command) -> None:
     add = command.add_argument
-    add("kind", choices=("mvtec", "coco", *GRAPHS))
-    add("dataset", metavar="DATASET", nargs="?", help="mvtec, coco: what to write")
+    add("kind", choices=("mvtec", "coco", "yolo", *GRAPHS))
+    add("dataset", metavar="DATASET", nargs="?", help="mvtec, coco, yolo: what to write")
     add("--out", required=True, metavar="DIR")
     add("--model", metavar="M.h5", help="onnx, openvino: what to write, from pixels to the anomaly map")
     add("--images", nargs="+", default=[], metavar="IMAGE",

@@ -30,6 +30,9 @@ _EXIT = (
 )
 
 
+_FOR_TRAINING = ("torch", "torchvision", "timm", "numba", "h5py", "matplotlib", "jinja2", "markupsafe", "tqdm")
+
+
 class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
     """Adds the default to the help where the text does not state it and there is one."""
 
@@ -55,6 +58,15 @@ def main(arguments: Sequence[str]) -> int:
     except UserError as error:
         message = as_options(" ".join(str(error).split()), parsed.option_names)
         print(f"sequential-patchcore: {message}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in _FOR_TRAINING:
+            raise
+        print(
+            f"sequential-patchcore: this needs {error.name}, which is not installed: "
+            'pip install "sequential-patchcore[train]"; only an export runs without it',
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("sequential-patchcore: interrupted; the same command goes on from there", file=sys.stderr)

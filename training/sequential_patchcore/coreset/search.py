@@ -51,23 +51,23 @@ class NearestSearch:
         for first in range(0, len(patches), len(self._products)):
             chunk = patches[first : first + len(self._products)]
             products, norms_sq = self._compare(chunk)
-            squares = out[first : first + len(products)]
-            torch.add(products.amin(1), norms_sq, out=squares)
-            near = (squares < _NEAR * norms_sq).nonzero()[:, 0]
-            for rows in near.split(_ROWS_AT_ONCE):
-                nearest = self._tensor[products[rows].argmin(1)]
-                squares[rows] = (chunk[rows] - nearest).square_().sum(1)
+            squares = torch.add(products.amin(1), norms_sq, out=out[first : first + len(chunk)])
+            for near in _lost_digits(squares, norms_sq):
+                squares[near] = self._squares(chunk[near], products[near].argmin(1))
         return out.clamp_min_(0).sqrt_()
 
     def nearest(self, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(N, D) float32 on the device to the same distances, and the (N,) int64 rows of the nearest vectors."""
-        out, rows = torch.empty(len(patches), device=self.device), []
+        out = torch.empty(len(patches), device=self.device)
+        rows = torch.empty(len(patches), dtype=torch.int64, device=self.device)
         for first in range(0, len(patches), len(self._products)):
-            products, norms_sq = self._compare(patches[first : first + len(self._products)])
-            least, row = products.min(1)
-            out[first : first + len(products)] = least + norms_sq
-            rows.append(row)
-        return out.clamp_min_(0).sqrt_(), torch.cat(rows) if rows else torch.empty(0, dtype=torch.int64)
+            chunk = patches[first : first + len(self._products)]
+            products, norms_sq = self._compare(chunk)
+            least, rows[first : first + len(chunk)] = products.min(1)
+            squares = torch.add(least, norms_sq, out=out[first : first + len(chunk)])
+            for near in _lost_digits(squares, norms_sq):
+                squares[near] = self._squares(chunk[near], rows[first + near])
+        return out.clamp_min_(0).sqrt_(), rows
 
     def nearest_exactly(self, patch: torch.Tensor) -> tuple[int, float]:
         """The row of the vector that is nearest to one patch (D,), and their distance, in float64."""
@@ -81,3 +81,12 @@ class NearestSearch:
         products = self._products[: len(chunk)]
         torch.addmm(self._norms_sq, chunk, self._centred.T, alpha=-2, out=products)
         return products, chunk.square().sum(1)
+
+    def _squares(self, patches: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """(B, D), (B,) to the squared distance (B,) of each patch to the vector of its row, from their difference."""
+        return (patches - self._tensor[rows]).square_().sum(1)
+
+
+def _lost_digits(squares: torch.Tensor, norms_sq: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The rows whose squared distance is to be computed anew, a few at a time."""
+    return (squares < _NEAR * norms_sq).nonzero()[:, 0].split(_ROWS_AT_ONCE)

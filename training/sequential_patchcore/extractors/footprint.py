@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from ..runtime.choices import ONNX, TORCH
 from .base import Extractor, scaled_size
 
 _LIBRARIES = math.ceil(0.15 * 2**30)  # timm, and what building the whole network leaves behind
@@ -18,6 +19,12 @@ _BYTES_OF_FILTERS = 60.0  # per pixel: the filter bank works in bands; measured 
 _KEPT_SHARE, _KEPT_AT_MOST, _KEPT_BELOW = 1.0, 5 * 32 * 2**20, 32 * 2**20
 # Where tensors cannot be counted: a layer's input, its output, what goes round it, and a copy in another form.
 _LAYERS_ALIVE = 4
+
+# ONNX Runtime beside torch, measured as in docs/deployment.md:
+_ENGINE = 64 * 2**20  # the library
+_ENGINES_WEIGHTS = 2  # copies of the weights: as they are, and in the order that its convolutions want
+_OF_THE_LARGEST = 2.2  # times the largest input and output of a convolution: its memory on four networks, and a reserve
+_COPIES = 3  # of an image's patches while they are put together
 
 
 class Footprint:
@@ -31,9 +38,11 @@ class Footprint:
     def __init__(self, extractor: Extractor) -> None:
         self._dimension, self._stride = extractor.dimension, extractor.stride
         self._image_scale = extractor.settings.image_scale
-        self._activations = activation_bytes_per_pixel(extractor)
-        self.weights = weight_bytes(extractor)
-        self.libraries = _LIBRARIES if self.weights else 0
+        self._keeps = getattr(extractor, "engine", TORCH) == ONNX
+        measure = engine_bytes_per_pixel if self._keeps else activation_bytes_per_pixel
+        self._activations = measure(extractor)
+        self.weights = weight_bytes(extractor) * (1 + (_ENGINES_WEIGHTS if self._keeps else 0))
+        self.libraries = (_LIBRARIES if self.weights else 0) + (_ENGINE if self._keeps else 0)
 
     def image(self, size: tuple[int, int]) -> int:
         """An image of (H, W) pixels, scaled, and as a tensor."""
@@ -43,10 +52,15 @@ class Footprint:
         """The activations of an image of (H, W) pixels, with what the allocator keeps of them, or its patches."""
         scaled = scaled_size(size, self._image_scale)
         activations = int(_pixels(scaled) * self._activations)
+        if self._keeps:  # what ONNX Runtime has taken it holds for the next image, while the patches are made and used
+            return activations + _COPIES * _cells(scaled, self._stride) * self._dimension * 4
         is_small = _pixels(scaled) * 3 * 4 < _KEPT_BELOW
         kept = int(min(_KEPT_SHARE * activations, _KEPT_AT_MOST)) if is_small else 0
-        patches = -(-scaled[0] // self._stride) * -(-scaled[1] // self._stride)
-        return max(activations + kept, 2 * patches * self._dimension * 4)
+        return max(activations + kept, 2 * _cells(scaled, self._stride) * self._dimension * 4)
+
+
+def _cells(size: tuple[int, int], stride: int) -> int:
+    return -(-size[0] // stride) * -(-size[1] // stride)
 
 
 def _pixels(size: tuple[int, int]) -> int:
@@ -72,6 +86,28 @@ def activation_bytes_per_pixel(extractor: Extractor) -> float:
     except ImportError:  # another torch, without the parts that it leans on
         return estimated_bytes(network, lambda: extractor(image)) / _PROBE**2
     return peak_live_bytes(lambda: extractor(image)) / _PROBE**2
+
+
+@torch.inference_mode()
+def engine_bytes_per_pixel(extractor: Extractor) -> float:
+    """What ONNX Runtime takes for the maps of an image, found from the network's own layers on a small one.
+
+    Where most lies in memory, a convolution's input and output do; beside them copies in another order of the channels,
+    and what its allocator rounds up.
+    """
+    network, largest = _network_of(extractor), 0
+
+    def note(_layer: nn.Module, arguments: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal largest
+        largest = max(largest, sum(tensor.numel() * tensor.element_size() for tensor in (*arguments[:1], output)))
+
+    hooks = [layer.register_forward_hook(note) for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    try:
+        network(torch.zeros(1, 3, _PROBE, _PROBE))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return _OF_THE_LARGEST * largest / _PROBE**2
 
 
 @torch.inference_mode()

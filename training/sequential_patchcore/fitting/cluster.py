@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shards as tasks of a Ray cluster, melded as they come in; a task whose machine is lost is started elsewhere.
 
-Ray is optional (`pip install "sequential-patchcore[cluster]"`). Data and output must lie on a file system that all
-machines see: a shard is the file that `train --shard I/N` writes, and its checkpoint lies beside it, so a restarted
+Ray is optional (`pip install "sequential-patchcore[train,cluster]"`). Data and output must lie on a file system that
+all machines see: a shard is the file that `train --shard I/N` writes, and its checkpoint lies beside it, so a restarted
 task goes on where the lost one was.
 """
 
@@ -66,7 +66,7 @@ def _connected(address: str) -> Any:
     try:
         import ray
     except ImportError as error:
-        raise UserError('`ray` needs Ray: pip install "sequential-patchcore[cluster]"') from error
+        raise UserError('`ray` needs Ray: pip install "sequential-patchcore[train,cluster]"') from error
     options: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False, "configure_logging": False}
     try:
         if address == LOCAL:

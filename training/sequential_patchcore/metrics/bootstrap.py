@@ -42,8 +42,8 @@ def statistics(samples: Sequence[Mapping], model: str, classes: Classes, times: 
 
     Returns:
         name to (draws,) float64. The names: precision, recall, f1, mean_defect_wise_recall, image_auroc,
-        image_precision, image_recall, image_f1, false_positive_regions_per_image,
-        clean_images_alarmed, pixel_recall.CLASS, defect_wise_recall.CLASS.
+        image_precision, image_recall, image_f1, false_positive_regions_per_image, clean_images_alarmed,
+        pixel_recall.CLASS, defect_wise_recall.CLASS.
     """
     groups = groups_of(samples)
     names = sorted(set(groups))
@@ -74,6 +74,9 @@ def statistics(samples: Sequence[Mapping], model: str, classes: Classes, times: 
     table = np.array(recalls).reshape(len(recalls), len(times))
     there = ~np.isnan(table)
     found["mean_defect_wise_recall"] = _over(np.where(there, table, 0).sum(0), there.sum(0))
+    if not (tp + fn).any() and any(sample.get("whole") == "defect" for sample in samples):
+        # Defects are known of, but of no pixel: clean images alone would make a precision of 0.
+        found["precision"] = found["f1"] = np.full(len(times), np.nan)
     found["image_auroc"] = _image_auroc(samples, model, times[:, [names.index(group) for group in groups]])
     return found
 

@@ -22,7 +22,7 @@ AUTO, TORCH, ONNX = "auto", "torch", "onnx"
 ENGINES = (AUTO, TORCH, ONNX)  # what computes the network's maps; auto: the fastest that agrees with torch
 GRAPHS = ("onnx", "openvino")  # what a model can be exported as
 
-IMPORTS = ("labelme", "mvtec", "folders")
+IMPORTS = ("labelme", "coco", "yolo", "voc", "cvat", "labelstudio", "mvtec", "folders")
 
 # What a person may choose, and hence what a model file may hold: least and most.
 BOUNDS = {

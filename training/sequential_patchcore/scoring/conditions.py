@@ -15,12 +15,12 @@ def conditions_of(model: Model, precision: str | None = None, blur_sigma: float 
 
 
 def departures(model: Model, conditions: dict) -> dict:
-    """For a threshold's origin: those of the conditions that are not the model's own, under "scored_with"."""
+    """Those of the conditions that are not the model's own."""
     own = conditions_of(model)
-    found = {name: value for name, value in conditions.items() if value != own[name]}
-    return {"scored_with": found} if found else {}
+    return {name: value for name, value in conditions.items() if value != own[name]}
 
 
 def was_set_under(threshold: Threshold, model: Model, conditions: dict) -> bool:
     """Whether a threshold comes from scores under these conditions; what it does not name was the model's own."""
-    return conditions_of(model) | threshold.calibrated_on.get("scored_with", {}) == conditions
+    named = threshold.calibrated_on.get("conditions")
+    return conditions_of(model) | (named if isinstance(named, dict) else {}) == conditions

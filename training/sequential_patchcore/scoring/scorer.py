@@ -187,8 +187,8 @@ class Scorer:
         self._warn_of_trained_on(dataset, split)
         threshold = calibrate(self, dataset, split, false_positive_rate, per)
         if self.model is not None:
-            noted = threshold.calibrated_on | departures(self.model, self.conditions)
-            threshold = replace(threshold, calibrated_on=noted)
+            if changed := departures(self.model, self.conditions):
+                threshold = replace(threshold, calibrated_on=threshold.calibrated_on | {"conditions": changed})
             self.model = self.model.with_threshold(threshold)
         self.threshold = threshold
         return threshold

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...runtime.progress import track
+from ...runtime.progress import say, track
 from .. import png
 from ..dataset import Dataset, Sample
 from ..format import SPLITS
@@ -18,7 +18,8 @@ def export_coco(dataset: Dataset, out: str | Path, *, progress: bool = True) -> 
     """Write `images/ID.png` and `annotations/instances_SPLIT.json`, whole or not at all.
 
     Defects and impurities are categories; the category's `supercategory` is its kind. Instances without a visible
-    pixel are left out. Image and annotation ids count from 1 over all splits.
+    pixel are left out, and so are images that are labelled as a whole, since without annotations they would pass for
+    clean. Boxes around what was labelled carry `"weak": true`. Image and annotation ids count from 1 over all splits.
 
     Raises:
         UserError: `out` is not empty or cannot be written; a broken sample.
@@ -28,7 +29,7 @@ def export_coco(dataset: Dataset, out: str | Path, *, progress: bool = True) -> 
         split: {"info": {"description": dataset.name}, "images": [], "annotations": [], "categories": categories}
         for split in SPLITS
     }
-    samples = dataset.samples
+    samples = [sample for sample in dataset.samples if sample.is_located]
     with whole_folder(out) as folder:
         (folder / "images").mkdir()
         (folder / "annotations").mkdir()
@@ -46,6 +47,9 @@ def export_coco(dataset: Dataset, out: str | Path, *, progress: bool = True) -> 
             if content["images"]:
                 file = folder / "annotations" / f"instances_{split}.json"
                 file.write_text(json.dumps(content), encoding="utf-8")
+    left_out = len(dataset.samples) - len(samples)
+    if left_out:
+        say(f"{left_out} images that are labelled as a whole were left out: COCO's files have no place for them")
     return Path(out)
 
 
@@ -90,6 +94,7 @@ def _annotations(dataset: Dataset, sample: Sample) -> list[dict[str, Any]]:
             "area": sum(counts[1::2]),
             "bbox": _box(counts, instances.shape[0]),
             "iscrowd": 0,
+            **({"weak": True} if instance.weak else {}),
         })
     return annotations
 

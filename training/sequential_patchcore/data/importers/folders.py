@@ -5,12 +5,11 @@ from pathlib import PurePosixPath
 
 from ...runtime.errors import UserError
 from .items import Item, Job
-from .names import name_key, relative_name, split_named
+from .names import relative_name, split_named
 
 
 def read_folders(job: Job) -> list[Item]:
     """Every image; its label is the first folder on its path that names no split. Folders named in `good` are clean."""
-    good = {name_key(name) for name in job.options.good}
     items, clean = [], 0
     for path in job.survey.images:
         name = relative_name(path, job.src)
@@ -20,7 +19,7 @@ def read_folders(job: Job) -> list[Item]:
         if not labels:
             job.findings.problem(f"{path} lies in no folder that says whether it is good", name)
             continue
-        is_good = name_key(labels[0]) in good
+        is_good = job.means_good(labels[0])
         clean += is_good
         if not is_good and job.ignores(labels[0]):
             continue

@@ -9,6 +9,7 @@ from ...runtime.file_names import safe_name, unique_names
 from ..picture_files import Survey
 from .findings import Findings
 from .labels import LabelRules
+from .names import name_key
 from .options import ImportOptions
 from .outlines import Outline
 from .split_table import SplitTable
@@ -89,6 +90,8 @@ class Job:
         rules: how labels become classes.
         findings: where readers put what is wrong, and go on.
         used: where readers put the files that they took labels, masks and the like from; what is left over is named.
+        kinds: where readers put the kinds of classes that the source says: label -> "defect" or "impurity", in the
+            order of its classes; used where the options list no classes.
     """
 
     src: Path
@@ -98,6 +101,11 @@ class Job:
     rules: LabelRules
     findings: Findings
     used: set[Path] = field(default_factory=set)
+    kinds: dict[str, str] = field(default_factory=dict)
+
+    def means_good(self, label: str) -> bool:
+        """Whether a label of an image as a whole, or a folder, says that it is clean."""
+        return name_key(label) in {name_key(name) for name in self.options.good}
 
     def ignores(self, label: str) -> bool:
         """Whether a label is to be left out."""

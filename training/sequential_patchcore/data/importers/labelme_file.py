@@ -5,7 +5,6 @@ import base64
 import binascii
 import hashlib
 import io
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from ..format import parse_json
 from ..png import read_bytes
 from . import outlines
 from .items import Shape
+from .label_numbers import points_of
 from .mask_file import is_lossy, labelled
 from .outlines import Bitmap, Outline, Polygon
 from .recognise import LABELME, kind_of_json
@@ -29,8 +29,6 @@ _FEWEST_POINTS = {
     "polygon": 3, "rectangle": 2, "circle": 2, "line": 2, "linestrip": 2, "point": 1, "points": 1, "mask": 2,
     "oriented_rectangle": 4, "rotation": 4, "quadrilateral": 4,
 }
-
-_FARTHEST = 1e6  # pixels; beyond it the crossings of a polygon's edges lose their exactness
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ def _parse_shape(entry: Any, number: int, path: Path, unclean: list[tuple[str, s
     kind = entry.get("shape_type") or "polygon"  # files before LabelMe 3.5 hold polygons only and name no type
     if not isinstance(kind, str) or kind not in _FEWEST_POINTS:
         raise UserError(f"{where} has the unknown type {kind!r}; known: {', '.join(_FEWEST_POINTS)}")
-    points = _parse_points(entry.get("points"), kind, where)
+    points = points_of(entry.get("points"), _FEWEST_POINTS[kind], f"a {kind}", where)
     group_id = entry.get("group_id")
     if group_id is not None and not isinstance(group_id, (int, str)):
         raise UserError(f"{where}: expected group_id as an integer, a text or null, found {group_id!r}")
@@ -137,24 +135,6 @@ def _parse_shape(entry: Any, number: int, path: Path, unclean: list[tuple[str, s
 def _flags(value: Any) -> tuple[str, ...]:
     """LabelMe keeps the flags of an image as names with true or false."""
     return tuple(str(name) for name, is_set in value.items() if is_set) if isinstance(value, dict) else ()
-
-
-def _parse_points(value: Any, kind: str, where: str) -> np.ndarray:
-    """float64 (N, 2) in (x, y)."""
-    try:
-        points = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: its points are no list of [x, y]") from error
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise UserError(f"{where}: its points are no list of [x, y]")
-    if not np.isfinite(points).all():
-        wrong = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
-        raise UserError(f"{where}: its points are no list of [x, y]: point {wrong + 1} is {json.dumps(value[wrong])}")
-    if np.abs(points).max(initial=0) > _FARTHEST:
-        raise UserError(f"{where}: its points are far outside any image (up to {np.abs(points).max():g} pixels)")
-    if len(points) < _FEWEST_POINTS[kind]:
-        raise UserError(f"{where}: a {kind} needs {_FEWEST_POINTS[kind]} points, found {len(points)}")
-    return points
 
 
 def _outline(kind: str, points: np.ndarray) -> Outline:

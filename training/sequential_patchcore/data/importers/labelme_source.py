@@ -11,7 +11,9 @@ from ..picture_files import is_image_name
 from .findings import Findings
 from .items import Item, Job
 from .labelme_file import LabelFile, read_image_data, read_label_file
+from .labelme_xml import read_label_xml
 from .names import name_key, relative_name
+from .recognise import LABELME, recognise
 
 
 def read_labelme(job: Job) -> list[Item]:
@@ -21,8 +23,9 @@ def read_labelme(job: Job) -> list[Item]:
     """
     if job.table is not None and job.table.names_labels:
         return _items_of_table(job)
-    src, images = job.src, job.survey.images
+    src = job.src
     labels = _read_label_files(job)
+    images = [path for path in job.survey.images if path not in job.used]  # masks are no photographs
     label_of, embedded = _match(labels, images, src, job.findings)
     outside = sorted(set(label_of) - set(images))
     items = [_item(src, image, label_of.get(image)) for image in [*images, *outside]]
@@ -63,6 +66,12 @@ def _read_label_files(job: Job) -> list[LabelFile]:
         with job.findings.catch():
             label = read_label_file(path)
             if not label.foreign:
+                job.used.add(path)
+                labels.append(label)
+    for path in job.survey.others_with(".xml"):
+        with job.findings.catch():
+            label = read_label_xml(job, path) if recognise(path) == LABELME else None
+            if label is not None:
                 job.used.add(path)
                 labels.append(label)
     return labels

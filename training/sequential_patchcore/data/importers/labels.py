@@ -68,6 +68,16 @@ class LabelRules:
             return None
         return self.spellings.get(folded, name)
 
+    def with_kinds(self, kinds: Mapping[str, str]) -> "LabelRules":
+        """The same, with the classes that a source lists by kind where none are listed yet and it knows impurities."""
+        if self.defects is not None or self.impurities is not None or "impurity" not in kinds.values():
+            return self
+        named = {name: kind for label, kind in kinds.items() if (name := self.class_of(label)) is not None}
+        return replace(self, **{
+            key: tuple(name for name, of_name in named.items() if of_name == kind)
+            for key, kind in (("defects", "defect"), ("impurities", "impurity"))
+        })
+
     def with_spellings(self, labels: Iterable[str]) -> "LabelRules":
         """The same, with one spelling for labels that differ by case only: that in lower case where there is one."""
         names: dict[str, list[str]] = {}

@@ -227,5 +227,6 @@ def _check_size(item: Item, size: tuple[int, int], orientation: int) -> None:
     if any(said not in (None, true) for said, true in zip(item.size, size, strict=True)):
         height, width = item.size
         hint = "; its EXIF orientation may have been ignored when it was labelled" if orientation != 1 else ""
+        width, height = (side if side is None else f"{side:g}" for side in (width, height))
         raise UserError(f"{item.label_file} was drawn on an image of {width} x {height} pixels, "
                         f"{item.where} has {size[1]} x {size[0]}{hint}")

@@ -25,7 +25,7 @@ class ImportOptions:
         defects, impurities: class names by kind; without both every label is a defect.
         aliases: label -> class name.
         ignore: labels to leave out.
-        good: names of folders that hold clean images, where folders are the labels.
+        good: labels of an image as a whole that say that it is clean: names of folders, tags, choices.
         group_by: regular expression for the physical part in an image's relative path.
         regions: "find" (a bright plate on a dark background), or a folder with a mask of each image's name. Shapes with
             the label `plate` are the region in any case, unless `plate` is listed as a class.

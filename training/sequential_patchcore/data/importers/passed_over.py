@@ -10,7 +10,7 @@ from ..picture_files import UNREAD_PICTURES, Survey
 from .findings import Findings
 from .items import Item
 from .names import name_key, relative_name
-from .recognise import OTHER, TITLES, recognise
+from .recognise import BROKEN, OTHER, TITLES, recognise
 
 _MOST_NAMES = 5
 
@@ -30,7 +30,7 @@ def find_foreign_labels(source: str, survey: Survey, used: Collection[Path], fin
             if kind is not None:
                 found.setdefault(kind, []).append(path)
     for kind, paths in found.items():
-        cure = f"read them with `import {kind}`" if kind not in (OTHER, source) else "convert them to one that is read"
+        cure = f"read them with `import {kind}`" if kind not in (OTHER, BROKEN, source) else "mend or convert them"
         findings.problem(
             f"{survey.root} holds labels of {TITLES[kind]} in {len(paths)} file(s) ({_names(paths, survey.root)}), "
             f"which this import of {source} does not take: {cure}, or leave the files out with `exclude`"

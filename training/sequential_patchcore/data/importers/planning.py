@@ -55,9 +55,10 @@ def make_plan(source: Source, src: Path, out: Path | None, options: ImportOption
     like = None if options.like is None else open_dataset(options.like)
     job = _job(source, src, out, options, _rules(options, like), findings)
     items = _items(source, job)
-    items = [_with_tags_as_labels(item, job.rules) for item in items]
+    rules = job.rules.with_kinds(job.kinds)
+    items = [_with_tags_as_labels(item, rules) for item in items]
     _say_about_tags(items, findings)
-    rules = job.rules.with_spellings(label for item in items for label in item.labels)
+    rules = rules.with_spellings(label for item in items for label in item.labels)
     plate_label = _plate_label(source, rules)
     labels = sorted({label for item in items for label in item.labels if not _is(plate_label, label, rules)})
     if not _takes_classes(options, like):

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 LABELME, COCO, YOLO, VOC, CVAT, LABELSTUDIO = "labelme", "coco", "yolo", "voc", "cvat", "labelstudio"
-OTHER = "other"
+OTHER, BROKEN = "other", "broken"
 
 # What is recognised -> how it is called.
 TITLES = {
     LABELME: "LabelMe", COCO: "COCO JSON", YOLO: "YOLO text", VOC: "Pascal VOC XML", CVAT: "CVAT XML 1.1",
-    LABELSTUDIO: "Label Studio JSON", OTHER: "another labelling tool",
+    LABELSTUDIO: "Label Studio JSON", OTHER: "another labelling tool", BROKEN: "nobody knows what (broken JSON or XML)",
 }
 
 _OF_OTHERS = {"_via_img_metadata", "regions", "objects", "annotations", "labels", "shapes", "polygons", "bboxes"}
@@ -24,15 +24,15 @@ _LARGEST = 2**30  # bytes of a file that is looked into
 
 
 def recognise(path: Path) -> str | None:
-    """The form of the labels in a file; None where it holds none or is not one of these kinds."""
+    """The form of the labels in a file; `BROKEN` for JSON or XML that cannot be parsed; None for any other file."""
     suffix = path.suffix.lower()
     looks = {".json": _json, ".xml": _xml, ".txt": _text, ".csv": _table, ".jsonl": _lines, ".ndjson": _lines}
     try:
         if suffix not in looks or path.stat().st_size > _LARGEST:
             return None
         return looks[suffix](path)
-    except (OSError, ValueError, RecursionError, ElementTree.ParseError):
-        return None  # not of this kind; a reader that needs the file says what is wrong with it
+    except (OSError, ValueError, LookupError, RecursionError, ElementTree.ParseError):
+        return BROKEN if suffix in (".json", ".xml") else None
 
 
 def kind_of_json(content: Any) -> str | None:
@@ -93,7 +93,7 @@ def _text(path: Path) -> str | None:
     lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     if not lines:
         return None
-    if all(is_yolo_line(line) for line in lines):
+    if 2 * sum(is_yolo_line(line) for line in lines) >= len(lines):
         return YOLO
     cells = lines[-1].split()  # DOTA: eight coordinates and a class; KITTI: a class and fourteen numbers
     if len(cells) >= 9 and sum(bool(re.fullmatch(r"-?\d+(\.\d+)?", cell)) for cell in cells) >= 8:

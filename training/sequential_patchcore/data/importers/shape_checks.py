@@ -25,7 +25,11 @@ def checked_pixels(shape: Shape, size: tuple[int, int], line_width: float, findi
         _check_place(shape, outline.bounds, reach, size, findings)
     if isinstance(outline, Polygon) and outline.is_flat:
         findings.note("{count} areas have no width: the pixels that they touch are labelled", shape.where)
-    inside = outline.pixels(size, line_width)
+    try:
+        inside = outline.pixels(size, line_width)
+    except UserError as error:
+        text = str(error)
+        raise UserError(text if text.startswith(shape.where) else f"{shape.where}: {text}") from error
     if not inside.any():
         raise UserError(f"{shape.where} covers no pixel of its image of {size[1]} x {size[0]} pixels")
     return inside

@@ -13,7 +13,8 @@ STROKE_WIDTH = 3.0
 """Width in pixels of what has no area of its own: lines and points."""
 
 _TINY = 1e-9  # pixels; rounding must not mark a neighbour
-_ASIDE = 1e-6  # pixels; from the border between two pixels into one of them
+_ON_BORDER = 1e-3  # pixels; label files round coordinates
+_ASIDE = 1e-2  # pixels; from the border between two pixels into one of them
 
 
 def fill_polygon(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -48,6 +49,21 @@ def fill_circle(centre: np.ndarray, radius: float, size: tuple[int, int]) -> np.
     return draw_strokes(np.stack([centre, centre])[None], 2 * radius, size)
 
 
+def fill_ellipse(
+    centre: np.ndarray, radii: tuple[float, float], degrees: float, size: tuple[int, int]
+) -> np.ndarray:
+    """Pixels whose centre is inside an ellipse around `centre` (x, y), its first axis turned clockwise from x."""
+    reach = max(radii)
+    left, top, right, bottom = _window(np.stack([centre, centre]), reach, size)
+    x = np.arange(left, right)[None, :] + 0.5 - centre[0]
+    y = np.arange(top, bottom)[:, None] + 0.5 - centre[1]
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    inside = np.zeros(size, bool)
+    along, across = (x * cos + y * sin) / radii[0], (y * cos - x * sin) / radii[1]
+    inside[top:bottom, left:right] = along**2 + across**2 <= 1
+    return inside
+
+
 def draw_strokes(segments: np.ndarray, width: float, size: tuple[int, int]) -> np.ndarray:
     """Pixels whose centre is at most `width / 2` away from a segment: strokes with round ends.
 
@@ -72,17 +88,18 @@ def draw_strokes(segments: np.ndarray, width: float, size: tuple[int, int]) -> n
 def trace(segments: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Pixels that lines without width run through: those whose open square a segment crosses.
 
-    A segment that runs along the border between two rows or columns of pixels crosses none of them; where all do, the
-    pixels below and right of them are taken.
+    A segment that runs along the border between two rows or columns of pixels, or next to it, crosses none of them
+    (`border_pixels`).
 
     Args:
         segments: (N, 2, 2): N segments, their two ends, (x, y).
         size: (H, W).
     """
     crossed = np.zeros(size, bool)
+    segments = np.where(np.abs(segments - np.rint(segments)) < _ON_BORDER, np.rint(segments), segments)
     for start, end in segments:
         _cross(crossed, *(start, end) if start[1] <= end[1] else (end, start))
-    return crossed if crossed.any() or not len(segments) else _floors(segments, size)
+    return crossed
 
 
 def _cross(crossed: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> None:
@@ -101,7 +118,7 @@ def _cross(crossed: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> None:
         crossed[row, max(left, 0) : max(right + 1, 0)] = True
 
 
-def _floors(segments: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def border_pixels(segments: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The pixels below and right of segments that run along the borders of pixels, or of points if there are no others.
     """
     crossed = np.zeros(size, bool)

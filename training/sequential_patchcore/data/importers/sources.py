@@ -4,10 +4,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .coco import read_coco
+from .cvat import read_cvat
 from .folders import read_folders
 from .items import Item, Job
 from .labelme_source import read_labelme
+from .labelstudio import read_labelstudio
 from .mvtec import read_mvtec
+from .voc import read_voc
+from .yolo import read_yolo
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,11 @@ SOURCES = {
     source.name: source
     for source in (
         Source("labelme", read_labelme),
+        Source("coco", read_coco),
+        Source("yolo", read_yolo),
+        Source("voc", read_voc),
+        Source("cvat", read_cvat),
+        Source("labelstudio", read_labelstudio),
         Source("folders", read_folders, draws_plates=False),
         Source("mvtec", read_mvtec, has_splits=True, draws_plates=False),
     )

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pascal VOC's XML, as LabelImg, CVAT and others write it: one file an image, boxes alone.
+
+Format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html. Corners are taken as positions in the
+image, as today's tools write them; the first data sets counted pixels from 1.
+"""
+
+import hashlib
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...runtime.errors import UserError
+from ..png import read_bytes
+from . import outlines
+from .coco import WEAK
+from .image_lookup import ImageLookup
+from .items import Item, Job, Shape
+from .names import name_key, relative_name, split_named, split_of_words
+from .recognise import BROKEN, VOC, recognise
+from .xml_files import number_of, parse_xml, size_of, text_of
+
+
+def read_voc(job: Job) -> list[Item]:
+    """Every picture with its XML; one without is clean. Splits come from ImageSets/…/train.txt, val.txt, test.txt."""
+    lookup = ImageLookup(job.survey, job.findings)
+    splits = _image_sets(job)
+    items: dict[str, Item] = {}
+    for path in job.survey.others_with(".xml"):
+        if recognise(path) not in (VOC, BROKEN, None):
+            continue
+        with job.findings.catch(relative_name(path, job.src)):
+            root = parse_xml(path)
+            if root.tag != "annotation":
+                continue
+            job.used.add(path)
+            item = _item(job, path, root, lookup, splits)
+            if item.name in items:
+                job.findings.problem(f"{item.where} has two label files: {items[item.name].label_file} and {path}",
+                                     item.name)  # fmt: skip
+            items[item.name] = item
+    if not items and not job.findings.problems:
+        raise UserError(f"{job.src} holds no Pascal VOC file: expected one .xml with <annotation> for each image")
+    without = 0
+    for image in job.survey.images:
+        name = relative_name(image, job.src)
+        if name not in items:
+            without += 1
+            items[name] = Item(name, image, str(image), split=splits.get(name_key(image.stem)))
+    if without:
+        job.findings.say(f"{without} of {len(items)} images have no label file: they count as clean")
+    return sorted(items.values(), key=lambda item: item.name)
+
+
+def _image_sets(job: Job) -> Mapping[str, str]:
+    """Name of an image without its ending -> split, from the lists that are named after a split."""
+    splits: dict[str, str] = {}
+    for path in job.survey.others_with(".txt"):
+        split = split_named(path.stem) or split_of_words(path.stem)
+        if split is None or name_key(path.parent.name) not in ("main", "segmentation", "layout", "imagesets"):
+            continue
+        job.used.add(path)
+        for line in read_bytes(path).decode("utf-8-sig", "replace").splitlines():
+            words = line.split()
+            if words and (len(words) == 1 or words[-1] != "-1"):
+                splits[name_key(Path(words[0]).stem if "." in words[0] else words[0])] = split
+    return splits
+
+
+def _item(
+    job: Job, path: Path, root: ElementTree.Element, lookup: ImageLookup, splits: Mapping[str, str]
+) -> Item:
+    said = text_of(root, "filename") or path.stem
+    try:
+        image = lookup.find(said, path.parent)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    name = relative_name(image, job.src)
+    shapes = []
+    for number, entry in enumerate(root.iter("object"), start=1):
+        with job.findings.catch(name):
+            shapes.append(_shape(job, entry, number, path))
+    digest = hashlib.sha256(read_bytes(path)).hexdigest()
+    return Item(name, image, str(image), tuple(shapes), size=size_of(root, "size/height", "size/width"),
+                label_file=path, digests={"label_sha256": digest}, split=splits.get(name_key(image.stem)))  # fmt: skip
+
+
+def _shape(job: Job, entry: ElementTree.Element, number: int, path: Path) -> Shape:
+    label = text_of(entry, "name")
+    where = f"{path}: object {number} ({label!r})"
+    if not label:
+        raise UserError(f"{path}: object {number} has no name")
+    if entry.find("bndbox") is None:
+        raise UserError(f"{where} has no bndbox")
+    left, top, right, bottom = (number_of(entry, f"bndbox/{side}", where) for side in ("xmin", "ymin", "xmax", "ymax"))
+    if right < left or bottom < top:
+        raise UserError(f"{where}: its box runs from {left:g}, {top:g} to {right:g}, {bottom:g}")
+    job.findings.note(WEAK, where)
+    return Shape(label, outlines.box(left, top, right, bottom), where, weak=True)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""XML of label tools: parsed, and its numbers checked."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from ...runtime.errors import UserError
+from ..png import read_bytes
+from .label_numbers import numbers_of
+
+
+def parse_xml(path: Path) -> ElementTree.Element:
+    """The root of an XML file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return ElementTree.fromstring(read_bytes(path))
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise UserError(f"{path}: broken XML ({error})") from error
+
+
+def text_of(element: ElementTree.Element, place: str) -> str:
+    """The text of an element below, without blanks around it; "" where there is none."""
+    return (element.findtext(place) or "").strip()
+
+
+def number_of(element: ElementTree.Element, place: str, where: str) -> float:
+    """The number in an element below.
+
+    Raises:
+        UserError: none is there.
+    """
+    return numbers_of([text_of(element, place)], f"{where}, {place}")[0]
+
+
+def size_of(element: ElementTree.Element, height: str, width: str) -> tuple[float | None, float | None]:
+    """(H, W) as an element says it; None for what is missing or 0, as some tools write for an unknown size."""
+    sides = []
+    for place in (height, width):
+        text = text_of(element, place)
+        sides.append(float(text) if text.replace(".", "", 1).isdigit() and float(text) > 0 else None)
+    return sides[0], sides[1]
