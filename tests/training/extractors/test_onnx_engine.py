@@ -40,7 +40,7 @@ def by_onnx():
 
 @pytest.mark.parametrize("backbone", [
     "mobilenetv3_small_050", "resnet18", "tf_mobilenetv3_small_minimal_100", "vgg11",
-])  # fmt: skip
+])
 def test_vectors_agree_with_torch_at_sizes_that_the_graph_was_not_made_with(backbone):
     settings = ExtractorSettings(backbone=backbone)
     ours, theirs = extractor_of(settings, "none", "onnx"), extractor_of(settings, "none", "torch")
@@ -111,7 +111,7 @@ def test_where_it_is_not_installed_torch_is_taken_and_asking_for_it_is_an_error(
 @pytest.mark.parametrize(("settings", "words"), [
     (ExtractorSettings(backbone="filters"), "is for networks"),
     (ExtractorSettings(backbone=SMALL.backbone, precision="bfloat16"), "computes in float32"),
-])  # fmt: skip
+])
 def test_where_it_cannot_be_asking_for_it_is_an_error(settings, words):
     assert extractor_of(settings, "none").engine == "torch"
     with pytest.raises(UserError, match=words):
@@ -128,7 +128,7 @@ def test_a_model_of_one_engine_is_scored_by_the_other_and_names_its_own(plates, 
     data = plates(tmp_path / "data")
     settings = TrainSettings(coreset_size=24, epochs=2)
     models = [train([data], extractor, settings, out=tmp_path / f"{extractor.engine}.h5")
-              for extractor in (by_onnx, by_torch)]  # fmt: skip
+              for extractor in (by_onnx, by_torch)]
     assert [load_model(tmp_path / f"{name}.h5").settings["engine"] for name in ("onnx", "torch")] == ["onnx", "torch"]
     assert models[0].request != models[1].request
     pixels = data.image(data.split("test")[0])

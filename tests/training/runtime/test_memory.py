@@ -101,7 +101,7 @@ class SmallNetwork:
         self.settings = ExtractorSettings("small", image_scale=image_scale)
         self.dimension, self.stride = 15, 8
         self.network = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 1), torch.nn.ReLU(inplace=True),
-                                           torch.nn.Conv2d(5, 2, 1))  # fmt: skip
+                                           torch.nn.Conv2d(5, 2, 1))
 
     def __call__(self, images):
         kept = images + 1
@@ -164,7 +164,7 @@ def test_the_parts_together_are_what_the_one_formula_gave(backbone, image_scale)
     for sizes, render, workers, augment, size, chunk, coreset in itertools.product(
         [[(9, 5)], [(100, 300), (299, 100)], [(1024, 1224), LARGE]], [False, True], [0, 3], [False, True],
         [2, 2048], [1, 2048], ["sequential", "greedy"],
-    ):  # fmt: skip
+    ):
         dataset = Pictures(*sizes, is_render=render)
         run = TrainSettings(coreset_size=size, augment=augment, coreset=coreset)
         chosen = plan(needs_of([dataset], extractor, run, RunOptions(workers=workers)), 2**50, chunk)
@@ -207,7 +207,7 @@ def test_the_estimate_is_what_a_run_takes_at_most_and_little_more(photographs, t
         sys.executable, "-m", "sequential_patchcore", "train", "--data", photographs, "--out", tmp_path / "m.h5",
         "--backbone", backbone, "--weights", "none", "--coreset-size", "256", "--epochs", "1", "--device", "cpu",
         "--threads", "1", "--workers", str(workers), *further,
-    )  # fmt: skip
+    )
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     told = done.stdout + done.stderr

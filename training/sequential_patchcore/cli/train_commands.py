@@ -214,7 +214,7 @@ def _carried_out(
     options = RunOptions(
         split=arguments.split, workers=arguments.workers, checkpoint_images=arguments.checkpoint_images,
         restart=arguments.restart, request=request, record=record,
-    )  # fmt: skip
+    )
     needs = needs_of(datasets, extractor, settings, options)
     chosen = plan(needs, parse_size(arguments.memory_budget), arguments.chunk_size, resident=resident())
     say(str(chosen))

@@ -3,7 +3,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -73,7 +73,7 @@ class Extractor(Protocol):
     weights: str
     weights_fingerprint: str
     layers: list[str]
-    preprocessing: dict
+    preprocessing: dict[str, Any]
 
     @property
     def engine(self) -> str: ...
@@ -85,7 +85,7 @@ class Extractor(Protocol):
     def to(self, device: torch.device) -> "Extractor": ...
 
 
-def identity(extractor: Extractor) -> dict:
+def identity(extractor: Extractor) -> dict[str, Any]:
     """What two models must share for their vectors to be comparable; JSON-ready.
 
     Settings that came later are left out at their defaults, so that older models still fit.

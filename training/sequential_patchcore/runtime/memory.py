@@ -132,7 +132,7 @@ def _sum(needs: Needs, budget: int, chunk_size: int, resident: int) -> MemoryPla
     return MemoryPlan(
         base, needs.weights, needs.image, needs.loader, needs.features, needs.coreset(chunk_size),
         needs.all_patches, chunk_size, budget,
-    )  # fmt: skip
+    )
 
 
 def _refusal(needs: Needs, chosen: MemoryPlan) -> str:
