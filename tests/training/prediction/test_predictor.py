@@ -28,7 +28,7 @@ MODEL = Model(
     features=np.zeros((2, 1), np.float32), source=np.zeros(2, np.uint32), position=np.zeros((2, 2), np.uint16),
     sources=(("d", "a"),), extractor={}, settings={}, separation=0.0, covering_radius=0.0, converged=True,
     threshold=Threshold(0.5, "by_hand"),
-)  # fmt: skip
+)
 
 
 class Darkness:
@@ -120,7 +120,7 @@ def test_areas_peaks_and_boxes_agree_with_what_was_drawn(tmp_path):
     with open(tmp_path / "out" / "regions.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(int(r["x"]), int(r["y"]), int(r["pixels"]), float(r["area_mm2"])) for r in rows] == [
-        (30, 20, 200, 0.5), (5, 6, 12, 0.03)]  # fmt: skip
+        (30, 20, 200, 0.5), (5, 6, 12, 0.03)]
 
 
 def test_without_a_pixel_size_no_area_is_claimed_and_a_data_set_brings_one(plates, tmp_path):
@@ -145,7 +145,7 @@ def test_filters_act_and_a_threshold_by_hand_wins(tmp_path):
 
 def test_an_image_unlike_those_that_the_model_saw_is_told_with_both_sizes(tmp_path, capsys):
     share = {"name": "d", "path": "d", "fingerprint": "f", "images": 2, "image_sizes": [[50, 80], [60, 90]],
-             "pixel_size_um": 40.0}  # fmt: skip
+             "pixel_size_um": 40.0}
     model = replace(MODEL, data=(share,))
     paths = [Path(picture(tmp_path / f"{name}.png")) for name in "ab"]
     for side in (59, 61):
@@ -244,7 +244,7 @@ def strange_folder(folder):
         "d_lying.jpg": "anomalous", "e_deep.png": "anomalous", "f_alpha.png": "anomalous",
         "g_float.tif": "unreadable", "h_one.png": "normal", "j_nowhere.png": "unreadable", "l_huge.png": "unreadable",
         "m_good.png": "anomalous",
-    }  # fmt: skip
+    }
 
 
 def test_strange_files_never_stop_the_rest(tmp_path):
@@ -347,7 +347,7 @@ def test_watching_takes_files_once_they_are_whole_and_again_when_they_change(tmp
     watch([tmp_path / "in"], handle, lambda: rounds.append(len(handled)), interval=0.15, idle_exit=1.5)
     writer.join()
     assert sorted(handled) == [("new.png", len(source)), ("new.png", len(source) + 1),
-                               ("there.png", (tmp_path / "in" / "there.png").stat().st_size)]  # fmt: skip
+                               ("there.png", (tmp_path / "in" / "there.png").stat().st_size)]
     assert rounds[-1] == 3
 
 

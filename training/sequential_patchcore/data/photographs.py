@@ -30,7 +30,7 @@ _FEWEST, _CAMERA_BITS = 9, 14  # of a camera whose values are stored in 16
 _OTHERS = ((b"%pdf", "a PDF document"), (b"<svg", "an SVG drawing"), (b"<?xml", "XML"), (b"<!doctype", "a web page"),
            (b"<html", "a web page"), (b"pk\x03\x04", "a ZIP archive"), (b"8bps", "a Photoshop drawing"),
            (b"v/1\x01", "floating-point values (OpenEXR)"), (b"#?radiance", "floating-point values (HDR)"),
-           (b"version https://git-lfs", "a pointer of Git LFS instead of the file"))  # fmt: skip
+           (b"version https://git-lfs", "a pointer of Git LFS instead of the file"))
 
 
 def decode_image(

@@ -124,7 +124,7 @@ def _item(job: Job, path: Path, where: str, image: Path, annotation: Mapping[str
                                 f"{', '.join(kind + 'labels' for kind in _KINDS)}")
     digest = hashlib.sha256(canonical_json(results).encode()).hexdigest()
     return Item(name, image, str(image), tuple(shapes), as_a_whole=tuple(choices), size=size, label_file=path,
-                digests={"label_sha256": digest})  # fmt: skip
+                digests={"label_sha256": digest})
 
 
 def _with_labels(results: list[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], list[str]]]:

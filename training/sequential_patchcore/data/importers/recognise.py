@@ -19,7 +19,7 @@ TITLES = {
 
 _OF_OTHERS = {"_via_img_metadata", "regions", "objects", "annotations", "labels", "shapes", "polygons", "bboxes"}
 _BOX_COLUMNS = ({"xmin", "ymin", "xmax", "ymax"}, {"region_shape_attributes"}, {"x1", "y1", "x2", "y2"},
-                {"bbox"}, {"segmentation"}, {"encodedpixels"})  # fmt: skip
+                {"bbox"}, {"segmentation"}, {"encodedpixels"})
 _LARGEST = 2**30  # bytes of a file that is looked into
 
 
