@@ -88,7 +88,7 @@ def features(chosen: argparse.Namespace, size: tuple[int, int]) -> None:
         given = {"size": size, "threads": chosen.threads, "backbone": backbone}
         torch, onnx = (measured(_FEATURES, given | {"engine": engine}) for engine in ("torch", "auto"))
         print(f"| `{backbone}` | {torch['cpu']:.2f} | {onnx['cpu']:.2f} | {onnx['cpu'] / torch['cpu']:.2f} "
-              f"| {torch['peak']:.0f} | {onnx['peak']:.0f} |", flush=True)  # fmt: skip
+              f"| {torch['peak']:.0f} | {onnx['peak']:.0f} |", flush=True)
     print()
 
 
@@ -102,11 +102,11 @@ def whole(chosen: argparse.Namespace, size: tuple[int, int], folder: Path, parts
             "train", "--data", data, "--out", model, "--weights", "none", "--epochs", str(chosen.epochs), "--augment",
             "--device", "cpu", "--threads", str(chosen.threads), "--engine", engine,
             "--backbone", chosen.backbone[0], "--overwrite",
-        )  # fmt: skip
+        )
     if "train" in parts:
         ratio = seconds["onnx"] / seconds["torch"]
         print(f"train, {chosen.images} images, {chosen.epochs} epochs: torch {seconds['torch']:.1f}, onnx "
-              f"{seconds['onnx']:.1f} CPU s, ratio {ratio:.2f}\n", flush=True)  # fmt: skip
+              f"{seconds['onnx']:.1f} CPU s, ratio {ratio:.2f}\n", flush=True)
     given = {"size": size, "threads": chosen.threads, "model": str(folder / "onnx.h5")}
     found = {}
     if "predict" in parts:
@@ -133,7 +133,7 @@ def noise(folder: Path, size: tuple[int, int], images: int) -> Path:
 def measured(code: str, given: dict) -> dict:
     environment = os.environ | {"OMP_NUM_THREADS": str(given["threads"])}
     run = subprocess.run([sys.executable, "-c", code, json.dumps(given)], capture_output=True, text=True,
-                         env=environment)  # fmt: skip
+                         env=environment)
     if run.returncode:
         sys.exit(run.stderr)
     return json.loads(run.stdout.splitlines()[-1])

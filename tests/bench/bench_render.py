@@ -41,7 +41,7 @@ from blender_addon.scene import inspection, material  # noqa: E402
 
 _PATHS = (4, 8, 16, 32)
 _DEFAULTS = ("max_bounces", "light_sampling_threshold", "blur_glossy", "use_adaptive_sampling", "use_auto_tile",
-             "use_light_tree", "sampling_pattern", "sample_clamp_direct", "sample_clamp_indirect")  # fmt: skip
+             "use_light_tree", "sampling_pattern", "sample_clamp_direct", "sample_clamp_indirect")
 
 
 def main() -> None:

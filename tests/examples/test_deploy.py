@@ -37,7 +37,7 @@ def line(tmp_path_factory):
         cv2.imwrite(str(folder / "pictures" / f"{number}.png"), plate)
     model, export = str(folder / "m.h5"), folder / "export"
     assert main(["train", "--data", str(folder / "data"), "--out", model, "--backbone", "filters", "--epochs", "1",
-                 "--coreset-size", "60", "--threads", "1"]) == 0  # fmt: skip
+                 "--coreset-size", "60", "--threads", "1"]) == 0
     assert main(["calibrate", "--model", model, "--threshold", "6"]) == 0
     assert main(["export", "onnx", "--model", model, "--out", str(export), "--min-region", "20"]) == 0
     assert main(["predict", "--model", str(export), "--out", str(folder / "out"), str(folder / "pictures")]) == 0
@@ -63,7 +63,7 @@ def test_the_python_example_says_what_predict_says(line):
     export, predictions = line
     pictures = [prediction["image"] for prediction in predictions]
     run = subprocess.run([sys.executable, EXAMPLES / "deploy_minimal.py", export, *pictures], capture_output=True,
-                         text=True, timeout=100)  # fmt: skip
+                         text=True, timeout=100)
     assert run.returncode == 0, run.stderr
     assert_same(run.stdout, predictions)
 
@@ -73,7 +73,7 @@ def test_the_python_example_refuses_a_damaged_export(line, tmp_path):
     with open(tmp_path / "export" / "anomaly_map.onnx", "ab") as graph:
         graph.write(b"more")
     run = subprocess.run([sys.executable, EXAMPLES / "deploy_minimal.py", tmp_path / "export", "x.png"],
-                         capture_output=True, text=True, timeout=100)  # fmt: skip
+                         capture_output=True, text=True, timeout=100)
     assert run.returncode != 0 and "is damaged" in run.stderr
 
 
@@ -84,7 +84,7 @@ def test_the_cpp_example_is_built_and_says_what_predict_says(line, tmp_path):
     configured = subprocess.run(
         ["cmake", "-S", EXAMPLES / "deploy_cpp", "-B", tmp_path, f"-DOpenVINO_DIR={engine}"], capture_output=True,
         text=True, timeout=100,
-    )  # fmt: skip
+    )
     if configured.returncode and "OpenCV" in configured.stderr:
         pytest.skip("needs the headers of OpenCV, Debian's libopencv-dev")
     assert configured.returncode == 0, configured.stderr

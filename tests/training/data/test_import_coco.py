@@ -203,6 +203,11 @@ def test_a_file_that_does_not_fit_its_images_is_refused(run, capsys, change, mes
     assert message in capsys.readouterr().err
 
 
+def test_the_name_of_an_upload_finds_the_file_that_was_uploaded(run):
+    assert run(images=[{"id": 1, "file_name": "..\\data\\upload\\1\\0a1b2c3d-a.png"}]) == 0
+    assert [s.id for s in open_dataset("d").samples] == ["a"]
+
+
 def test_without_such_a_file_there_is_nothing_to_import(run, capsys):
     assert run(name="x") == 0
     Path("s/annotations/x.json").unlink()

@@ -57,6 +57,10 @@ FOREIGN = {
     "via": ("via.json", VIA, "another labelling tool", "mend or convert them"),
     "csv of boxes": ("boxes.csv", "filename,xmin,ymin,xmax,ymax,class\na.png,2,2,6,6,dent\n", "another",
                      "mend or convert them"),
+    "datumaro": ("annotations/default.json", {"info": {}, "categories": {"label": {}}, "items": [{"id": "a"}]},
+                 "another labelling tool", "mend or convert them"),
+    "labelbox": ("export.ndjson", '{"data_row": {"external_id": "a.png"}, "projects": {"x": {}}}\n', "another",
+                 "mend or convert them"),
     "dota": ("a.txt", "10 2 30 2 30 9 10 9 ship 0\n", "another labelling tool", "mend or convert them"),
 }
 

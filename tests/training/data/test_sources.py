@@ -46,7 +46,7 @@ LABELS = {
         {"id": 2, "data": {"image": "b.png"}, "annotations": [{"id": 2, "result": []}]}]),
 }
 VALUES = [None, True, -1, 0, 1, 1e300, float("nan"), float("inf"), "", "x", "1", [], {}, [1], [[1, 2]], {"a": 1}, "ä",
-          2**70, -0.5, [None], ["x"]]  # fmt: skip
+          2**70, -0.5, [None], ["x"]]
 
 
 def mutated(content: object, rng: random.Random) -> object:

@@ -7,6 +7,7 @@ import torch
 from sequential_patchcore.extractors import onnx_engine
 from sequential_patchcore.extractors.base import ExtractorSettings, identity
 from sequential_patchcore.extractors.builder import extractor_of
+from sequential_patchcore.extractors.footprint import Footprint
 from sequential_patchcore.extractors.onnx_graph import cache_folder
 from sequential_patchcore.fitting.settings import TrainSettings
 from sequential_patchcore.fitting.training import train
@@ -63,6 +64,13 @@ def test_repeats_itself_bit_for_bit_whatever_the_threads_and_the_batch(by_onnx):
         assert torch.equal(by_onnx(first), alone)
     finally:
         torch.set_num_threads(1)
+
+
+def test_the_memory_that_it_keeps_is_counted_beside_the_patches(by_onnx, by_torch):
+    ours, theirs, size = Footprint(by_onnx), Footprint(by_torch), (512, 640)
+    assert ours.weights == 3 * theirs.weights and ours.libraries > theirs.libraries
+    # The first convolution alone has 3 channels in, and 16 out on a quarter of the pixels.
+    assert ours.features(size) > (3 + 16 / 4) * 4 * size[0] * size[1] + 64 * 80 * by_onnx.dimension * 4
 
 
 def test_a_projected_extractor_has_it_too():

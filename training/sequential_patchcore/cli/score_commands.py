@@ -183,7 +183,7 @@ def _prepare_model(arguments: Namespace) -> tuple:
     model = load_model(arguments.model)
     settings = PredictSettings(
         arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um,
-        arguments.save_map,
+        arguments.save_map, arguments.bit_depth,
     )
     use_threads(arguments.threads)
     scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
@@ -216,5 +216,7 @@ def _prepare_export(arguments: Namespace) -> tuple:
         arguments.min_region or own.min_region,
         own.hysteresis if arguments.hysteresis == 1 else arguments.hysteresis,
     )
-    settings = PredictSettings(arguments.threshold, rule, arguments.pixel_size_um, arguments.save_map)
+    settings = PredictSettings(
+        arguments.threshold, rule, arguments.pixel_size_um, arguments.save_map, arguments.bit_depth
+    )
     return exported, exported, settings, exported.size_check(arguments.memory_budget), None

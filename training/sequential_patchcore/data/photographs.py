@@ -25,11 +25,12 @@ _TIFF_BITS, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 _MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB", "RGBX": "RGB",
           "CMYK": "RGB", "YCbCr": "RGB", "I;16": "I;16", "I;16B": "I;16", "I;16L": "I;16"}
 _DEEPEST = 16  # bits a channel
+_FEWEST, _CAMERA_BITS = 9, 14  # of a camera whose values are stored in 16
 # How files begin that people call pictures, in lower case.
 _OTHERS = ((b"%pdf", "a PDF document"), (b"<svg", "an SVG drawing"), (b"<?xml", "XML"), (b"<!doctype", "a web page"),
            (b"<html", "a web page"), (b"pk\x03\x04", "a ZIP archive"), (b"8bps", "a Photoshop drawing"),
            (b"v/1\x01", "floating-point values (OpenEXR)"), (b"#?radiance", "floating-point values (HDR)"),
-           (b"version https://git-lfs", "a pointer of Git LFS instead of the file"))  # fmt: skip
+           (b"version https://git-lfs", "a pointer of Git LFS instead of the file"))
 
 
 def decode_image(
@@ -77,6 +78,17 @@ def load_photograph(path: Path, page: int = 0, bit_depth: int | None = None) -> 
         UserError: see `decode_image`.
     """
     return as_float_rgb(decode_image(png.read_bytes(path), path, page, bit_depth)[0])
+
+
+def few_bits(pixels: np.ndarray) -> int | None:
+    """The bits that the values of a 16-bit picture need, where they are those of a camera that has fewer (at most 14).
+
+    Its upper bits are empty then, so that it looks nearly black beside 8-bit pictures; None for any other picture.
+    """
+    if pixels.dtype != np.uint16:
+        return None
+    bits = int(pixels.max()).bit_length()
+    return max(bits, _FEWEST) if bits <= _CAMERA_BITS else None
 
 
 def picture_size(data: bytes | Path) -> tuple[int, int] | None:

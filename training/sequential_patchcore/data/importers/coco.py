@@ -122,7 +122,7 @@ class _CocoFile:
         labels = [entry | {"category": self._names.get(_key(entry.get("category_id")))} for entry in annotations]
         digest = hashlib.sha256(canonical_json(labels).encode()).hexdigest()
         return Item(name, image, str(image), tuple(shapes), size=size, label_file=self._path,
-                    digests={"label_sha256": digest}, split=self._split)  # fmt: skip
+                    digests={"label_sha256": digest}, split=self._split)
 
     def _shapes(self, entry: dict, image: Path) -> list[Shape]:
         """An annotation's parts, of one instance."""

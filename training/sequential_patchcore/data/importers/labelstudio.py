@@ -5,9 +5,8 @@ Format: https://labelstud.io/guide/export and the page of each tag. Places are i
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -27,7 +26,6 @@ from .outlines import Bitmap, Ellipse, Outline, Polygon
 from .recognise import LABELSTUDIO, kind_of_json
 from .run_lengths import unpack_values
 
-_UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what an upload puts before a file's name
 _KINDS = ("rectangle", "polygon", "ellipse", "keypoint", "brush")
 
 
@@ -58,7 +56,7 @@ def _read_task(job: Job, path: Path, number: int, task: Any, lookup: ImageLookup
         if said is None:
             raise UserError(f"{where} names no image")
         try:
-            image = _find(said, path, lookup)
+            image = lookup.find(said, path.parent)
         except UserError as error:
             raise UserError(f"{where}: {error}") from error
         name = relative_name(image, job.src)
@@ -83,17 +81,6 @@ def _image_name(task: Mapping[str, Any]) -> str | None:
     parts = urlsplit(said)
     local = parse_qs(parts.query).get("d")  # /data/local-files/?d=FOLDER/NAME
     return local[0] if local else unquote(parts.path) or said
-
-
-def _find(said: str, path: Path, lookup: ImageLookup) -> Path:
-    """By its name, else by the name that it had before it was uploaded."""
-    try:
-        return lookup.find(said, path.parent)
-    except UserError:
-        name = PurePosixPath(said).name
-        if not _UPLOAD.match(name):
-            raise
-        return lookup.find(_UPLOAD.sub("", name), path.parent)
 
 
 def _annotation(job: Job, task: Mapping[str, Any], where: str) -> Mapping[str, Any] | None:
@@ -137,7 +124,7 @@ def _item(job: Job, path: Path, where: str, image: Path, annotation: Mapping[str
                                 f"{', '.join(kind + 'labels' for kind in _KINDS)}")
     digest = hashlib.sha256(canonical_json(results).encode()).hexdigest()
     return Item(name, image, str(image), tuple(shapes), as_a_whole=tuple(choices), size=size, label_file=path,
-                digests={"label_sha256": digest})  # fmt: skip
+                digests={"label_sha256": digest})
 
 
 def _with_labels(results: list[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], list[str]]]:

@@ -229,7 +229,7 @@ class Bitmap:
         if not len(rows):
             return None
         return (float(self.left + columns[0]), float(self.top + rows[0]), float(self.left + columns[-1] + 1),
-                float(self.top + rows[-1] + 1))  # fmt: skip
+                float(self.top + rows[-1] + 1))
 
     @property
     def flaw(self) -> str:

@@ -19,7 +19,7 @@ TITLES = {
 
 _OF_OTHERS = {"_via_img_metadata", "regions", "objects", "annotations", "labels", "shapes", "polygons", "bboxes"}
 _BOX_COLUMNS = ({"xmin", "ymin", "xmax", "ymax"}, {"region_shape_attributes"}, {"x1", "y1", "x2", "y2"},
-                {"bbox"}, {"segmentation"}, {"encodedpixels"})  # fmt: skip
+                {"bbox"}, {"segmentation"}, {"encodedpixels"})
 _LARGEST = 2**30  # bytes of a file that is looked into
 
 
@@ -41,7 +41,8 @@ def kind_of_json(content: Any) -> str | None:
         entries = [entry for entry in content if isinstance(entry, dict)]
         if any({"data", "annotations"} <= entry.keys() or {"data", "completions"} <= entry.keys() for entry in entries):
             return LABELSTUDIO
-        return OTHER if any(_OF_OTHERS & entry.keys() for entry in entries) else None
+        others = _OF_OTHERS | {"projects", "Label"}
+        return OTHER if any(others & entry.keys() for entry in entries) else None
     if not isinstance(content, dict):
         return None
     if isinstance(content.get("shapes"), list):
@@ -50,6 +51,8 @@ def kind_of_json(content: Any) -> str | None:
         return COCO
     if {"data", "annotations"} <= content.keys():
         return LABELSTUDIO
+    if {"items", "categories"} <= content.keys() or {"data_row", "projects"} <= content.keys():  # Datumaro, Labelbox
+        return OTHER
     if any(isinstance(content.get(key), list | dict) and content[key] for key in _OF_OTHERS):
         return OTHER
     entries = [value for value in content.values() if isinstance(value, dict)]
