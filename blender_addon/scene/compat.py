@@ -159,6 +159,13 @@ def refresh_devices(preferences) -> None:
         preferences.get_devices()
 
 
+def remove_shader_layer(view_layer, name: str) -> None:
+    """Carry this shader output no more. 3.4 has no call for it: there the layer stays, which costs time and no more."""
+    layer = view_layer.aovs.get(name)
+    if layer is not None and hasattr(view_layer.aovs, "remove"):
+        view_layer.aovs.remove(layer)
+
+
 def show_raw(scene) -> bool:
     """Let the window show the grey values that the camera stores; False where the colour configuration has no such
     view (Blender's own has "Raw", studios bring their own by the environment variable OCIO)."""

@@ -7,6 +7,7 @@ import bpy
 import numpy as np
 
 from ..core.recipe.sample import Sample
+from . import compat
 
 _SHAPE, _METAL = "Guide Shape", "Guide Metal"
 GUIDES = (_SHAPE, _METAL)
@@ -27,9 +28,8 @@ def ensure_layers(scene: bpy.types.Scene) -> None:
 
 def remove_layers(scene: bpy.types.Scene) -> None:
     """Make renders carry nothing beside the picture: a pass that needs no guides takes two thirds of the time."""
-    layers = scene.view_layers[0].aovs
-    for layer in [layer for layer in layers if layer.name in GUIDES]:
-        layers.remove(layer)
+    for name in GUIDES:
+        compat.remove_shader_layer(scene.view_layers[0], name)
 
 
 def add_guides(tree, metal: Mapping, laid) -> None:

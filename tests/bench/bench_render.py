@@ -8,10 +8,11 @@
    would be let off there.
 2. Mean and spectrum across the grain, in four bands from coarse to fine: of the denoised and the raw picture at 16
    paths over those of the reference, and of grooves as nodes over grooves as a texture, both references.
-3. Where the time of one finished sample goes, images per hour, and the peak of memory.
+3. Where the time of one finished sample goes at several scales and numbers of paths, images per hour, and the peak of
+   memory.
 4. The share of overexposed pixels, of the first eight plates under each light.
 
-    .venv-blender/bin/python tests/bench/bench_render.py [--reference 512] [--scale 25] [--crop 0.4] [--whole 25]
+    .venv-blender/bin/python tests/bench/bench_render.py [--reference 512] [--scale 25] [--crop 0.4] [--only 3]
 """
 
 import argparse
@@ -33,9 +34,12 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 import bpy  # noqa: E402
 import procedural_surface  # noqa: E402
 
+from blender_addon.core.features import ridges, texture  # noqa: E402
+from blender_addon.core.inspection import brushing  # noqa: E402
 from blender_addon.core.inspection.sensor import expose  # noqa: E402
 from blender_addon.core.recipe.sample import Sample, draw_sample  # noqa: E402
 from blender_addon.core.recipe.settings import load  # noqa: E402
+from blender_addon.core.stain import reach  # noqa: E402
 from blender_addon.render import one_sample, passes, session  # noqa: E402
 from blender_addon.scene import inspection, material  # noqa: E402
 
@@ -51,15 +55,20 @@ def main() -> None:
     add("--reference", type=int, default=512, help="light paths per pixel of the reference (4096 for a final figure)")
     add("--scale", type=float, default=25.0, help="percent of the camera's resolution")
     add("--crop", type=float, default=0.4, help="edge of the measured crop, as a share of the image's (1 for all)")
-    add("--whole", type=float, default=25.0, help="scale of the finished sample, percent (100 for a final figure)")
+    add("--scales", type=float, nargs="+", default=[10.0, 25.0, 50.0], help="percent (with 100 for a final figure)")
+    add("--paths", type=int, nargs="+", default=[4, 16], help="light paths per pixel, for where the time goes")
+    add("--only", type=int, nargs="+", default=[1, 2, 3, 4], choices=(1, 2, 3, 4), help="these parts alone")
     chosen = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} threads, Blender {bpy.app.version_string}")
     with session.silence():
         scene, _ = session.start("CPU", needs_osl=False)
     with tempfile.TemporaryDirectory() as folder:
-        equal_error(scene, chosen, Path(folder))
-        whole_sample(scene, chosen, Path(folder))
-        exposures(scene, Path(folder))
+        if {1, 2} & set(chosen.only):
+            equal_error(scene, chosen, Path(folder))
+        if 3 in chosen.only:
+            shares(scene, chosen, Path(folder))
+        if 4 in chosen.only:
+            exposures(scene, Path(folder))
 
 
 def equal_error(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path) -> None:
@@ -108,37 +117,90 @@ def _spectrum(picture: np.ndarray) -> np.ndarray:
     return (np.abs(np.fft.rfft(picture - picture.mean(axis=0), axis=0)) ** 2).mean(axis=1)
 
 
-def whole_sample(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path) -> None:
-    """Print the shares of beauty, labels and the rest of one sample with stains, and images per hour."""
-    recipe = load(ROOT / "scenes" / "recipes" / "synth_ws.toml").with_values("render", "x", scale_percent=chosen.whole)
-    sample = draw_sample(recipe, 0)
-    session.configure(scene)
-    material.build_surface_group = _TEXTURE
-    spent = {"beauty": 0.0, "labels": 0.0}
-    kept = passes.render_picture, passes.render_labels
+def shares(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path) -> None:
+    """Print, for each scale and number of paths, where the time of one stained picture goes."""
+    threads = os.cpu_count()
+    print("3. the time of one stained picture; the steps in percent of its processor seconds")
+    print(f"| recipe | scale | paths | s | processor s | images an hour where {threads} threads are free | "
+          "not the beauty pass, of s | of processor s | "
+          + " | ".join(name for name, _ in _STEPS[1:]) + " | rest |")
+    print("|---" * (8 + len(_STEPS)) + "|")
+    for name, index in (("synth_ws", 0), ("inspection_twin_small", 3)):
+        for scale in chosen.scales:
+            for paths in chosen.paths:
+                recipe = load(ROOT / "scenes" / "recipes" / f"{name}.toml")
+                recipe = recipe.with_values("render", "bench", scale_percent=scale, samples=paths)
+                stopwatch = _time_of_steps(scene, draw_sample(recipe, index), folder)
+                (wall, processor), beauty = stopwatch.total, stopwatch.spent["beauty"]
+                parts = [stopwatch.spent[step][1] / processor for step, _ in _STEPS]
+                columns = [1 - beauty[0] / wall, 1 - parts[0], *parts[1:], 1 - sum(parts)]
+                print(f"| {name} | {scale:g} % | {paths} | {wall:.1f} | {processor:.1f} | "
+                      f"{3600 * threads / processor:.0f} | "
+                      + " | ".join(f"{100 * share:.1f}" for share in columns) + " |", flush=True)
+    print(f"   peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
-    def timed(name, function):
-        def call(*arguments):
-            began = time.perf_counter()
-            result = function(*arguments)
-            spent[name] += time.perf_counter() - began
+
+class _Stopwatch:
+    """Wall and processor seconds by step; a step within another counts for itself alone."""
+
+    def __init__(self) -> None:
+        self.spent = {step: np.zeros(2) for step, _ in _STEPS}
+        self.total = np.zeros(2)
+        self._within = [np.zeros(2)]
+
+    def timed(self, step: str, function):
+        def call(*arguments, **options):
+            began = _now()
+            self._within.append(np.zeros(2))
+            result = function(*arguments, **options)
+            spent = _now() - began
+            self.spent[step] += spent - self._within.pop()
+            self._within[-1] += spent
             return result
 
         return call
 
-    passes.render_picture, passes.render_labels = timed("beauty", kept[0]), timed("labels", kept[1])
+
+def _now() -> np.ndarray:
+    """Wall and processor seconds."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+def _time_of_steps(scene: bpy.types.Scene, sample: Sample, folder: Path) -> _Stopwatch:
+    """One sample, after another that has filled Blender's caches; nothing of its own is kept from before."""
+    session.configure(scene)
+    material.build_surface_group = _TEXTURE
+    one_sample.render_sample(scene, replace(sample, render=replace(sample.render, scale_percent=2.0)), "CPU", folder)
+    for function in (brushing.bake_grain, reach.reach_map, ridges.ridges, ridges.slipped_ridges):
+        function.cache_clear()
+    texture._kept.clear()
+    stopwatch = _Stopwatch()
+    kept = []
+    for step, functions in _STEPS:
+        for module, name in functions:
+            kept.append((module, name, getattr(module, name)))
+            setattr(module, name, stopwatch.timed(step, getattr(module, name)))
     try:
-        began, processor = time.perf_counter(), time.process_time()
+        began = _now()
         one_sample.render_sample(scene, sample, "CPU", folder)
-        total, processor = time.perf_counter() - began, time.process_time() - processor
+        stopwatch.total = _now() - began
     finally:
-        passes.render_picture, passes.render_labels = kept
-    what = f"synth_ws at {chosen.whole:g} %, {sample.render.samples} paths"
-    print(f"3. {what}: {total:.1f} s, {3600 / total:.0f} images an hour")
-    alone = 3600 * (os.cpu_count() or 1) / processor
-    print(f"   {processor:.0f} s of processor: {alone:.0f} images an hour where all {os.cpu_count()} threads are free")
-    print(f"   not the beauty pass: {1 - spent['beauty'] / total:.1%}, of which labels {spent['labels'] / total:.1%}")
-    print(f"   peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+        for module, name, function in kept:
+            setattr(module, name, function)
+    return stopwatch
+
+
+_STEPS = (
+    ("beauty", [(passes, "render_beauty")]),
+    ("building", [(one_sample, "build_inspection")]),
+    ("stain labels", [(passes, "render_labels")]),
+    ("reading", [(passes, "read_layers")]),
+    ("denoising", [(passes, "regress")]),
+    ("masks", [(one_sample, "number_features"), (one_sample, "compose_labels"), (one_sample, "inspected_region")]),
+    ("sensor", [(one_sample, "expose")]),
+    ("files", [(one_sample, "side_by_side")]),
+)
+"""Step -> the functions that it consists of."""
 
 
 def exposures(scene: bpy.types.Scene, folder: Path) -> None:

@@ -54,7 +54,9 @@ def render_socket(scene, sample, folder, choose):
         scale.inputs["Scale"].default_value = sign
         clamp = tree.nodes.new("ShaderNodeVectorMath")
         clamp.operation = "MAXIMUM"
-        emission = next(node for node in tree.nodes if node.type == "EMISSION")
+        emission = tree.nodes.new("ShaderNodeEmission")
+        output = next(node for node in tree.nodes if node.type == "OUTPUT_MATERIAL")
+        tree.links.new(emission.outputs["Emission"], output.inputs["Surface"])
         tree.links.new(choose(tree), scale.inputs[0])
         tree.links.new(scale.outputs["Vector"], clamp.inputs[0])
         tree.links.new(clamp.outputs["Vector"], emission.inputs["Color"])

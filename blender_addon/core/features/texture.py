@@ -2,6 +2,7 @@
 """A feature's field over its box, as the texture that the renderer looks up."""
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ _TEXELS_PER_PIXEL = 4.0
 _MOST_TEXELS = 12_000_000
 _STRIP_TEXELS = 1 << 17
 """Evaluated at a time."""
+_KEPT_BYTES = 128 * 2**20
+"""Of textures, from picture to picture."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,32 @@ class FeatureTexture:
     """(rows, columns, 3) float32: loss, cover, albedo; None where the feature has neither film nor cover."""
 
 
-def bake_feature(feature: Feature, pixel_mm: float) -> FeatureTexture:
-    """Evaluate the feature for images whose pixels see `pixel_mm`.
+    @property
+    def nbytes(self) -> int:
+        optical = 0 if self.optical_values is None else self.optical_values.nbytes
+        return self.shape_values.nbytes + optical
 
-    The slopes are the central differences of the heights.
+
+_kept: OrderedDict[tuple[Feature, float], FeatureTexture] = OrderedDict()
+
+
+def bake_feature(feature: Feature, pixel_mm: float) -> FeatureTexture:
+    """The feature's texture for images whose pixels see `pixel_mm`; nobody may change it.
+
+    The last ones are kept, as far as they fit: pictures of neighbouring places show the same feature.
     """
+    key = feature, pixel_mm
+    if key not in _kept:
+        _kept[key] = _bake(feature, pixel_mm)
+    _kept.move_to_end(key)
+    texture = _kept[key]
+    while sum(texture.nbytes for texture in _kept.values()) > _KEPT_BYTES:
+        _kept.popitem(last=False)
+    return texture
+
+
+def _bake(feature: Feature, pixel_mm: float) -> FeatureTexture:
+    """Evaluate the feature. The slopes are the central differences of the heights."""
     left, right, low, high = feature.box_mm
     steps = [min(max(detail / _FINE, pixel_mm / _TEXELS_PER_PIXEL), detail / _COARSE) for detail in feature.detail_mm]
     excess = (right - left) * (high - low) / (steps[0] * steps[1]) / _MOST_TEXELS
@@ -63,6 +87,7 @@ def bake_feature(feature: Feature, pixel_mm: float) -> FeatureTexture:
     for values in (shape, optical):
         if values is not None:
             values[[0, -1]] = values[:, [0, -1]] = 0.0
+            values.setflags(write=False)
     return FeatureTexture(corner, (columns * steps[0], rows * steps[1]), shape, optical)
 
 

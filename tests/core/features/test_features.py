@@ -88,13 +88,26 @@ def test_the_field_is_a_function_of_the_place_alone(feature):
 
 @pytest.mark.parametrize("feature", CASES, ids=IDS)
 def test_the_texture_does_not_show_the_strips_that_it_was_made_in(feature, monkeypatch):
-    whole = bake_feature(feature, pixel_mm=0.08)
+    whole = texture_module._bake(feature, pixel_mm=0.08)
     monkeypatch.setattr(texture_module, "_STRIP_TEXELS", 3000)
-    strips = bake_feature(feature, pixel_mm=0.08)
+    strips = texture_module._bake(feature, pixel_mm=0.08)
     np.testing.assert_array_equal(whole.shape_values, strips.shape_values)
     assert (whole.optical_values is None) == (strips.optical_values is None)
     if whole.optical_values is not None:
         np.testing.assert_array_equal(whole.optical_values, strips.optical_values)
+
+
+def test_textures_are_kept_as_far_as_they_fit(monkeypatch):
+    monkeypatch.setattr(texture_module, "_kept", texture_module.OrderedDict())
+    first, second = (replace(CASES[0], seed=seed) for seed in (1, 2))
+    baked = bake_feature(first, 0.05)
+    assert bake_feature(replace(first), 0.05) is baked, "an equal feature has the same texture"
+    assert bake_feature(first, 0.06) is not baked and not baked.shape_values.flags.writeable
+    monkeypatch.setattr(texture_module, "_KEPT_BYTES", int(1.5 * baked.nbytes))
+    kept = bake_feature(second, 0.05)
+    assert bake_feature(second, 0.05) is kept and bake_feature(first, 0.05) is not baked
+    monkeypatch.setattr(texture_module, "_KEPT_BYTES", 1)
+    assert bake_feature(first, 0.05).shape_values.any() and not texture_module._kept
 
 
 @pytest.mark.parametrize("feature", CASES, ids=IDS)
