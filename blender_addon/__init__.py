@@ -25,14 +25,14 @@ def problem_of_python() -> str | None:
         return f"needs Python 3.11 or later; this is {sys.version.split()[0]}"
     if importlib.util.find_spec("numpy") is None:
         return ("this Python has no NumPy; on Debian or Ubuntu: apt-get install python3-numpy, and no other Python "
-                "before /usr/bin in PATH")  # fmt: skip
+                "before /usr/bin in PATH")
     try:
         import numpy  # noqa: F401
     except Exception as error:  # one that was built for another Python fails in ways of its own
         place = importlib.util.find_spec("numpy").origin
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return (f"the NumPy at {place} cannot be imported by Python {sys.version.split()[0]} ({reason}); take its "
-                "folder out of PYTHONPATH, or install one that fits")  # fmt: skip
+                "folder out of PYTHONPATH, or install one that fits")
     return None
 
 

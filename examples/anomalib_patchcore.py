@@ -83,7 +83,7 @@ def main() -> None:
 def make_model(chosen: argparse.Namespace, images: int) -> Patchcore:
     seed_everything(0)  # of the random backbone
     common = {"backbone": "resnet18", "layers": ["layer2", "layer3"], "pre_trained": chosen.pretrained,
-              "visualizer": False}  # fmt: skip
+              "visualizer": False}
     if chosen.plain:
         return Patchcore(coreset_sampling_ratio=(chosen.coreset_size + 0.5) / (images * PATCHES), **common)
     return ConstantMemoryPatchcore(chosen.coreset_size, chosen.epochs, **common)

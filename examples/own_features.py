@@ -42,7 +42,7 @@ def main() -> None:
     # The same in one call: a function that yields the batches anew in each epoch.
     second = SequentialCoreset(256).fit(lambda: batches(2, vectors))
     print(f"line 2: covering radius {second.covering_radius_:.3f}, at most {second.approximation_factor_:.3f} times "
-          f"the best possible")  # fmt: skip
+          f"the best possible")
 
     both = meld([first, second], size=384)
     print(f"melded: {len(both.vectors_)} vectors, {np.bincount(both.source_).tolist()} of line 1 and of line 2")

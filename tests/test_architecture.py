@@ -16,7 +16,7 @@ PLACES = (REPOSITORY, *(REPOSITORY / folder for folder in DESCRIBED))
 FIRST_FOLDERS = ("blender_addon", "core", "scene", "render", "ui", "shaders", "tools", "tests/core", "tests/blender",
                  "tests/parity", "training", "runtime", "coreset", "extractors", "data", "metrics", "model",
                  "fitting", "scoring", "report", "evaluation", "prediction", "export", "cli", "tests/training",
-                 "tests/tools", "tests/bench", "tests/examples", "examples")  # fmt: skip
+                 "tests/tools", "tests/bench", "tests/examples", "examples")
 TO_BE_WRITTEN = {"blender_addon/core/features/pit.py"}
 """What a document asks its reader to write."""
 

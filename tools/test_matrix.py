@@ -28,7 +28,7 @@ VALUES = ("distance", "boundary", "normalised_distance", "reflectance_delta", "r
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pixels", type=int, default=501, 
-                        help="points per side and case (default 501, 3.5 million a backend)")  # fmt: skip
+                        help="points per side and case (default 501, 3.5 million a backend)")
     parser.add_argument("--only", nargs="+", metavar="VERSION", help="only these, e.g. 4.2 executable")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "test_matrix.md")
     options = parser.parse_args()
@@ -72,7 +72,7 @@ def parity(python: Path, blender: str | None, pixels: int) -> tuple[list[dict], 
     # An environment on the PATH would lend the executable its own Python's library.
     environment = {**os.environ, "PATH": "/usr/bin:/bin"} if blender else None
     done = subprocess.run([*command, "--pixels", str(pixels)], cwd=ROOT, capture_output=True, text=True, check=False,
-                          env=environment)  # fmt: skip
+                          env=environment)
     lines = done.stdout.splitlines()
     cases = [json.loads(line.removeprefix("PARITY ")) for line in lines if line.startswith("PARITY ")]
     if not cases:
@@ -85,7 +85,7 @@ def run_tests(python: Path, blender: str | None) -> str:
     selection = [TESTS[2], "-k", "executable"] if blender else [*TESTS, "-k", "not executable"]
     environment = {**os.environ, **({"BLENDER": blender} if blender else {})}
     done = subprocess.run([str(python), "-m", "pytest", "-q", *selection], cwd=ROOT, capture_output=True, text=True,
-                          check=False, env=environment)  # fmt: skip
+                          check=False, env=environment)
     counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|error)", done.stdout)}
     failed = counts.get("failed", 0) + counts.get("error", 0)
     if failed or not counts:
@@ -114,7 +114,7 @@ def report(results: list, pixels: int) -> str:
             chosen = [case for case in cases if case["backend"] == backend]
             if chosen:
                 total = {key: sum(case[key] for case in chosen)
-                         for key in ("ok", "points", "inside", "grey", "mask_differs", "instance_differs")}  # fmt: skip
+                         for key in ("ok", "points", "inside", "grey", "mask_differs", "instance_differs")}
                 worst = max(case[name] for case in chosen for name in VALUES)
                 lines.append(
                     f"| {chosen[0]['blender']} | {backend} | {total['ok']} of {len(chosen)} | {total['points']:,} | "

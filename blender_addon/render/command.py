@@ -2,6 +2,7 @@
 """The command line of the headless renderer: arguments -> job."""
 
 import argparse
+import os
 import shutil
 import sys
 import traceback
@@ -81,12 +82,12 @@ def make_job(arguments: argparse.Namespace) -> jobs.Job:
     if arguments.overwrite and arguments.shard:
         raise UserError("--overwrite with --shard would remove what the other shards made; run it once without --shard")
     return jobs.Job(recipe, Path(arguments.out), arguments.start, count, arguments.shard, arguments.device,
-                    arguments.threads, arguments.overwrite)  # fmt: skip
+                    arguments.threads, arguments.overwrite)
 
 
 def _with_overrides(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
     options = {"scale": "scale_percent", "samples": "samples", "stain_backend": "stain_backend",
-               "stain_distance": "stain_distance", "human_labels": "human_labels"}  # fmt: skip
+               "stain_distance": "stain_distance", "human_labels": "human_labels"}
     for option, key in options.items():
         value = getattr(arguments, option)
         if value is not None:
@@ -103,7 +104,7 @@ def _print_plan(job: jobs.Job, planned: jobs.Plan) -> None:
     print(f"{planned.total - len(planned.missing)} are finished in {job.out}, {len(planned.missing)} would be rendered")
     free = shutil.disk_usage(next(folder for folder in (job.out, *job.out.absolute().parents) if folder.is_dir())).free
     print(f"about {size / 1e6:.0f} MB of disk ({free / 1e6:.0f} MB free), about {duration(seconds)} on this machine's "
-          "processor")  # fmt: skip
+          "processor")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -124,13 +125,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=_whole(0), metavar="S", help="another master seed: other plates, stains and defects")
     add("--stain-backend", metavar="osl|nodes", help="what computes the stain; the fields agree")
     add("--stain-distance", action="store_true", default=None,
-        help="also write stain_distance/ID.tif: the stain's d / r' per pixel as float, 0 outside")  # fmt: skip
+        help="also write stain_distance/ID.tif: the stain's d / r' per pixel as float, 0 outside")
     add("--human-labels", action="store_true", default=None,
-        help="also write labelme/ID.json: labels as a person draws them, for LabelMe and `import labelme`")  # fmt: skip
+        help="also write labelme/ID.json: labels as a person draws them, for LabelMe and `import labelme`")
     add("--device", type=_device, default="auto", metavar="NAME",
-        help="auto, CPU, CUDA, OPTIX, HIP, METAL or ONEAPI (default auto)")  # fmt: skip
+        help="auto, CPU, CUDA, OPTIX, HIP, METAL or ONEAPI (default auto)")
     add("--threads", type=_whole(0), default=0, metavar="N",
-        help="processor threads (default 0: all); the pixels do not depend on it")  # fmt: skip
+        help="processor threads (default 0: all); the pixels do not depend on it")
     add("--overwrite", action="store_true", help="remove the data set in DIR first")
     add("--dry-run", action="store_true", help="say what would be made and how long it takes, and stop")
     add("--json-progress", action="store_true", help="progress as JSON lines on stdout")
@@ -167,6 +168,10 @@ def _device(text: str) -> str:
 
 
 def _require_blender() -> None:
+    """Import bpy, which may print where it takes its colours from; standard output is for our own lines."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
     try:
         import bpy  # noqa: F401
     except ImportError as error:
@@ -174,6 +179,9 @@ def _require_blender() -> None:
             f"Blender is not at hand here ({error}): run `make setup` and use .venv-blender/bin/python, "
             "or run this file with `blender -b -P blender_addon/render.py -- …`"
         ) from error
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _clean_up(scratch: Path) -> None:

@@ -146,7 +146,7 @@ def _check_same_recipe(found: dict[str, Any], job: Job) -> None:
     if changed:
         shown = ", ".join(changed[:4]) + (", …" if len(changed) > 4 else "")
         raise UserError(f"{job.out}: holds samples of another recipe ({shown} differ); "
-                        "give another --out, or --overwrite to render anew")  # fmt: skip
+                        "give another --out, or --overwrite to render anew")
 
 
 def _differences(old: Any, new: Any, place: str = "") -> list[str]:

@@ -53,7 +53,7 @@ def render_sample(
         "parameters": parameters,
     }
     files = {"image": lambda: png.encode(image), "mask": lambda: png.encode(mask, PALETTE),
-             "instances": lambda: png.encode(instances)}  # fmt: skip
+             "instances": lambda: png.encode(instances)}
     if distance is not None:
         files["stain_distance"] = lambda: tiff.encode(distance)
     if settings.human_labels:

@@ -102,7 +102,7 @@ def _render(scene: bpy.types.Scene, folder: Path) -> dict[str, np.ndarray]:
     needed = scene.render.resolution_x * scene.render.resolution_y * _BYTES_PER_PIXEL + 2**20
     if shutil.disk_usage(folder).free < needed:  # Blender would say no more than that it cannot write
         raise UserError(f"{folder}: expected {needed / 1e6:.0f} MB of room for temporary files; "
-                        "make room, or name another folder in TMPDIR")  # fmt: skip
+                        "make room, or name another folder in TMPDIR")
     scene.render.filepath = str(file)
     scene.render.use_file_extension = True
     bpy.ops.render.render(write_still=True, scene=scene.name)

@@ -20,7 +20,7 @@ def build_plate(plate: Plate, name: str, collection: bpy.types.Collection) -> bp
     radius = min(plate.edge_radius_mm, 0.45 * plate.thickness_mm) * 1e-3
     if radius > 0:
         bmesh.ops.bevel(shape, geom=shape.edges[:], offset=radius, segments=_BEVEL_SEGMENTS, profile=0.5,
-                        affect="EDGES")  # fmt: skip
+                        affect="EDGES")
     top = max(vertex.co.z for vertex in shape.verts)
     for vertex in shape.verts:
         # Exactly zero on the top face: the fields are evaluated there, and a cell's index turns on the sign.

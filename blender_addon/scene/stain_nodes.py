@@ -28,7 +28,7 @@ def build_stain_group(name: str | None = None, neighbours: int = 27, backend: st
     """
     if neighbours not in _VARIANTS or backend not in BACKENDS:
         raise UserError(f"stain group: expected neighbours 27, 8 or 0 and backend nodes or osl, "
-                        f"got {neighbours!r} and {backend!r}")  # fmt: skip
+                        f"got {neighbours!r} and {backend!r}")
     name = name or f"Water Stain ({_VARIANTS[neighbours]}{', OSL' if backend == 'osl' else ''})"
     if backend == "osl":
         stamp, fill = stain_osl.version(neighbours), stain_osl.fill_group
@@ -177,7 +177,7 @@ def _nearest_centre(f: Formula, neighbours: int) -> tuple[Value, Value]:
             label = "{:+d} {:+d} {:+d}".format(*offset)
             node = f.group(step, label, Position=p, Base_Cell=base, Offset=offset, Cell_Size=cell_size, Seed=seed,
                            Density=density, Largest_dr=larger, Towards=towards, Squeeze=squeeze,
-                           Least=d, Cell=cell)  # fmt: skip
+                           Least=d, Cell=cell)
             d, cell = f.value(node, "Least"), f.value(node, "Cell")
     return d, cell
 

@@ -10,7 +10,7 @@ from .stain import stain_on_material
 
 CLASSES = (
     *properties.CLASSES, *operators.CLASSES, *preset_menu.CLASSES, *render_operators.CLASSES, *panels.CLASSES,
-)  # fmt: skip
+)
 _registered: list[type] = []
 
 

@@ -34,7 +34,7 @@ class BackgroundRender:
         self._process = subprocess.Popen(
             [*_blender(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, encoding="utf-8", errors="replace", creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )  # fmt: skip
+        )
         self._reader = threading.Thread(target=self._read, name="background render", daemon=True)
         self._reader.start()
 

@@ -10,11 +10,11 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, FloatVectorProp
 from ..core.stain.parameters import ParameterSpec, is_whole
 
 _UNITS = {"per_mm": "1/mm", "mm": "mm", "um": "µm", "nm": "nm", "px": "px", "deg": "°", "ms": "ms", "w": "W", "e": "e⁻",
-          "percent": "%"}  # fmt: skip
+          "percent": "%"}
 
 
 _SHORT = {"Frequency": "Freq.", "Deposit": "Dep.", "Amplitude": "Ampl.", "Roughness": "Rough.", "Elongation ": "",
-          "Quantum": "Q.", "Length": "Len.", "Spacing": "Spac.", "Reflectance": "Reflect."}  # fmt: skip
+          "Quantum": "Q.", "Length": "Len.", "Spacing": "Spac.", "Reflectance": "Reflect."}
 _TITLES = {"samples": "Paths per Pixel", "scale_percent": "Image Size (%)", "f_number": "F-Number"}
 """Where the words of the declaration's name would say too little."""
 

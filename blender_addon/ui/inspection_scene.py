@@ -71,7 +71,7 @@ def _build(scene: bpy.types.Scene, sample: Sample, shows_mask: bool) -> None:
     scene.cycles.film_exposure = sample.camera.full_wells_per_radiance
     if not compat.show_raw(scene):
         print("Surface Impurities: the colour configuration (OCIO) has no view 'Raw', so the window shows other grey "
-              "values than the rendered files hold")  # fmt: skip
+              "values than the rendered files hold")
     compat.use_osl(scene, sample.render.stain_backend == "osl")
     scene.view_layers[0].objects.active = built.plate
     built.plate.select_set(True, view_layer=scene.view_layers[0])

@@ -10,7 +10,7 @@ from .declared import fitting, is_share
 
 _NEEDS = {"rim_width": ("rim_gain", "ring_count"), "ring_gain": ("ring_count",),
           "deposit_frequency_per_mm": ("deposit_contrast",), "elongation_direction_deg": ("elongation",),
-          "noise_frequency_per_mm": ("noise_amplitude_mm",)}  # fmt: skip
+          "noise_frequency_per_mm": ("noise_amplitude_mm",)}
 """Parameters without effect while all of these are off."""
 _OFF = {"elongation": 1.0}
 

@@ -195,4 +195,4 @@ def _osl_note(context, settings) -> str:
 CLASSES = (
     ProgressPanel, StainPanel, DistributionPanel, AppearancePanel, InspectionPanel, PlatePanel, SurfacePanel,
     LightPanel, CameraPanel, SensorPanel, RenderPanel, DatasetPanel,
-)  # fmt: skip
+)

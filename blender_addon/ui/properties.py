@@ -125,7 +125,7 @@ class SurfaceImpuritiesDataset(bpy.types.PropertyGroup):
                                  default=0.8, min=0.0, max=45.0, precision=2, step=10),
         "overwrite": BoolProperty(name="Render Anew", description="Remove a data set of that name first. Without it, a "
                                   "data set of the same settings goes on where it was stopped"),
-    }  # fmt: skip
+    }
 
 
 class SurfaceImpuritiesSettings(bpy.types.PropertyGroup):
@@ -168,7 +168,7 @@ class SurfaceImpuritiesSettings(bpy.types.PropertyGroup):
             name="Folder", description="Where rendered pairs and data sets are written", subtype="DIR_PATH"
         ),
         "osl_was_off": BoolProperty(options={"HIDDEN"}, description="The add-on switched the scene's OSL on"),
-    }  # fmt: skip
+    }
 
 
 RENDER_NAMES = tuple(_RENDER)

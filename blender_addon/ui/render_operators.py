@@ -125,7 +125,7 @@ class RenderPair(_RenderButton, bpy.types.Operator):
         stain = asdict(properties.stain_parameters(settings)) if stained else None
         write_recipe(panel_recipe.scene_recipe(settings), scratch / "recipe.toml")
         request = {"recipe": str(scratch / "recipe.toml"), "stain": stain, "out": str(scratch),
-                   "device": inspection_scene.device_of(context.scene)}  # fmt: skip
+                   "device": inspection_scene.device_of(context.scene)}
         (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
         return ["--pair", str(scratch / "request.json")]
 

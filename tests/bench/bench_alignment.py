@@ -58,12 +58,12 @@ def main() -> None:
 
 def assume_middles(extractor: TimmBackbone) -> None:
     """Let every cell of every feature map look at the middle of its own square of pixels."""
-    middles = [(stride - 1) / 2 for stride in extractor._strides]
+    middles = [(stride - 1) / 2 for stride in extractor.strides]
     extractor.offset = middles[0]
-    starts = [(extractor.offset - middle) / stride for middle, stride in zip(middles, extractor._strides, strict=True)]
-    if len(extractor._starts) != len(starts):
-        raise AttributeError("TimmBackbone no longer resamples its maps by `_starts`")
-    extractor._starts = starts
+    starts = [(extractor.offset - middle) / stride for middle, stride in zip(middles, extractor.strides, strict=True)]
+    if len(extractor.starts) != len(starts):
+        raise AttributeError("TimmBackbone no longer resamples its maps by `starts`")
+    extractor.starts = starts
 
 
 def trained(extractor: Extractor, dataset: Dataset, samples: Sequence[Sample], epochs: int, name: str) -> Scorer:

@@ -48,9 +48,9 @@ def main() -> None:
     parts = [heading(chosen)]
     real = real_patches(chosen) if chosen.data else None
     inference = worker("inference", backbone="mobilenetv3_large_100", size=SIZE,
-                       png=os.path.join(tempfile.mkdtemp(), "a.png"))  # fmt: skip
+                       png=os.path.join(tempfile.mkdtemp(), "a.png"))
     for part in (lambda: update_part(inference, real), lambda: peers_part(sizes), lambda: coverage_part(chosen, real),
-                 naive_part, lambda: inference_part(inference)):  # fmt: skip
+                 naive_part, lambda: inference_part(inference)):
         parts.append(part())
         print(parts[-1], flush=True)
     beside = chosen.out.with_suffix(".part")
@@ -129,7 +129,7 @@ def peers_part(sizes: list[int]) -> str:
         for kind, name, python in (
             ("anomalib", "anomalib", PEERS), ("plain", "plain greedy", Path(sys.executable)),
             ("greedy", "`--coreset greedy`", Path(sys.executable)),
-        ):  # fmt: skip
+        ):
             if count > 2_000_000 or not python.exists():
                 continue
             other = worker(kind, python, **common, steps=STEPS[kind])
@@ -185,7 +185,7 @@ def inference_part(found: dict) -> str:
     whole = sum(found[stage] for stage in stages if stage != "features, bfloat16")
     lines = ["## 5. Inference at 2448 x 2050", "",
              "One image, MobileNetV3-Large with random weights, no tiling; the best of three.", "",
-             "| stage | seconds |", "|---|---|"]  # fmt: skip
+             "| stage | seconds |", "|---|---|"]
     lines += [f"| {stage} | {found[stage]:.3f} |" for stage in stages]
     lines += [f"| bare matrix product of the distances | {found['bare product']:.3f} |"]
     tail = f"{1 / whole:.2f} images a second in all; distances over their matrix product: "

@@ -20,7 +20,7 @@ from sequential_patchcore.data.writer import DatasetWriter
 BACKBONES = (
     "filters 1", "tf_mobilenetv3_large_minimal_100 1", "mobilenetv3_large_100 1", "resnet18 1", "wide_resnet50_2 1",
     "vgg16 1", "vit_small_patch16_dinov3 0.5", "wide_resnet50_2 0.25",
-)  # fmt: skip
+)
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def _run(data: Path, backbone: str, scale: str, model: Path) -> tuple[float, flo
     command = (
         sys.executable, "-m", "sequential_patchcore", "train", "--data", data, "--out", model, "--overwrite",
         "--backbone", backbone, "--image-scale", scale, "--weights", "none", "--epochs", "1", "--device", "cpu",
-    )  # fmt: skip
+    )
     told = subprocess.run(command, capture_output=True, text=True, check=True)
     text = told.stdout + told.stderr
     estimate, measured = (float(re.search(f"memory: {word} ([0-9.]+) GiB", text)[1]) for word in ("about", "at most"))

@@ -45,7 +45,7 @@ from blender_addon.scene import inspection, material  # noqa: E402
 
 _PATHS = (4, 8, 16, 32)
 _DEFAULTS = ("max_bounces", "light_sampling_threshold", "blur_glossy", "use_adaptive_sampling", "use_auto_tile",
-             "use_light_tree", "sampling_pattern", "sample_clamp_direct", "sample_clamp_indirect")  # fmt: skip
+             "use_light_tree", "sampling_pattern", "sample_clamp_direct", "sample_clamp_indirect")
 
 
 def main() -> None:
@@ -123,7 +123,7 @@ def shares(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path) -> 
     print("3. the time of one stained picture; the steps in percent of its processor seconds")
     print(f"| recipe | scale | paths | s | processor s | images an hour where {threads} threads are free | "
           "not the beauty pass, of s | of processor s | "
-          + " | ".join(name for name, _ in _STEPS[1:]) + " | rest |")  # fmt: skip
+          + " | ".join(name for name, _ in _STEPS[1:]) + " | rest |")
     print("|---" * (8 + len(_STEPS)) + "|")
     for name, index in (("synth_ws", 0), ("inspection_twin_small", 3)):
         for scale in chosen.scales:
@@ -136,7 +136,7 @@ def shares(scene: bpy.types.Scene, chosen: argparse.Namespace, folder: Path) -> 
                 columns = [1 - beauty[0] / wall, 1 - parts[0], *parts[1:], 1 - sum(parts)]
                 print(f"| {name} | {scale:g} % | {paths} | {wall:.1f} | {processor:.1f} | "
                       f"{3600 * threads / processor:.0f} | "
-                      + " | ".join(f"{100 * share:.1f}" for share in columns) + " |", flush=True)  # fmt: skip
+                      + " | ".join(f"{100 * share:.1f}" for share in columns) + " |", flush=True)
     print(f"   peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 

@@ -59,8 +59,8 @@ def session(request, addon_zip, tmp_path_factory) -> dict[str, str]:
     # A Python environment on PATH would lend the executable its own Python's library.
     path = os.pathsep.join([str(pathlib.Path(command[0]).parent), "/usr/bin", "/bin"])
     environment = {**os.environ, **folders, "BLENDER_USER_RESOURCES": str(user), "HOME": str(user), "PATH": path}
-    result = subprocess.run([*command, str(addon_zip), str(user)], capture_output=True, text=True, timeout=200,
-                            env=environment)  # fmt: skip
+    result = subprocess.run([*command, str(addon_zip), str(user)], capture_output=True, text=True, timeout=540,
+                            env=environment)
     lines = [json.loads(line[6:]) for line in result.stdout.splitlines() if line.startswith("ADDON ")]
     assert len(lines) == len(CHECKS), f"exit code {result.returncode}:\n{result.stdout}\n{result.stderr}"
     return {line["check"]: line["problem"] for line in lines}
@@ -85,7 +85,7 @@ def test_blenders_own_tool_finds_the_zip_valid(addon_zip, tmp_path):
 def test_the_zip_holds_shaders_scenes_and_licence_and_nothing_built(addon_zip):
     names = zipfile.ZipFile(addon_zip).namelist()
     wanted = ("shaders/water_stain.osl", "scenes/inspection.toml", "scenes/stains/dried_rim.toml", "LICENSE",
-              "render.py")  # fmt: skip
+              "render.py")
     assert {f"surface_impurities/{name}" for name in wanted} <= set(names)
     assert not [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".oso"))]
 

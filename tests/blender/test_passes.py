@@ -189,7 +189,7 @@ STAINS = {
         "radius_mm": 5.0, "noise_amplitude_mm": 1.5, "cell_size_mm": 26.0, "radius_spread": 0.6, "density": 0.8,
         "rim_gain": 1.5, "ring_count": 2, "deposit_contrast": 0.5, "elongation": 1.6, "roughness_change": 0.1,
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("backend", ["nodes", "osl"])
@@ -338,7 +338,7 @@ def test_neighbouring_pictures_of_a_plate_show_the_same_surface(scene, tmp_path)
 
 def test_the_light_is_posed_and_its_segments_shine_as_drawn(scene):
     values = {"shift_x_mm": 5.0, "shift_y_mm": -3.0, "tilt_x_deg": 2.0, "tilt_y_deg": -1.0, "segment_spread": 0.1,
-              "dead_segment": 4}  # fmt: skip
+              "dead_segment": 4}
     sample = draw_sample(recipe("synth", light=values), 0)
     ring = build_inspection(scene, sample).light
     assert list(ring.location) == pytest.approx([0.005, -0.003, 0.272])
@@ -371,7 +371,7 @@ def test_removing_the_inspection_leaves_nothing_of_it(scene):
     build_inspection(scene, draw_sample(recipe("inspection_demo"), 1))
     remove_inspection(scene)
     stores = (bpy.data.objects, bpy.data.meshes, bpy.data.materials, bpy.data.worlds, bpy.data.node_groups,
-              bpy.data.cameras, bpy.data.collections, bpy.data.images)  # fmt: skip
+              bpy.data.cameras, bpy.data.collections, bpy.data.images)
     assert [block.name for store in stores for block in store if block.name.startswith(NAME)] == []
 
 

@@ -265,3 +265,14 @@ def test_a_colour_configuration_of_a_studio_changes_no_pixel(whole, tmp_path):
     assert result.returncode == 0, result.stderr
     found = pixels(tmp_path / "set")
     assert len(found) == 6 and found.items() <= pixels(whole).items()
+
+
+@needs_bpy
+def test_with_a_studio_s_colours_the_progress_is_still_json_alone(tmp_path):
+    """Blender 5.2 says on standard output which configuration it takes."""
+    (tmp_path / "config.ocio").write_text(OCIO)
+    environment = os.environ | {"OCIO": str(tmp_path / "config.ocio")}
+    result = render(*SMALL, "--count", 1, "--out", tmp_path / "set", "--json-progress", env=environment)
+    assert result.returncode == 0, result.stderr
+    events = [json.loads(line)["event"] for line in result.stdout.splitlines()]
+    assert events[0] == "start" and events[-1] == "end"

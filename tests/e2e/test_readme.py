@@ -22,7 +22,7 @@ import renderer  # noqa: E402
 SHARED_BY_THE_CLONE = (
     "blender_addon", "shaders", "scenes", "tools", "training", "constraints", "Makefile", "pyproject.toml", "setup.py",
     "MANIFEST.in", "README.md", "LICENSE", ".venv", ".venv-blender",
-)  # fmt: skip
+)
 
 
 def blocks(language: str) -> list[str]:
@@ -59,7 +59,7 @@ def _make_photographs(folder: Path) -> None:
             label = f"{number}.json"
             shape = {"label": "pit", "shape_type": "circle", "points": [[x, y], [x + 8, y]], "group_id": None}
             content = {"version": "4.5.6", "flags": {}, "shapes": [shape], "imagePath": f"{number}.png",
-                       "imageData": None, "imageHeight": 96, "imageWidth": 128}  # fmt: skip
+                       "imageData": None, "imageHeight": 96, "imageWidth": 128}
             (folder / label).write_text(json.dumps(content))
         cv2.imwrite(str(folder / f"{number}.png"), image)
         rows.append(f"{split},{number}.png,{label}")

@@ -37,7 +37,7 @@ def render_command() -> list[str]:
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("twin") / "twin"
     run(*render_command(), "--recipe", "scenes/recipes/inspection_twin_small.toml", "--out", folder,
-        "--scale", 6, "--samples", 1, "--start", 8, "--count", 12, "--human-labels")  # fmt: skip
+        "--scale", 6, "--samples", 1, "--start", 8, "--count", 12, "--human-labels")
     return folder
 
 

@@ -22,7 +22,7 @@ def run(script: str, *options: str, python: str | Path = sys.executable) -> str:
     done = subprocess.run(
         [str(python), "-W", "ignore", str(EXAMPLES / script), *options], capture_output=True, text=True,
         env=os.environ | {"PYTHONPATH": package, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -55,7 +55,7 @@ def test_a_model_from_folders(tmp_path):
     assert float(re.search(r"pixel AUROC ([0-9.]+)", told)[1]) > 0.9
     assert (tmp_path / "results" / "report.html").exists() and (tmp_path / "model.h5").exists()
     again = run("train_from_folders.py", str(tmp_path / "data"), "--out", str(tmp_path / "again"),
-                "--coreset-size", "256")  # fmt: skip
+                "--coreset-size", "256")
     assert again.splitlines()[0] in told and again.splitlines()[-1] in told
 
 
@@ -63,7 +63,7 @@ def reason_against_anomalib() -> str:
     if not PEERS.exists():
         return "there is no .venv-peers (make .venv-peers/.done); PEERS_PYTHON names another Python with anomalib"
     done = subprocess.run([str(PEERS), "-W", "ignore", "-c", "import anomalib.models, numba"], capture_output=True,
-                          text=True)  # fmt: skip
+                          text=True)
     return f"{PEERS}: {done.stderr.strip().splitlines()[-1]}" if done.returncode else ""
 
 

@@ -42,7 +42,7 @@ def test_the_python_of_the_readme_passes_a_strict_type_checker(tmp_path: Path) -
     places = ("--cache-dir", tmp_path / "cache", "--config-file", "/dev/null")
     command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports", "silent", *places, *programs, wrong]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False, cwd=tmp_path,
-                          env=os.environ | {"MYPYPATH": str(REPOSITORY / "training")})  # fmt: skip
+                          env=os.environ | {"MYPYPATH": str(REPOSITORY / "training")})
     errors = [line for line in done.stdout.splitlines() if ": error:" in line]
     assert [line.split(":")[0] for line in errors] == ["wrong.py"], done.stdout + done.stderr
     assert 'incompatible type "str"; expected "int"' in errors[0]

@@ -53,7 +53,7 @@ def test_what_the_groups_ask_for_is_fixed_by_the_constraints(name: str) -> None:
     for minor in (11, 12, 13):
         here = {"python_version": f"3.{minor}"}
         versions = {_plain(one.name): next(iter(one.specifier)).version for one in fixed
-                    if one.marker is None or one.marker.evaluate(here)}  # fmt: skip
+                    if one.marker is None or one.marker.evaluate(here)}
         for requirement in map(Requirement, asked):
             if requirement.marker is None or requirement.marker.evaluate(here):
                 assert requirement.specifier.contains(versions[_plain(requirement.name)]), (requirement, minor)

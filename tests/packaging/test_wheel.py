@@ -23,7 +23,7 @@ from PIL import Image
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = REPOSITORY / "training" / "sequential_patchcore"
 SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff",
-           "CONTRIBUTING.md", "constraints", "docs", "training", "tests/training")  # fmt: skip
+           "CONTRIBUTING.md", "constraints", "docs", "training", "tests/training")
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,7 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "venv", "--without-pip", folder, folder=folder.parent)
     python = folder / "bin" / "python"
     run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-index", "--no-deps", built.wheel,
-        folder=folder.parent)  # fmt: skip
+        folder=folder.parent)
     where = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=folder.parent).strip()
     lent = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
     # Of a folder named in a .pth file, the .pth files are not read: the checkout, which one of them names, stays away.

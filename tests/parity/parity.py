@@ -95,7 +95,7 @@ def _gap(points: np.ndarray, parameters: StainParameters) -> np.ndarray:
 
 VALUES = (
     "distance", "boundary", "normalised_distance", "reflectance", "reflectance_delta", "roughness_delta", "height",
-)  # fmt: skip
+)
 
 
 def within_tolerance(result: dict) -> bool:

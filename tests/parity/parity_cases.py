@@ -45,7 +45,7 @@ CASES = (
     Case("all", _stain(3.0, 0.3, 0.7, seed=10, cell=14.0, **_SPREAD, **_RIM, **_PATCHES, **_RAN, **_ACTS), TILTED),
     Case("one centre, all", _stain(12.0, 0.3, 3.0, seed=11, centre_mm=(5.0, -3.0, -1.0), **_RIM, **_PATCHES, **_RAN,
                                    **_ACTS), TILTED),
-)  # fmt: skip
+)
 
 
 def random_cases(count: int, seed: int) -> list[Case]:

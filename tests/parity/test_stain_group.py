@@ -20,7 +20,7 @@ from blender_addon.scene.stain_nodes import STAMP, add_stain_node, build_stain_g
 OUTPUTS = [
     "Reflectance", "Reflectance Delta", "Roughness Delta", "Height", "Mask", "Distance", "Boundary",
     "Normalised Distance", "Instance",
-]  # fmt: skip
+]
 needs_osl = pytest.mark.skipif(not stain_osl.osl_available()[0], reason=stain_osl.osl_available()[1] or "OSL is here")
 
 

@@ -90,7 +90,7 @@ def test_rendering_takes_bpy_where_there_is_one_for_the_python_else_an_executabl
     ("programs", "command"),
     [(("apt-get", "pyenv"), "apt-get install blender python3-numpy"), (("pyenv",), "pyenv install 3.13"),
      ((), "make setup BLENDER=/path/to/blender")],
-)  # fmt: skip
+)
 def test_where_nothing_renders_one_command_is_named(programs: tuple[str, ...], command: str) -> None:
     with pytest.raises(NotHere) as refused:
         choose_renderer([python("3.12")], LINUX, None, lambda name: name if name in programs else None)

@@ -68,7 +68,7 @@ def test_a_job_without_its_product_has_failed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("slots", "memory"), [(1, 9.0), (3, 1.5)])
 def test_no_more_processes_than_fit(tmp_path: Path, slots: int, memory: float) -> None:
     count = ("import pathlib, sys, time; me = pathlib.Path(sys.argv[1]); mark = me.parent.parent / 'busy'\n"
-             "mark.mkdir(); time.sleep(0.2); mark.rmdir(); me.write_text('x')")  # fmt: skip
+             "mark.mkdir(); time.sleep(0.2); mark.rmdir(); me.write_text('x')")
     found, _ = run([job(name, code=count) for name in "abc"], tmp_path, slots, memory)
     assert not found.failed
 

@@ -25,7 +25,7 @@ CLASSES = [
     {"id": 1, "name": "bump", "kind": "defect"}, {"id": 2, "name": "dent", "kind": "defect"},
     {"id": 3, "name": "fingerprint", "kind": "impurity"}, {"id": 4, "name": "scratch", "kind": "defect"},
     {"id": 5, "name": "sticker", "kind": "impurity"}, {"id": 6, "name": "water_stain", "kind": "impurity"},
-]  # fmt: skip
+]
 PLATES = 12
 
 
@@ -44,7 +44,7 @@ def metrics(name: str, precision: float, stains: float = 0.3, seed: int = 0, cla
             "classes": [{"class_id": of, "pixels": 1000 if of == 6 else 500, "predicted": count}
                         for of, count in predicted.items()],
             "instances": [{"class_id": of, "detected": bool(count)} for of, count in predicted.items()],
-        }}})  # fmt: skip
+        }}})
     of_all = [sample["models"][name] for sample in samples]
     total = {key: sum(of[key] for of in of_all) for key in ("true_positive", "false_positive", "false_negative")}
     pixels = [each for of in of_all for each in of["classes"]]
@@ -62,9 +62,9 @@ def metrics(name: str, precision: float, stains: float = 0.3, seed: int = 0, cla
         "percent": [0, 50], "mean_over_defect_classes": [1.0, 0.5],
         "classes": {of: {"kind": "defect", "recall": [1.0, 0.5], "detected_instances": [2, 1], "instances": 2}
                     for of in found},
-    }  # fmt: skip
+    }
     return {"dataset": {"classes": classes}, "samples": samples,
-            "models": {name: {"pixel": {"counts": total}, "classes": found, "coverage_sweep": sweep}}}  # fmt: skip
+            "models": {name: {"pixel": {"counts": total}, "classes": found, "coverage_sweep": sweep}}}
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def results(plan: Plan) -> Results:
         ("near", (-0.02, 0.03), 0.03, HOLDS), ("near", (-0.02, 0.04), 0.03, UNDECIDED),
         ("near", (0.04, 0.06), 0.03, FAILS), ("near", (-0.06, -0.04), 0.03, FAILS), ("near", None, 0.03, UNDECIDED),
     ],
-)  # fmt: skip
+)
 def test_the_rule_of_a_verdict(expected: str, chance: tuple | None, margin: float, verdict: str) -> None:
     assert verdict_on(expected, chance, margin) == verdict
 
@@ -212,7 +212,7 @@ def test_the_page_says_what_stands_for_real_plates_in_every_title(plan: Plan, re
     how = Circumstances(
         "make reproduce", "2020-01-01", "a machine", (0.1, 0.2), "twin, synthetic", "filters", 25.0,
         {"dinov2": "weights not available"}, {"synth": 3}, {"training": 60.0}, 3000.0,
-    )  # fmt: skip
+    )
     page = write_results(plan, results, how, tmp_path)
     titles = [line for line in page.splitlines() if line.startswith("## ")]
     assert len(titles) == 4 and all("twin, synthetic" in title for title in titles[1:])

@@ -33,7 +33,7 @@ def crop(studio: Studio, sample: Sample, surface_class, number: int, x_share: fl
     world = np.array([(x_share - 0.5) * width, 0.05 * height])
     x, y = sample.plate.from_world(world)
     feature = draw(surface_class.feature, recipe.section(surface_class.name), recipe.seed, number, "gallery",
-                   centre_x_mm=float(x), centre_y_mm=float(y), seed=100 + number)  # fmt: skip
+                   centre_x_mm=float(x), centre_y_mm=float(y), seed=100 + number)
     middle = sample.plate.to_world(feature.footprint()[0].mean(axis=0))
     columns, rows = sample.size_px
     centre = middle / [width, height] + 0.5

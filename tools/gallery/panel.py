@@ -30,7 +30,7 @@ def display(width: int, height: int) -> Iterator[str]:
     reader, writer = os.pipe()
     screen = ["-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp"]
     server = subprocess.Popen(["Xvfb", "-displayfd", str(writer), *screen], pass_fds=[writer],
-                              stderr=subprocess.DEVNULL)  # fmt: skip
+                              stderr=subprocess.DEVNULL)
     try:
         os.close(writer)
         with os.fdopen(reader) as said:
@@ -46,12 +46,12 @@ def play(part: str, blender: str, archive: Path, out: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="gallery_panel_") as user, display(width, height) as name:
         folders = {f"BLENDER_USER_{kind}": f"{user}/{kind.lower()}" for kind in ("CONFIG", "SCRIPTS", "EXTENSIONS")}
         environment = {**os.environ, **folders, "BLENDER_USER_RESOURCES": user, "HOME": user, "DISPLAY": name,
-                       "LIBGL_ALWAYS_SOFTWARE": "1", "PATH": "/usr/bin:/bin"}  # fmt: skip
+                       "LIBGL_ALWAYS_SOFTWARE": "1", "PATH": "/usr/bin:/bin"}
         size = ["-p", "0", "0", str(width), str(height)]
         command = [blender, "--factory-startup", "--enable-event-simulate", *size, "--python-exit-code", "1",
-                   "-P", WINDOW, "--", archive, out.resolve(), part]  # fmt: skip
+                   "-P", WINDOW, "--", archive, out.resolve(), part]
         result = subprocess.run(command, env=environment, timeout=TIMEOUT_S, text=True, errors="replace",
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     lines = result.stdout.splitlines()
     print("\n".join(line for line in lines if line.startswith("GALLERY")))
     if result.returncode:
@@ -72,7 +72,7 @@ def main() -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gallery_panel_zip_") as folder:
         subprocess.run([sys.executable, ROOT / "tools" / "build_addon.py", "--out", folder], check=True, timeout=120,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         (archive,) = Path(folder).glob("*.zip")
         parts = [arguments.part] if arguments.part else list(SIZES)
         return max(play(part, arguments.blender, archive, arguments.out) for part in parts)

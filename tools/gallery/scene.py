@@ -68,7 +68,7 @@ def grid(studio: Studio, scale: float) -> np.ndarray:
 
 PICTURES: dict[str, Callable[[Studio, float], np.ndarray]] = {
     "lights": lights, "textures": textures, "crop": crop, "grid": grid,
-}  # fmt: skip
+}
 
 
 def main() -> None:

@@ -59,7 +59,7 @@ def strip(studio: Studio, name: str) -> np.ndarray:
     width, height = sample.camera.field_mm
     x, y = ONE.centre_mm[0] + sample.plate.offset_x_mm, ONE.centre_mm[1] + sample.plate.offset_y_mm
     crop = (0.5 + (x - edge_mm / 2) / width, 0.5 + (x + edge_mm / 2) / width,
-            0.5 + (y - edge_mm / 2) / height, 0.5 + (y + edge_mm / 2) / height)  # fmt: skip
+            0.5 + (y - edge_mm / 2) / height, 0.5 + (y + edge_mm / 2) / height)
     base = replace(MANY if many else ONE, **changes)
     return row([studio.picture(replace(sample, stain=replace(base, **{name: value})), crop) for value in values])
 

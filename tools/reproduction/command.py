@@ -186,7 +186,7 @@ def _circumstances(
         features += ", for want of weights"
     counts = image_counts(plan, setting)
     images = {f"the real plates to {use}": counts[REAL][split]
-              for split, use in (("train", "train on"), ("val", "set the threshold"), ("test", "test"))}  # fmt: skip
+              for split, use in (("train", "train on"), ("val", "set the threshold"), ("test", "test"))}
     images |= {name: of["all"] for name, of in counts.items() if name != REAL}
     about = f"{machine.processor()}, {machine.cores()} cores, {machine.memory_gib():.0f} GiB"
     loads = [done.load for done in outcome.done.values()]
@@ -218,7 +218,7 @@ def _print_plan(jobs: Sequence[Job], out: Path, versions: Mapping[str, Mapping],
         left += job.work if state == "to do" else 0.0
         print(f"{job.id:24} {state:9} about {duration(job.work)} of one core")
     print(f"{len(jobs)} jobs; about {duration(left / slots)} left with {slots} at a time, on cores like those of "
-          "docs/reproduction.md")  # fmt: skip
+          "docs/reproduction.md")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -226,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
         "reproduce", description="The paper's tables by one command: render, train, evaluate, compare.",
         epilog="Environment: WEIGHTS=FILE and BACKBONE=NAME as for `make demo`, BLENDER=EXECUTABLE. Exit codes: 0 "
         "done; 2 wrong usage or bad input; 130 interrupted, the same command goes on; 1 a fault of ours.",
-    )  # fmt: skip
+    )
     add = parser.add_argument
     add("--preset", default="small", help="a size out of paper.toml: small, full, or smoke to try the plumbing")
     add("--real", metavar="DIR", help="data set with the splits train, val and test, in place of the rendered twin")

@@ -13,7 +13,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 _COLOURS = {"bump": "#1f77b4", "dent": "#2ca02c", "scratch": "#17becf", "fingerprint": "#e0a03a", "sticker": "#c8552d",
-            "water_stain": "#8a5a9e"}  # fmt: skip
+            "water_stain": "#8a5a9e"}
 
 
 def write_coverage_curves(

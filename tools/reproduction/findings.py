@@ -77,7 +77,7 @@ def judge_claim(claim: Claim, plan: Plan, results: Results) -> Judged:
     if all(each is not None for side in drawn for each in side):
         chance = interval(np.mean(drawn[0], axis=0) - np.mean(drawn[1], axis=0))
     return Judged(claim, ours, other, chance and tuple(chance), paper_difference(claim, plan),
-                  verdict_on(claim.expected, chance, claim.margin / 100.0))  # fmt: skip
+                  verdict_on(claim.expected, chance, claim.margin / 100.0))
 
 
 def verdict_on(expected: str, chance: Sequence[float] | None, margin: float = 0.0) -> str:

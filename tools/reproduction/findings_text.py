@@ -34,7 +34,7 @@ def _row(of: Judged) -> str:
     else:
         wanted = (f"{figure_name(claim.figure)} of {claim.of_name} "
                   f"{_EXPECTED[claim.expected].format(margin=claim.margin)} {'of' if claim.margin else 'than'} "
-                  f"{claim.than_name}")  # fmt: skip
+                  f"{claim.than_name}")
     paper = "–" if of.paper is None else f"{100 * of.paper:+.1f}"
     if of.difference is None:
         return f"{wanted} | {paper} | no figure for {', '.join(of.missing)} | – | {of.verdict}"

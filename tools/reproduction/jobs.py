@@ -172,7 +172,7 @@ def _rendering(of: Data, plan: Plan, setting: Setting, count: int) -> Job:
     larger = (scale / 25) ** 2
     work = _SECONDS_TO_START[RENDER] + count * (2.0 + _SECONDS[RENDER] * larger * (samples or 24) / 12)
     return Job(data_job(of.id), f"rendering {name}", RENDER, (), settings, commands, work,
-               "data/dataset.json", plan.preset.memory_gib)  # fmt: skip
+               "data/dataset.json", plan.preset.memory_gib)
 
 
 def _training(of: Scenario, plan: Plan, setting: Setting, counts: Mapping) -> Job:
@@ -186,7 +186,7 @@ def _training(of: Scenario, plan: Plan, setting: Setting, counts: Mapping) -> Jo
     run += ["--no-border-mask"] if REAL in of.train else []
     run += ["--augment"] if of.augment else []
     kind = ["--coreset-size", str(preset.coreset_size), "--coreset", of.coreset,
-            "--image-scale", f"{setting.image_scale(plan):g}"]  # fmt: skip
+            "--image-scale", f"{setting.image_scale(plan):g}"]
 
     def commands(folder: Path, needs: Mapping[str, Path]) -> list[tuple[str, list[str]]]:
         model = ["--out", str(model_file(folder, of))]
@@ -207,7 +207,7 @@ def _training(of: Scenario, plan: Plan, setting: Setting, counts: Mapping) -> Jo
     images = sum(counts[name]["train"] for name in of.train) * passes
     return Job(train_job(of.id), f"training {of.name}", TRAIN, needs, settings, commands,
                _SECONDS_TO_START[TRAIN] + images * _SECONDS[TRAIN] * _times_larger(plan),
-               f"{of.id}.h5", memory, of.extra)  # fmt: skip
+               f"{of.id}.h5", memory, of.extra)
 
 
 def _scoring(of: Scenario, plan: Plan, setting: Setting, counts: Mapping) -> Job:
@@ -223,13 +223,13 @@ def _scoring(of: Scenario, plan: Plan, setting: Setting, counts: Mapping) -> Job
             ("calibrate", [*patchcore(), "calibrate", "--model", str(model), "--data", data]),
             ("evaluate", [*patchcore(), "evaluate", "--model", str(model), "--data", data, "--out",
                           str(folder / "results")]),
-        ]  # fmt: skip
+        ]
 
     settings = {"real": setting.real.fingerprint if setting.real is not None else None}
     images = counts[REAL]["val"] + counts[REAL]["test"]
     return Job(score_job(of.id), f"evaluating {of.name}", SCORE, needs, settings, commands,
                _SECONDS_TO_START[SCORE] + images * _SECONDS[SCORE] * _times_larger(plan),
-               "results/metrics.json", plan.preset.memory_gib, of.extra)  # fmt: skip
+               "results/metrics.json", plan.preset.memory_gib, of.extra)
 
 
 def _times_larger(plan: Plan) -> float:

@@ -82,7 +82,7 @@ def _page(plan: Plan, results: Results, how: Circumstances, texts: Mapping[str, 
         drawn=results.drawn, count=len(plan.findings), coverage=_coverage_table(plan, results),
         sizes=", ".join(f"{count} of {name}" for name, count in how.images.items()),
         times=", ".join(f"{kind} {seconds / 60:.0f} min" for kind, seconds in how.times.items()), **texts,
-    )  # fmt: skip
+    )
     # Paragraphs are filled; tables and titles stay.
     blocks = [
         block if block.startswith(("|", "#")) else textwrap.fill(
@@ -127,7 +127,7 @@ def _coverage_csv(plan: Plan, results: Results) -> str:
             for k, percent in enumerate(sweep["percent"]):
                 share = values["recall"][k]
                 lines.append(f"{name},{of},{values['kind']},{percent},{'' if share is None else share},"
-                             f"{values['detected_instances'][k]},{values['instances']}")  # fmt: skip
+                             f"{values['detected_instances'][k]},{values['instances']}")
     return "\n".join(lines) + "\n"
 
 
@@ -146,4 +146,4 @@ def _summary(plan: Plan, how: Circumstances, judged: list) -> dict:
             ]}
             for finding, verdict, claims in judged
         ],
-    }  # fmt: skip
+    }

@@ -196,10 +196,10 @@ def _claim(of: Table, sides: Mapping[str, tuple[tuple[str, ...], str]]) -> Claim
     of.done()
     if made.figure not in (*FIGURES, SECONDS) and not made.figure.startswith(_BY_CLASS):
         raise UserError(f"{of.place}: unknown figure {made.figure!r}: expected {', '.join((*FIGURES, SECONDS))}, "
-                        f"or {' or '.join(f'{start}CLASS' for start in _BY_CLASS)}")  # fmt: skip
+                        f"or {' or '.join(f'{start}CLASS' for start in _BY_CLASS)}")
     if made.expected not in EXPECTED or (made.figure == SECONDS and made.expected != "lower"):
         raise UserError(f"{of.place}: expected = {made.expected!r}: expected one of {', '.join(EXPECTED)}; "
-                        "seconds can only be lower")  # fmt: skip
+                        "seconds can only be lower")
     if (made.expected == "near") != (made.margin > 0):
         raise UserError(f"{of.place}: a margin above 0 belongs to expected = 'near', and only there")
     return made

@@ -79,7 +79,7 @@ class _Running:
             return None
         code = self._process.returncode = os.waitstatus_to_exitcode(status)
         for spent, more in ((self.seconds, time.monotonic() - self._step_began),
-                            (self.cpu_seconds, usage.ru_utime + usage.ru_stime)):  # fmt: skip
+                            (self.cpu_seconds, usage.ru_utime + usage.ru_stime)):
             spent[self._step] = round(spent.get(self._step, 0.0) + more, 2)
         per_mib = 1024 if sys.platform == "linux" else 1024**2
         self.peak_mib = max(self.peak_mib, round(usage.ru_maxrss / per_mib, 1))
@@ -113,7 +113,7 @@ def run_jobs(
     environment = os.environ | {
         name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
                                         "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
-    }  # fmt: skip
+    }
     estimate = Estimate(jobs, slots)
     asked = _Asked()
     beat = time.monotonic()
@@ -147,11 +147,11 @@ def run_jobs(
                     continue
                 result = result_of(one.job, one.folder) or one.fingerprint
                 done = Done(one.fingerprint, result, one.seconds, one.cpu_seconds, one.resumed, one.peak_mib,
-                            one.job.work, round(os.getloadavg()[0], 1), time.strftime("%Y-%m-%d"))  # fmt: skip
+                            one.job.work, round(os.getloadavg()[0], 1), time.strftime("%Y-%m-%d"))
                 write_done(one.folder, done)
                 finish(one.job, one.folder, done)
                 say(f"[{len(found.done)}/{len(jobs)}] {one.job.title}: {duration(sum(done.seconds.values()))}"
-                    f"{estimate.left(running, ', about {} left')}")  # fmt: skip
+                    f"{estimate.left(running, ', about {} left')}")
             for job in ready() if not asked.count else ():
                 needs = {need: found.done[need].result for need in job.needs}
                 of = fingerprint({"id": job.id, **job.settings}, needs, versions[job.kind])

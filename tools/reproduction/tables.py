@@ -67,7 +67,7 @@ def _flat(row: Row) -> dict[str, object]:
             of = value if isinstance(value, Ratio) else Ratio(None, None, None, None)
             low, high = of.interval or (None, None)
             flat |= {key: of.value, f"{key}_low": low, f"{key}_high": high, f"{key}_part": of.part,
-                     f"{key}_whole": of.whole}  # fmt: skip
+                     f"{key}_whole": of.whole}
         elif key.startswith("paper."):
             flat[f"{key.removeprefix('paper.')}_paper"] = None if value is None else round(value / 100, 4)
         else:

@@ -64,7 +64,7 @@ class Fingerprint(Feature):
         film = contact * (_VALLEY + (1.0 - _VALLEY) * self._ridge(u, v))
         if self.dryness:
             speckle = smoothstep(0.5 + 1.6 * noise(u * _SPECKLES_PER_MM, v * _SPECKLES_PER_MM, self.seed + 1)
-                                 + 0.8 * noise(s * 1.7, t * 1.7, self.seed + 2))  # fmt: skip
+                                 + 0.8 * noise(s * 1.7, t * 1.7, self.seed + 2))
             film = film * (1.0 - self.dryness * speckle)
         return FeatureField(None, contact >= self.cut, own=self.grease * film, loss=self.absorption * film)
 

@@ -59,7 +59,7 @@ def ridges(pattern: str, seed: int, period_mm: float, half_width_mm: float, half
 def slipped_ridges(
     pattern: str, seed: int, period_mm: float, half_width_mm: float, half_length_mm: float,
     slip_mm: tuple[float, float], steps: int,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """The mean of the `ridges` over a slip of the finger, (x, y), in so many steps; an array of the same shape."""
     grid = ridges(pattern, seed, period_mm, half_width_mm, half_length_mm)
     rows, columns = np.indices(grid.shape, dtype=np.float64)

@@ -21,7 +21,7 @@ from . import lock
 FORMAT_VERSION = 1
 REQUIRED = ("image", "mask", "instances")
 FOLDERS = {"image": "images", "mask": "masks", "instances": "instances", "region": "regions",
-           "stain_distance": "stain_distance", "labelme": "labelme"}  # fmt: skip
+           "stain_distance": "stain_distance", "labelme": "labelme"}
 ENDINGS = {"stain_distance": ".tif", "labelme": ".json"}
 DESCRIPTION = "dataset.json"
 _PART = ".part"
@@ -52,7 +52,7 @@ class DatasetFolder:
         if not file.exists():
             if self.path.is_dir() and any(not item.name.endswith((_PART, lock.ENDING)) for item in self.path.iterdir()):
                 raise UserError(f"{self.path}: expected an empty folder or a data set, found other files; "
-                                "give another --out")  # fmt: skip
+                                "give another --out")
             if self.path.exists() and not self.path.is_dir():
                 raise UserError(f"{self.path}: expected a folder, found a file; give another --out")
             return None

@@ -25,7 +25,7 @@ def encode(pixels: np.ndarray) -> bytes:
         (256, _LONG, width), (257, _LONG, height), (258, _SHORT, 32), (259, _SHORT, _DEFLATE),
         (262, _SHORT, _BLACK_IS_ZERO), (273, _LONG, 8), (277, _SHORT, 1), (278, _LONG, height),
         (279, _LONG, len(strip)), (339, _SHORT, _FLOAT),
-    ]  # fmt: skip
+    ]
     directory = struct.pack("<H", len(tags))
     directory += b"".join(struct.pack("<HHII", number, kind, 1, value) for number, kind, value in tags)
     return struct.pack("<2sHI", b"II", 42, 8 + len(strip)) + strip + directory + struct.pack("<I", 0)

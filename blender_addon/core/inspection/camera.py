@@ -29,7 +29,7 @@ class Camera:
     def __post_init__(self) -> None:
         if self.focal_length_mm >= self.distance_mm:
             raise UserError(f"camera: the focal length (focal_length_mm = {self.focal_length_mm:g}) must be smaller "
-                            f"than the distance to the plate (distance_mm = {self.distance_mm:g})")  # fmt: skip
+                            f"than the distance to the plate (distance_mm = {self.distance_mm:g})")
 
     @property
     def image_distance_mm(self) -> float:

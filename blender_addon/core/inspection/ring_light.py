@@ -47,7 +47,7 @@ class RingLight:
     def __post_init__(self) -> None:
         if self.inner_radius_mm >= self.outer_radius_mm:
             raise UserError(f"light: the inner radius (inner_radius_mm = {self.inner_radius_mm:g}) must be smaller "
-                            f"than the outer radius (outer_radius_mm = {self.outer_radius_mm:g})")  # fmt: skip
+                            f"than the outer radius (outer_radius_mm = {self.outer_radius_mm:g})")
 
     @property
     def size_factor(self) -> float:

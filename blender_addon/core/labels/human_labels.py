@@ -48,9 +48,9 @@ def labelme_file(instances: np.ndarray, instance_list: Sequence[dict[str, Any]],
         for polygon in draw_by_hand(instances == instance["id"], instance["class"], rng):
             points = np.clip(polygon, 0.0, (width, height)).round(2)
             shapes.append({"label": instance["class"], "points": points.tolist(), "group_id": instance["id"],
-                           "description": "", "shape_type": "polygon", "flags": {}})  # fmt: skip
+                           "description": "", "shape_type": "polygon", "flags": {}})
     content = {"version": LABELME_VERSION, "flags": {}, "shapes": shapes, "imagePath": image_path, "imageData": None,
-               "imageHeight": height, "imageWidth": width}  # fmt: skip
+               "imageHeight": height, "imageWidth": width}
     return (json.dumps(content, indent=1) + "\n").encode()
 
 

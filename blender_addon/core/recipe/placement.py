@@ -45,7 +45,7 @@ def place_features(
             shape = draw(
                 surface_class.feature, recipe.section(surface_class.name), recipe.seed, shot.plate, purpose,
                 centre_x_mm=0.0, centre_y_mm=0.0, seed=seed(recipe.seed, shot.plate, purpose),
-            )  # fmt: skip
+            )
             defects = [feature for feature in placed if CLASS_OF[type(feature)].kind == "defect"]
             on_defects = getattr(occurrence, "on_defects", 0.0) > uniform(recipe.seed, shot.plate, f"{purpose}.on")
             others = [f for f in placed if f not in defects] if on_defects else placed

@@ -114,7 +114,7 @@ def _evaluate(p: np.ndarray, v: ShaderValues, neighbours: int) -> StainField:
             length=lambda vectors: stretched_length(vectors, v),
             handicap=lambda cells: larger_radius(cells, v),
             present=None if v.density >= 1.0 else lambda cells: stain_is_present(cells, v),
-        )  # fmt: skip
+        )
         larger = np.where(excess < NONE_NEAR, larger_radius(cell, v), np.float32(0.0))
         d, r = excess + larger, v.radius + larger
         strength, decay = _ONE, v.decay
@@ -136,7 +136,7 @@ def _evaluate(p: np.ndarray, v: ShaderValues, neighbours: int) -> StainField:
         inside=inside, distance=d, boundary=r, normalised_distance=d_hat,
         reflectance_delta=strength * v.intensity, roughness_delta=strength * v.roughness_change,
         height=strength * v.film_height * film, instance_hash=instance, cell=cell.astype(np.int32),
-    )  # fmt: skip
+    )
 
 
 def stretched_length(vectors: np.ndarray, v: ShaderValues) -> np.ndarray:

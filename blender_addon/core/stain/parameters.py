@@ -79,7 +79,7 @@ STAIN_SPECS = (
           "What is added to the roughness where the stain is at full strength"),
     ParameterSpec("film_height_um", "h", "µm", (-1000.0, 1000.0), (0.0, 20.0), 0.0, "appearance",
           "Height of the deposit where the stain is at full strength: it bends the normal"),
-)  # fmt: skip
+)
 
 _BY_NAME = {spec.name: spec for spec in STAIN_SPECS}
 GRID_ONLY = ("cell_size_mm", "density", "radius_spread", "intensity_spread", "decay_spread")
@@ -161,7 +161,7 @@ class StainParameters:
     def in_metres(self) -> "ShaderValues":
         """The float32 numbers that all three implementations compute with."""
         values = {name: _in_blender_units(_BY_NAME[parameter], getattr(self, parameter))
-                  for name, parameter in SHADER_NAMES.items()}  # fmt: skip
+                  for name, parameter in SHADER_NAMES.items()}
         return ShaderValues(**values)
 
     def _reach(self, noise: float) -> float:

@@ -36,7 +36,7 @@ def reach_map(parameters: StainParameters, low_mm: tuple, high_mm: tuple) -> np.
     tile = tile_size_mm(parameters)
     counts = [max(1, math.ceil((high - low) / tile)) for low, high in zip(low_mm[:2], high_mm[:2], strict=True)]
     x, y = ((low + (np.arange(n) + 0.5) * (high - low) / n) / 1000.0
-            for low, high, n in zip(low_mm[:2], high_mm[:2], counts, strict=True))  # fmt: skip
+            for low, high, n in zip(low_mm[:2], high_mm[:2], counts, strict=True))
     z = (low_mm[2] + high_mm[2]) / 2000.0
     centres = np.stack([*np.meshgrid(x, y), np.full((counts[1], counts[0]), z)], axis=-1)
     size = [(high - low) / n for low, high, n in zip(low_mm, high_mm, (*counts, 1), strict=True)]
@@ -54,7 +54,7 @@ def reach_map(parameters: StainParameters, low_mm: tuple, high_mm: tuple) -> np.
             length=lambda vectors: stretched_length(vectors, v),
             handicap=lambda cells: larger_radius(cells, v),
             present=lambda cells: stain_is_present(cells, v),
-        )  # fmt: skip
+        )
     outline = float(v.radius) + STRICT_BOUND * float(v.noise_amplitude)
     return _fixed((excess <= outline + half_diagonal * 1.001).reshape(counts[1], counts[0]))
 

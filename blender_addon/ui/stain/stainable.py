@@ -91,4 +91,4 @@ def _picture(material: bpy.types.Material) -> dict:
         return tuple(held) if hasattr(held, "__len__") and not isinstance(held, str) else held
 
     return {node.name: [(socket.identifier, value(socket), socket.is_linked) for socket in node.inputs]
-            for node in material.node_tree.nodes}  # fmt: skip
+            for node in material.node_tree.nodes}

@@ -7,9 +7,9 @@ import numpy as np
 from .tools import FOLDER, add_object, behind, defaults, module, picture_of, press, refusal, settings, stain_of
 
 VALUES = {"radius_mm": 3.5, "noise_frequency_per_mm": 0.4, "noise_amplitude_mm": 0.75, "decay": 3.0,
-          "intensity": -0.2, "seed": 77, "cell_size_mm": 18.0}  # fmt: skip
+          "intensity": -0.2, "seed": 77, "cell_size_mm": 18.0}
 SOCKETS = {"Radius": 3.5e-3, "Noise Frequency": 400.0, "Noise Amplitude": 0.75e-3, "Decay": 3.0, "Intensity": -0.2,
-           "Seed": 77.0, "Cell Size": 18e-3}  # fmt: skip
+           "Seed": 77.0, "Cell Size": 18e-3}
 
 
 def check_settings_come_from_the_declarations():

@@ -73,9 +73,9 @@ def picture_of(tree) -> tuple:
         (node.name, node.label, tuple(node.location), node.node_tree.name if node.type == "GROUP" else "",
          sorted(node.keys()), [plain(getattr(socket, "default_value", None)) for socket in node.inputs])
         for node in tree.nodes
-    )  # fmt: skip
+    )
     links = sorted((link.from_node.name, link.from_socket.identifier, link.to_node.name, link.to_socket.identifier)
-                   for link in tree.links)  # fmt: skip
+                   for link in tree.links)
     return nodes, links, tree.nodes.active.name if tree.nodes.active else None
 
 

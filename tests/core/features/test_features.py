@@ -199,7 +199,7 @@ def test_far_from_the_core_the_direction_closes_and_around_a_core_it_turns_by_ha
     def winding(x, y, radius):
         angle = np.linspace(0, 2 * np.pi, 2001)
         direction = ridge_direction(pattern, x + radius * np.cos(angle), y + radius * np.sin(angle),
-                                    np.random.default_rng(3))  # fmt: skip
+                                    np.random.default_rng(3))
         step = np.diff(direction)
         return (step - np.pi * np.round(step / np.pi)).sum() / np.pi
 

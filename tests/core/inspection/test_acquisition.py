@@ -45,7 +45,7 @@ def test_the_pictures_of_a_plate_show_one_plate_and_its_two_sides():
     assert len({sample.surface.seed for sample in samples}) == 4
     # The camera moves, the plate stays: offset and position add up to one pose.
     poses = {(round(s.plate.offset_x_mm + s.shot.camera_x_mm, 6), round(s.plate.offset_y_mm + s.shot.camera_y_mm, 6))
-             for s in samples[:24]}  # fmt: skip
+             for s in samples[:24]}
     assert len(poses) == 1
     # It is the plate that a recipe with one picture a plate shows.
     assert samples[24].surface.seed == draw_sample(SYNTH, 1).surface.seed
@@ -68,7 +68,7 @@ def test_defects_of_a_grid_lie_all_over_the_plate_and_on_the_sides_they_belong_t
     for plate in range(20):
         front, back = draw_sample(recipe, 24 * plate), draw_sample(recipe, 24 * plate + 12)
         dents, scratches = ([[f for f in s.features if isinstance(f, kind)] for s in (front, back)]
-                            for kind in (Dent, Scratch))  # fmt: skip
+                            for kind in (Dent, Scratch))
         assert not dents[0] and len(dents[1]) == 1
         assert scratches[0] and scratches[0][0] != scratches[1][0]
         assert draw_sample(recipe, 24 * plate + 5).features == front.features, "in plate space, whatever the camera"

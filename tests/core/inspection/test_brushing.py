@@ -62,7 +62,7 @@ def test_the_texture_between_its_texels_is_the_field():
     rng = np.random.default_rng(1)
     along, across = rng.uniform(-5.5, 5.5, 20000), rng.uniform(-3.5, 3.5, 20000)
     column, row = ((value - corner) / step - 0.5 for value, corner, step in
-                   zip((along, across), texture.corner_mm, texture.step_mm, strict=True))  # fmt: skip
+                   zip((along, across), texture.corner_mm, texture.step_mm, strict=True))
     k, r = np.floor(column).astype(int), np.floor(row).astype(int)
     u, v = column - k, row - r
     values = texture.values[..., 0]

@@ -106,11 +106,11 @@ def test_a_labelme_file_holds_every_piece_under_its_instance():
     instances[5:15, 5:30] = instances[5:15, 40:60] = 1
     instances[30:45, 60:70] = 2
     instance_list = [{"id": 1, "class": "scratch", "pixels": 450}, {"id": 2, "class": "sticker", "pixels": 150},
-              {"id": 3, "class": "dent", "pixels": 0}]  # fmt: skip
+              {"id": 3, "class": "dent", "pixels": 0}]
     content = json.loads(labelme_file(instances, instance_list, "../images/a.png", 5))
     assert [(shape["label"], shape["group_id"]) for shape in content["shapes"]] == [
         ("scratch", 1), ("scratch", 1), ("sticker", 2)
-    ]  # fmt: skip
+    ]
     assert (content["imageWidth"], content["imageHeight"], content["imageData"]) == (70, 50, None)
     for shape in content["shapes"]:
         points = np.array(shape["points"])

@@ -207,7 +207,7 @@ def test_a_stain_that_just_reaches_its_neighbours_is_accepted():
 
 def test_where_no_cell_near_has_a_stain_there_is_no_radius_to_vary():
     few = dataclasses.replace(GRID, cell_size_mm=12.0, radius_mm=2.0, noise_amplitude_mm=0.5, density=0.06,
-                              radius_spread=0.9)  # fmt: skip
+                              radius_spread=0.9)
     field, even = (stain_field(plane(120), dataclasses.replace(few, radius_spread=s)) for s in (few.radius_spread, 0.0))
     nowhere = field.distance > 1e8
     assert 0.1 < nowhere.mean() < 0.9 and not field.cell[nowhere].any()
@@ -294,7 +294,7 @@ def full_model(p, s: StainParameters) -> dict:
 @pytest.mark.parametrize("cell_size_mm", [7.0, 10.0, 16.0])
 def test_equals_the_full_model_point_by_point(cell_size_mm):
     parameters = StainParameters(**{**BASE, "radius_mm": 2.0, "noise_amplitude_mm": 0.7}, cell_size_mm=cell_size_mm,
-                                 **BEYOND)  # fmt: skip
+                                 **BEYOND)
     points = plane(41, slope=0.3)
     fast = stain_field(points, parameters)
     slow = [full_model(p.astype(float), parameters) for p in points]
@@ -357,7 +357,7 @@ def test_rim_halves_at_its_width_and_rings_repeat_it():
 
 def test_a_drop_that_ran_reaches_farther_to_one_side():
     ran = StainParameters(**{**BASE, "noise_amplitude_mm": 0.0}, centre_mm=(0, 0, 0), elongation=3.0,
-                          elongation_direction_deg=90.0)  # fmt: skip
+                          elongation_direction_deg=90.0)
     y = np.linspace(-0.015, 0.015, 301, dtype=np.float32)
     inside = stain_field(np.stack([0 * y, y, 0 * y], axis=-1), ran).inside
     assert y[inside].min() == pytest.approx(-0.004, abs=1e-4) and y[inside].max() == pytest.approx(0.012, abs=1e-4)

@@ -33,7 +33,7 @@ def test_no_point_inside_a_stain_lies_in_a_tile_without(parameters):
     inside = stain_field(points / 1000, parameters).inside
     share = (points[:, :2] - LOW[:2]) / (np.array(HIGH[:2]) - LOW[:2])
     column, row = (np.minimum((share[:, axis] * tiles.shape[1 - axis]).astype(int), tiles.shape[1 - axis] - 1)
-                   for axis in (0, 1))  # fmt: skip
+                   for axis in (0, 1))
     assert inside.sum() > 100
     assert tiles[row, column][inside].all()
 

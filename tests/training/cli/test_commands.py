@@ -160,7 +160,7 @@ NOTHING = ()
         (NOTHING, ("export", "mvtec", "d", "--out", "c.h5/new"), ("c.h5",)),
     ],
     ids=lambda value: value[0] if value and isinstance(value[0], str) else "",
-)  # fmt: skip
+)
 def test_bad_input_ends_in_one_line(place, capsys, spoil, command, words):
     if spoil:
         spoil[0](*spoil[1:])
@@ -177,7 +177,7 @@ def test_bad_input_ends_in_one_line(place, capsys, spoil, command, words):
         (*TRAIN, "--seed", "-1"), (*TRAIN, "--threads", "0"), ("calibrate", "--model", "c.h5", "--threshold", "nan"),
         ("import", "zip", "d", "--out", "x"), ("evaluate", "--model", "c.h5", "--data", "d"),
     ],
-)  # fmt: skip
+)
 def test_wrong_usage_exits_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(arguments)
@@ -196,7 +196,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "sequential_patchcore", *arguments], env=environment, capture_output=True, text=True,
         timeout=300, check=False,
-    )  # fmt: skip
+    )
 
 
 def test_without_weights_and_network_the_way_out_is_told(place):
@@ -316,7 +316,7 @@ def test_progress_as_json_lines(place, capsys, monkeypatch):
     monkeypatch.setattr(progress, "_json_lines", False)  # to be put back afterwards
     lines = output_of(capsys, "train", "--data", "d", "--out", "new.h5", *SMALL, "--json-progress").splitlines()
     records = [json.loads(line) for line in lines if line.startswith("{")]
-    steps = [(each["task"], each["done"], each["total"]) for each in records if each["event"] == "progress"]
+    steps = [(line["task"], line["done"], line["total"]) for line in records if line["event"] == "progress"]
     assert steps == [(task, done, 2) for task in ("epoch 1 of 1", "measuring the coverage") for done in (1, 2)]
     assert len(lines) == len(records)
     assert [record["event"] for record in records][-1] == "result" and "new.h5: 16 vectors" in records[-1]["text"]
@@ -340,7 +340,7 @@ def test_filters_of_the_evaluation_are_in_its_record(place, capsys):
     output_of(capsys, *command, "--min-region", "100000", "--detection-coverage", "25")
     found = json.loads(Path("results/metrics.json").read_text())["models"]["c"]
     assert found["rule"] == {"min_region": 100000, "hysteresis": 1.0,
-                             "text": "score >= threshold, regions of fewer than 100000 pixels dropped"}  # fmt: skip
+                             "text": "score >= threshold, regions of fewer than 100000 pixels dropped"}
     assert plain["pixel"]["counts"]["predicted"] > 0 == found["pixel"]["counts"]["predicted"]
     assert found["detection_coverage_percent"] == 25 and found["filter_sweep"] == plain["filter_sweep"]
     output_of(capsys, *command, "--threshold", "1e9")
@@ -368,7 +368,7 @@ def test_watching_a_folder_by_the_command(place, capsys):
     Path("line").mkdir()
     shutil.copy("d/images/test0.png", "line/first.png")
     found = output_of(capsys, "predict", "--model", "c.h5", "line", "--out", "today", "--watch", "--interval", "0.05",
-                      "--idle-exit", "0.5")  # fmt: skip
+                      "--idle-exit", "0.5")
     assert "line/first.png" in found and "1 unreadable" not in found
-    assert [each["image"] for each in json.loads(Path("today/predictions.json").read_text())] == ["line/first.png"]
+    assert [found["image"] for found in json.loads(Path("today/predictions.json").read_text())] == ["line/first.png"]
     assert "takes folders" in refused(capsys, "predict", "--model", "c.h5", "line/first.png", "--out", "n", "--watch")

@@ -27,7 +27,7 @@ RUNS = [
     ("info", "m.h5", JSON), ("info", "d", JSON), ("info", "m.h5", JSON, "--check"), ("info", "d", JSON, "--check"),
     ("info", "m.h5", JSON, "--plot", "p.png", "--coreset-sheet", "s.png"),
     ("info", "d", JSON, "--contact-sheet", "c.png"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(autouse=True)

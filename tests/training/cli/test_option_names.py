@@ -30,7 +30,7 @@ def names(*command: str) -> dict[str, str]:
          "`sequential-patchcore calibrate --model M.h5` sets `threshold`"),
         (TRAIN, "a`seed`b `Seed` ` seed `", "a--seedb `Seed` ` seed `"),
     ],
-)  # fmt: skip
+)
 def test_settings_become_the_options_of_the_command(command, message, shown):
     assert as_options(message, names(*command)) == shown
 
@@ -44,7 +44,7 @@ def test_settings_become_the_options_of_the_command(command, message, shown):
         ("import", "mvtec", "d", "--out", "x"), ("export", "coco", "d", "--out", "x"),
     ],
     ids=lambda command: command[0],
-)  # fmt: skip
+)
 def test_every_option_of_a_command_is_known(command, capsys):
     with pytest.raises(SystemExit):
         cli.main([command[0], "--help"])

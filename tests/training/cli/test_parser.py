@@ -26,7 +26,7 @@ def test_help_and_wrong_usage_load_nothing_heavy(arguments):
         "from sequential_patchcore.cli.parser import main\n"
         f"try: main({arguments!r})\n"
         "except SystemExit: pass"
-    )  # fmt: skip
+    )
     assert loaded_by(code) == set()
 
 

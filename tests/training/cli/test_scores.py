@@ -22,7 +22,7 @@ def made(plates, tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("scores")
     plates(root / "d", train=1, val=1, test=1)
     training = ("train", "--data", str(root / "d"), "--out", str(root / "m.h5"), "--backbone", "mobilenetv3_small_050",
-                *WEIGHTS, "--coreset-size", "16", "--epochs", "1", "--device", "cpu")  # fmt: skip
+                *WEIGHTS, "--coreset-size", "16", "--epochs", "1", "--device", "cpu")
     assert cli.main(training) == 0
     assert cli.main(["calibrate", "--model", str(root / "m.h5"), "--data", str(root / "d")]) == 0
     return root

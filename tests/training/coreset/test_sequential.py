@@ -176,7 +176,7 @@ def test_stopped_after_any_batch_and_resumed_it_ends_in_the_same_coreset(evictio
         state = go_on(SequentialCoreset(31, **parameters), steps[:stop]).state_dict()
         run = json.loads(json.dumps(state.pop("run"), allow_nan=False))
         stored = {name: np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
-                  for name, array in state.items()} | {"run": run}  # fmt: skip
+                  for name, array in state.items()} | {"run": run}
         resumed = SequentialCoreset(31, chunk_size=11, **parameters).load_state_dict(stored)
         assert_same(go_on(resumed, steps[stop:]), undisturbed)
 
@@ -261,7 +261,7 @@ def test_scikit_learn_can_clone_it():
 
 
 ATTRIBUTES = ("vectors_", "ids_", "n_features_in_", "separation_", "covering_radius_", "approximation_factor_",
-              "converged_", "history_")  # fmt: skip
+              "converged_", "history_")
 
 
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
@@ -279,7 +279,7 @@ def test_an_attribute_is_missing_until_a_batch_has_come(attribute):
     lambda coreset: coreset.nearest(np.zeros((1, 3))),
     lambda coreset: coreset.covering_radius(np.zeros((1, 3))),
     lambda coreset: coreset.state_dict(),
-])  # fmt: skip
+])
 def test_a_method_that_needs_a_batch_says_so(call):
     with pytest.raises(NotFittedError, match="`partial_fit` or `fit`"):
         call(SequentialCoreset(4))
@@ -315,7 +315,7 @@ def test_nearest_is_right_and_follows_the_coreset(chunk_size):
 
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="no CUDA device on this machine"))]  # fmt: skip
+    not torch.cuda.is_available(), reason="no CUDA device on this machine"))]
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -358,7 +358,7 @@ def test_other_arrays_of_real_numbers_are_taken_as_float32():
 @pytest.mark.parametrize("bad", [
     np.zeros((4, 3), bool), np.zeros((4, 3), complex), np.array([["a", "b"]]), torch.zeros(4, 3, dtype=torch.bool),
     torch.zeros(4, 3, dtype=torch.complex64), [[None, 1.0]],
-])  # fmt: skip
+])
 def test_what_are_no_real_numbers_is_refused(bad):
     with pytest.raises(TypeError, match="real numbers"):
         SequentialCoreset(2).partial_fit(bad)
@@ -422,7 +422,7 @@ def test_ids_are_kept_and_run_from_zero_in_each_epoch_by_default():
         ({"random_state": -1}, "`random_state`, got -1"), ({"random_state": None}, "`random_state`, got None"),
         ({"eviction": "first"}, "`eviction` of lower-index, seeded-random, got 'first'"),
     ],
-)  # fmt: skip
+)
 def test_parameters_out_of_range_are_refused_by_name(parameters, message):
     coreset = SequentialCoreset(**({"size": 4} | parameters))  # as scikit-learn wants it, not yet
     with pytest.raises(ValueError, match=message):

@@ -23,7 +23,7 @@ def make(folder, count=1):
     with DatasetWriter(folder, "plates", "test", CLASSES) as writer:
         for number in range(count):
             writer.add(f"s{number:03}", np.zeros(SIZE, np.uint8), mask, np.where(mask == 6, 2, mask > 0).astype(
-                np.uint16), {1: 2, 2: 6}, "test", f"p{number // 2}", region=region)  # fmt: skip
+                np.uint16), {1: 2, 2: 6}, "test", f"p{number // 2}", region=region)
     return open_dataset(folder)
 
 

@@ -114,7 +114,7 @@ def test_pycocotools_reads_the_same_pixels_and_finds_them_perfect(tmp_path):
             np.testing.assert_array_equal(truth.annToMask(annotation), instances == number)
             assert truth.loadCats(annotation["category_id"])[0]["name"] == name
     guesses = [{key: a[key] for key in ("image_id", "category_id", "segmentation")} | {"score": 1.0,
-               "segmentation": truth.annToRLE(a)} for a in truth.dataset["annotations"]]  # fmt: skip
+               "segmentation": truth.annToRLE(a)} for a in truth.dataset["annotations"]]
     result = COCOeval(truth, truth.loadRes(guesses), "segm")
     result.evaluate()
     result.accumulate()

@@ -194,13 +194,18 @@ def test_what_is_wrong_is_named_and_spoils_its_image_alone(run, capsys, case):
     ({"annotations": [annotation(1, 5, 7, bbox=[1, 1, 2, 2])]}, "1 annotations are of the image 5, which the file"),
     ({"images": [{"id": 1, "file_name": "no.png"}]}, "no image 'no.png' below s"),
     ({"images": [{"id": 1, "file_name": "a.png", "width": 9, "height": 9}]}, "was drawn on an image of 9 x 9 pixels"),
-    ({"images": [{"id": 1, "file_name": "a.png"}, {"id": 1, "file_name": "sub/b.png"}]}, "two images have the id 1"),
+    ({"images": [{"id": 1, "file_name": "a.png"}, {"id": 1, "file_name": "sub/b.png"}]}, "two images have the id '1'"),
     ({"images": [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "a.png"}]}, "is listed twice"),
     ({"images": [{"id": 1}]}, "expected images with id and file_name"),
 ])
 def test_a_file_that_does_not_fit_its_images_is_refused(run, capsys, change, message):
     assert run(**change) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_name_of_an_upload_finds_the_file_that_was_uploaded(run):
+    assert run(images=[{"id": 1, "file_name": "..\\data\\upload\\1\\0a1b2c3d-a.png"}]) == 0
+    assert [s.id for s in open_dataset("d").samples] == ["a"]
 
 
 def test_without_such_a_file_there_is_nothing_to_import(run, capsys):

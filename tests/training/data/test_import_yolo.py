@@ -76,6 +76,17 @@ def test_layouts_of_ultralytics_roboflow_darknet_and_cvat(tmp_path, monkeypatch,
     assert open_dataset("d").samples[0].split == "train"
 
 
+def test_splits_of_cvats_darknet_layout(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number, split in enumerate(("train", "valid")):
+        photo(f"s/obj_{split}_data/{split}.png", number)
+        text(f"s/obj_{split}_data/{split}.txt", "0 0.5 0.5 0.25 0.25\n")
+        text(f"s/{split}.txt", f"data/obj_{split}_data/{split}.png\n")
+    text("s/obj.names", "dent\n")
+    assert cli.main(["import", "yolo", "s", "--out", "d"]) == 0
+    assert {s.id: s.split for s in open_dataset("d").samples} == {"train": "train", "valid": "val"}
+
+
 def test_splits_from_lists_of_images(run):
     text("s/data.yaml", "train: train.txt\nval: [val.txt]\nnames: [dent]\n")
     text("s/train.txt", "./images/val/b.png\n")

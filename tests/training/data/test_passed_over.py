@@ -54,10 +54,14 @@ FOREIGN = {
     "voc": ("a.xml", VOC, "Pascal VOC XML", "import voc"),
     "cvat": ("annotations.xml", CVAT, "CVAT XML 1.1", "import cvat"),
     "label studio": ("project-1.json", STUDIO, "Label Studio JSON", "import labelstudio"),
-    "via": ("via.json", VIA, "another labelling tool", "convert them"),
+    "via": ("via.json", VIA, "another labelling tool", "mend or convert them"),
     "csv of boxes": ("boxes.csv", "filename,xmin,ymin,xmax,ymax,class\na.png,2,2,6,6,dent\n", "another",
-                     "convert them"),
-    "dota": ("a.txt", "10 2 30 2 30 9 10 9 ship 0\n", "another labelling tool", "convert them"),
+                     "mend or convert them"),
+    "datumaro": ("annotations/default.json", {"info": {}, "categories": {"label": {}}, "items": [{"id": "a"}]},
+                 "another labelling tool", "mend or convert them"),
+    "labelbox": ("export.ndjson", '{"data_row": {"external_id": "a.png"}, "projects": {"x": {}}}\n', "another",
+                 "mend or convert them"),
+    "dota": ("a.txt", "10 2 30 2 30 9 10 9 ship 0\n", "another labelling tool", "mend or convert them"),
 }
 
 
@@ -166,3 +170,15 @@ def test_two_masks_for_one_image_are_an_error(run, capsys):
         photo(f"s/{place}.png")
     assert run(kind="mvtec") == 2
     assert "s/test/dent/0.png has 2 masks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("a.xml", "<annotation><object><name>dent"), ("labels.json", '{"images": [')])
+@pytest.mark.parametrize("kind", ["labelme", "mvtec", "yolo"])
+def test_a_broken_file_that_may_hold_labels_stops_every_import(run, capsys, kind, name, content):
+    photo("s/train/good/0.png", 5)
+    text("s/b.txt", "0 0.5 0.5 0.2 0.2\n" if kind == "yolo" else "")
+    text(f"s/{name}", content)
+    assert run(kind=kind) == 2
+    error = capsys.readouterr().err
+    assert name in error and "broken JSON" in error and not Path("d").exists()

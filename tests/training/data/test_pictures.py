@@ -183,3 +183,22 @@ def test_pictures_of_rarer_kinds_are_read(run, suffix):
     assert run() == 0
     dataset = open_dataset("d")
     assert np.abs(dataset.image(dataset.samples[0])[..., 0] * 255 - smooth).max() <= 12
+
+
+@pytest.mark.parametrize(("content", "found"), [
+    (b"", "an empty file"), (b"\0\0\0\x18ftypheic\0\0\0\0mif1", "a HEIC photograph"), (b"%PDF-1.4", "a PDF document"),
+    (b"\n<!DOCTYPE html>", "a web page"), (b"PK\x03\x04", "a ZIP archive"), (b"v/1\x01", "floating-point values"),
+    (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"), (b"hello", "it cannot be decoded")])
+def test_what_is_no_picture_is_called_by_its_name(content, found):
+    with pytest.raises(UserError, match=rf"a\.jpg: expected a picture \(PNG, JPEG, BMP or TIFF\), .*{found}"):
+        decode_image(content, "a.jpg")
+
+
+@pytest.mark.parametrize(("kind", "more"), [
+    ("float", {339: 3}), ("signed", {339: 2}), ("two channels", {}), ("five", {})])
+def test_stacks_and_depth_maps_in_tiff_are_refused(kind, more):
+    samples = {"two channels": 2, "five": 5}.get(kind, 1)
+    dtype = {"float": "<f4", "signed": "<i2"}.get(kind, "<u2")
+    rows = np.full((*SIZE, samples), 1000).astype(dtype).tobytes()
+    with pytest.raises(UserError, match=r"a\.tif: "):
+        decode_image(tiff([rows], SIZE, 32 if kind == "float" else 16, 1, samples, more=[more]), "a.tif")

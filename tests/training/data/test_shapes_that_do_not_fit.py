@@ -151,7 +151,7 @@ def test_thin_boxes_are_whole_rows_and_columns(outline, place):
 def test_an_outline_of_some_width_holds_centres_only():
     """Also one whose signed area cancels out: an eight."""
     for outline in (box(3.4, 3.4, 9.6, 9.6), Polygon(np.array([[2.0, 2], [20, 20], [20, 2], [2, 20]])),
-                    Polygon(np.array([[3.1, 3.2], [30.3, 4.1], [17.2, 20.3]]))):  # fmt: skip
+                    Polygon(np.array([[3.1, 3.2], [30.3, 4.1], [17.2, 20.3]]))):
         rows, columns = np.indices((HEIGHT, WIDTH)) + 0.5
         inside = np.zeros((HEIGHT, WIDTH), bool)
         for (xa, ya), (xb, yb) in zip(outline.points, np.roll(outline.points, 1, axis=0), strict=True):

@@ -153,3 +153,12 @@ def test_an_mvtec_mask_without_a_pixel_is_an_error(run, capsys):
     Image.fromarray(np.zeros((20, 30), np.uint8)).save("t/ground_truth/dent/1_mask.png")
     assert cli.main(["import", "mvtec", "t", "--out", "e"]) == 2
     assert "t/ground_truth/dent/1_mask.png covers no pixel of its image" in capsys.readouterr().err
+
+
+def test_images_with_ignored_labels_alone_are_said(run, capsys):
+    label("s/a.json", "dust"), label("s/b.json", "dust", "dent")
+    assert run("--ignore", "dust") == 0
+    assert "1 images have ignored labels alone and count as clean (s/a.png)" in capsys.readouterr().err
+    photo("t/train/good/0.png"), photo("t/test/glue/1.png"), photo("t/ground_truth/glue/1_mask.png")
+    assert cli.main(["import", "mvtec", "t", "--out", "e", "--ignore", "glue"]) == 0
+    assert "1 images of ignored types are left out (test/glue/1.png)" in capsys.readouterr().err

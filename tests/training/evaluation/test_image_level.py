@@ -119,7 +119,7 @@ def test_no_figure_of_pixels_is_made_up(result):
     for name, one in outcomes.items():
         dented = int(name[-2:]) % 3 == 1
         assert one["outcome"] == (("found" if one["alarmed"] else "missed") if dented else
-                                  ("alarm" if one["alarmed"] else "passed"))  # fmt: skip
+                                  ("alarm" if one["alarmed"] else "passed"))
     assert [sample.get("whole") for sample in result[0]["samples"]][:3] == [None, "defect", "impurity"]
 
 

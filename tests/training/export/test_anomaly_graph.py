@@ -58,7 +58,7 @@ def assert_same(scorer, graph, sizes):
     ExtractorSettings(SMALL, image_scale=1.7, pool=1, normalisation="half"),
     ExtractorSettings("resnet18"),
     ExtractorSettings("tf_mobilenetv3_small_minimal_100", image_scale=0.5),
-], ids=lambda settings: f"{settings.backbone} {settings.image_scale:g} pool {settings.pool}")  # fmt: skip
+], ids=lambda settings: f"{settings.backbone} {settings.image_scale:g} pool {settings.pool}")
 def test_the_map_is_the_scorers_at_every_size(settings):
     scorer = scorer_of(settings)
     assert_same(scorer, graph_of(scorer), SIZES)

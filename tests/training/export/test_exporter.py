@@ -44,7 +44,7 @@ def made(plates, tmp_path_factory):
     plates(folder / "data")
     model, data, out = str(folder / "m.h5"), str(folder / "data"), str(folder / "exported")
     assert main(["train", "--data", data, "--out", model, "--backbone", "filters", "--coreset-size", "40",
-                 "--epochs", "1", "--threads", "1"]) == 0  # fmt: skip
+                 "--epochs", "1", "--threads", "1"]) == 0
     assert main(["calibrate", "--model", model, "--data", data]) == 0
     assert main(["export", "onnx", "--model", model, "--out", out, "--images", f"{data}/images"]) == 0
     return model, Path(data), Path(out)
@@ -62,7 +62,7 @@ def without_torch(*arguments):
     return subprocess.run(
         [sys.executable, "-c", BLOCKED, *map(str, arguments)], capture_output=True, text=True, timeout=120,
         env=os.environ | {"PYTHONPATH": str(TRAINING)},
-    )  # fmt: skip
+    )
 
 
 def test_the_record_says_what_the_model_says(made):
@@ -108,7 +108,7 @@ def sealed_nonsense(path):
 
     content = json.loads(path.read_text()) | {"threshold": "high"}
     path.write_text(json.dumps(record._sealed({key: value for key, value in content.items()
-                                               if key not in ("format", "format_version")})))  # fmt: skip
+                                               if key not in ("format", "format_version")})))
 
 
 @pytest.mark.parametrize(("file", "damage", "words"), [
@@ -121,7 +121,7 @@ def sealed_nonsense(path):
     (RECORD, lambda path: path.write_text("[]"), "is not the record of an export"),
     (RECORD, lambda path: path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 9')),
      "format version 9"),
-])  # fmt: skip
+])
 def test_an_export_that_is_not_whole_is_refused_in_one_line(copy, made, file, damage, words, capsys):
     damage(copy / file)
     assert main(["predict", "--model", str(copy), "--out", str(copy / "out"), str(made[1] / "images")]) == 2
@@ -148,7 +148,7 @@ def scorer_of(made):
 def test_a_graph_that_disagrees_is_not_exported_and_nothing_is_left(made, tmp_path, monkeypatch):
     right = exporter.anomaly_graph
     monkeypatch.setattr(exporter, "anomaly_graph", lambda extractor, vectors, *rest: right(
-        extractor, vectors * np.float32(1.001), *rest))  # fmt: skip
+        extractor, vectors * np.float32(1.001), *rest))
     with pytest.raises(UserError, match=r"failed its proof on .*differs from the model's by"):
         exporter.export_model(scorer_of(made), tmp_path / "out")
     assert not list(tmp_path.iterdir())
@@ -175,7 +175,7 @@ def test_a_folder_of_something_else_is_never_replaced(made, tmp_path):
 
 def test_images_that_would_not_fit_are_told_before_they_are_decoded(made, tmp_path, capsys):
     assert main(["predict", "--model", str(made[2]), "--out", str(tmp_path / "out"), "--memory-budget", "100MB",
-                 str(made[1] / "images")]) == 2  # fmt: skip
+                 str(made[1] / "images")]) == 2
     assert "would not fit into the memory budget" in capsys.readouterr().err
 
 

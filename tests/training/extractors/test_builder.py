@@ -14,7 +14,7 @@ from sequential_patchcore.extractors.builder import extractor_of
 
 def test_its_keywords_are_the_settings_with_their_defaults():
     taken = {name: parameter.default for name, parameter in inspect.signature(build_extractor).parameters.items()}
-    assert taken.pop("weights") == "hub"
+    assert (taken.pop("weights"), taken.pop("engine")) == ("hub", "auto")
     assert taken == {field.name: field.default for field in fields(ExtractorSettings)}
 
 

@@ -144,7 +144,7 @@ BACKBONES = {
     "wide_resnet50_2": (["layer2", "layer3"], 512 + 1024, 8),
     "vgg16_bn": (None, 512 + 512, 8),
     "vit_small_patch14_dinov2": (["blocks.11"], 384, 14), "vit_small_patch16_dinov3": (["blocks.11"], 384, 16),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -163,7 +163,7 @@ def test_backbones_by_name(backbone, monkeypatch):
     ("backbone", "layers", "stride", "dimension"),
     [(SMALL, ("blocks.3", "blocks.0"), 4, 8 + 24), (SMALL, ("blocks.5",), 32, 288),
      ("vit_tiny_patch16_224", ("blocks.7", "blocks.3"), 16, 2 * 192)],
-)  # fmt: skip
+)
 def test_layers_are_chosen_by_name_and_restored(backbone, layers, stride, dimension):
     settings = ExtractorSettings(backbone=backbone, layers=layers, normalisation="half", precision="bfloat16")
     extractor = extractor_of(settings, "none")
@@ -222,7 +222,7 @@ def test_the_projection_keeps_distances_and_is_the_same_everywhere():
     assert (matrix != 0).mean() == pytest.approx(1536**-0.5, rel=0.05)
     vectors = np.random.default_rng(0).normal(size=(60, 1536))
     pairs = np.triu_indices(60, 1)
-    before, after = (np.linalg.norm(each[pairs[0]] - each[pairs[1]], axis=1) for each in (vectors, vectors @ matrix))
+    before, after = (np.linalg.norm(rows[pairs[0]] - rows[pairs[1]], axis=1) for rows in (vectors, vectors @ matrix))
     # The squared ratio has the variance 2 / d, about, so the ratio a standard deviation of 1 / sqrt(2 d) = 0.044.
     assert np.abs(after / before - 1).max() < 5 * 0.044 and np.mean(after / before) == pytest.approx(1, abs=0.02)
 

@@ -81,7 +81,7 @@ def test_the_covering_radius_is_of_the_images_as_they_are(plates, tmp_path, caps
         assert facts["certified_over"] == "the patches of the training images and the coreset's own vectors"
         together = torch.cat([patches, vectors]).float()
         best = CoresetEngine(20, vectors.shape[1], initial=Coreset(
-            together[greedy_coreset(together, 20)].numpy(), np.arange(20)))  # fmt: skip
+            together[greedy_coreset(together, 20)].numpy(), np.arange(20)))
         assert model.covering_radius <= facts["certified_factor"] * best.farthest(together) * (1 + 1e-9)
         found.append(model.covering_radius)
     assert found[0] != found[1]
@@ -104,7 +104,7 @@ def test_the_public_call_makes_the_same_model_as_the_command(plates, tmp_path):
     data = plates(tmp_path / "plates", train=2, val=0, test=0)
     out = tmp_path / "greedy.h5"
     assert cli.main(["train", "--data", str(data.path), "--backbone", "filters", "--coreset-size", "20",
-                     "--out", str(out), "--coreset", "greedy", "--device", "cpu"]) == 0  # fmt: skip
+                     "--out", str(out), "--coreset", "greedy", "--device", "cpu"]) == 0
     extractor = restore_extractor(load_model(out), "it")
     settings = TrainSettings(coreset_size=20, coreset="greedy")
     model = train([data], extractor, settings)

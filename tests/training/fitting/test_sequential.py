@@ -95,7 +95,7 @@ def same(one, other) -> bool:
         and np.array_equal(one.position, other.position) and one.epochs == other.epochs
         and one.sources == other.sources and one.separation == other.separation
         and one.covering_radius == other.covering_radius and one.converged == other.converged
-    )  # fmt: skip
+    )
 
 
 def test_vectors_are_those_of_the_rule_over_all_patches(data, extractor, tmp_path):
@@ -145,7 +145,7 @@ def test_augmented_vectors_are_those_of_the_rule_over_new_pictures_in_every_epoc
     assert np.array_equal(model.features, expected)
     assert named(model) == names
     assert [run(data, extractor, tmp_path / f"{n}.h5", augment=True, seed=3, epochs=2, workers=n).fingerprint
-            for n in (0, 3)] == [model.fingerprint] * 2  # fmt: skip
+            for n in (0, 3)] == [model.fingerprint] * 2
 
 
 def cells_of(extractor, size, cells) -> np.ndarray:
@@ -213,7 +213,7 @@ def test_finetuning_goes_on_from_the_model(data, plates, extractor, tmp_path):
     grown = run(other, extractor, tmp_path / "grown.h5", initial=first, coreset_size=SIZE + 8)
     assert len(grown.features) == SIZE + 8 and grown.sources[len(first.sources) :] == (
         ("other", "train0"), ("other", "train1"),
-    )  # fmt: skip
+    )
     with pytest.raises(UserError, match=f"has {SIZE} vectors, more than `coreset_size` 8"):
         run(other, extractor, tmp_path / "small.h5", initial=first, coreset_size=8)
 
@@ -329,7 +329,7 @@ def start(*arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-c", slowed, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
-    )  # fmt: skip
+    )
 
 
 def wait_for(path: Path, process: subprocess.Popen) -> None:
@@ -373,7 +373,7 @@ def test_what_killed_processes_left_beside_a_file_is_removed(tmp_path):
     kept = [beside(os.getpid()), beside(gone.pid, "other"), beside("x")]
     left = beside(gone.pid)
     remove_leftovers(tmp_path / "m.h5")
-    assert not left.exists() and all(each.exists() for each in kept)
+    assert not left.exists() and all(file.exists() for file in kept)
 
 
 @pytest.mark.parametrize(("every", "expected"), [(None, [0, 0]), (1, [1, 2, 3, 4, 5, 0] * 2), (3, [3, 0] * 2)])
@@ -422,7 +422,7 @@ def test_without_a_request_a_checkpoint_is_bound_to_all_that_the_result_depends_
     for changed in (
         {"seed": 1}, {"coreset_size": SIZE + 1}, {"split": "test"}, {"initial": small}, {"record": {"blur_sigma": 1.0}},
         {"extractor": pooled}, {"data": other_data}, {"data": [data, other_data]},
-    ):  # fmt: skip
+    ):
         with pytest.raises(UserError, match="other data or settings"):
             run(**{"data": data, "extractor": extractor, "out": out, "request": None} | changed)
     assert same(run(data, extractor, out, request=None, workers=3, chunk_size=100), undisturbed)
@@ -439,7 +439,7 @@ def test_a_model_of_another_extractor_cannot_be_fine_tuned(data, extractor):
     [("coreset_size", 1, "at least 2"), ("epochs", 0, "at least 1"), ("seed", -1, "at least 0"),
      ("eviction", "oldest", "lower-index, seeded-random"), ("coreset", "gredy", "sequential, greedy"),
      ("shard", (3, 2), "1 <= I <= N"), ("shard", (0, 2), "1 <= I <= N")],
-)  # fmt: skip
+)
 def test_settings_that_cannot_be_are_refused_by_name(name, value, words):
     with pytest.raises(UserError, match=f"`{name}` .*{words}"):
         TrainSettings(**{name: value})

@@ -9,7 +9,7 @@ from sequential_patchcore.metrics.ranking import CoarseHistogram, ScoreHistogram
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 CLASSES = [{"id": 1, "name": "dent", "kind": "defect"}, {"id": 4, "name": "scratch", "kind": "defect"},
-           {"id": 6, "name": "stain", "kind": "impurity"}]  # fmt: skip
+           {"id": 6, "name": "stain", "kind": "impurity"}]
 
 
 def samples(plates=6, per_plate=3, models=("a", "b"), seed=0):

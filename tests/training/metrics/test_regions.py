@@ -103,7 +103,7 @@ def test_the_sweep_is_what_each_rule_gives_by_itself(seed):
             row = found[share, size]
             assert [row["true_positive"], row["false_positive"], row["false_positive_regions"],
                     row["detected_instances"]["dent"] + row["detected_instances"]["scratch"],
-                    row["clean_images_with_false_positives"]] == expected  # fmt: skip
+                    row["clean_images_with_false_positives"]] == expected
             assert row["clean_images"] == 1
 
 

@@ -14,7 +14,7 @@ def maps(kind: str) -> np.ndarray:
     noise = rng.gamma(3, 0.3, (31, 44))
     smooth = sum(np.roll(noise, shift, (0, 1)) for shift in ((0, 0), (1, 0), (0, 1), (2, 2))) / 4
     return {"noise": noise, "smooth": smooth, "steps": np.round(smooth * 5) / 5, "constant": np.full((31, 44), 0.8),
-            "zero": np.zeros((31, 44))}[kind].astype(np.float32)  # fmt: skip
+            "zero": np.zeros((31, 44))}[kind].astype(np.float32)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)

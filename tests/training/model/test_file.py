@@ -40,7 +40,7 @@ def model(**changes) -> Model:
         covering_radius=1 / 3, converged=True, epochs=({"replacements": 0, "separation": 0.1},),
         parents=("0123456789abcdef",), data=({"name": "plates", "path": "/d", "fingerprint": "ff", "images": 2},),
         request="r",
-    )  # fmt: skip
+    )
     return replace(whole, **changes)
 
 
@@ -58,7 +58,7 @@ def same(one: Model, other: Model) -> bool:
     return all(
         getattr(one, name).dtype == getattr(other, name).dtype
         and getattr(one, name).tobytes() == getattr(other, name).tobytes() for name in arrays
-    ) and replace(one, **dict.fromkeys(arrays)) == replace(other, **dict.fromkeys(arrays))  # fmt: skip
+    ) and replace(one, **dict.fromkeys(arrays)) == replace(other, **dict.fromkeys(arrays))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def same(one: Model, other: Model) -> bool:
         {"covering_radius": None}, {"converged": False, "epochs": (), "parents": (), "data": ()},
         {"request": "", "created_by": "somebody"},
     ],
-)  # fmt: skip
+)
 def test_a_model_comes_back_bit_for_bit(tmp_path, changes):
     save_model(model(**changes), tmp_path / "m.h5")
     assert same(load_model(tmp_path / "m.h5"), model(**changes))
@@ -149,7 +149,7 @@ def test_what_is_no_model_at_all(tmp_path):
     for name, content in {
         "text": b"hello\n" * 100, "empty": b"", "pickle": pickle.dumps({"features": np.zeros(3)}),
         "signature only": b"\x89HDF\r\n\x1a\n", "zip": b"PK\x03\x04" + bytes(200),
-    }.items():  # fmt: skip
+    }.items():
         (tmp_path / f"{name}.h5").write_bytes(content)
         refused(tmp_path / f"{name}.h5", "not a readable HDF5 file")
     with h5py.File(tmp_path / "foreign.h5", "w") as file:
@@ -166,7 +166,7 @@ def test_what_is_no_model_at_all(tmp_path):
         ({"offset": "x"}, ("offset",)), ({"offset": None}, ("offset",)), ({"layers": [None]}, ("layers",)),
         ({"precision": "int8"}, ("precision", "bfloat16")), ({"normalisation": "x"}, ("normalisation",)),
     ],
-)  # fmt: skip
+)
 def test_an_extractor_that_cannot_be(path, changes, words):
     with Opened(path) as opened:
         opened.file.attrs["extractor"] = json.dumps(model().extractor | changes)
@@ -281,7 +281,7 @@ def test_a_part_is_missing(path, part):
     "name",
     ["format_version", "settings", "extractor", "separation", "covering_radius", "converged", "epochs", "parents",
      "data", "request", "threshold", "created_by"],
-)  # fmt: skip
+)
 def test_an_attribute_is_missing_or_of_another_kind(path, name):
     for value in ("][", np.arange(3.0), h5py.Empty("f4"), None):
         save_model(model(), path)

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.fitting.settings import TrainSettings
 from sequential_patchcore.fitting.training import train
@@ -27,7 +28,7 @@ MODEL = Model(
     features=np.zeros((2, 1), np.float32), source=np.zeros(2, np.uint32), position=np.zeros((2, 2), np.uint16),
     sources=(("d", "a"),), extractor={}, settings={}, separation=0.0, covering_radius=0.0, converged=True,
     threshold=Threshold(0.5, "by_hand"),
-)  # fmt: skip
+)
 
 
 class Darkness:
@@ -119,7 +120,7 @@ def test_areas_peaks_and_boxes_agree_with_what_was_drawn(tmp_path):
     with open(tmp_path / "out" / "regions.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(int(r["x"]), int(r["y"]), int(r["pixels"]), float(r["area_mm2"])) for r in rows] == [
-        (30, 20, 200, 0.5), (5, 6, 12, 0.03)]  # fmt: skip
+        (30, 20, 200, 0.5), (5, 6, 12, 0.03)]
 
 
 def test_without_a_pixel_size_no_area_is_claimed_and_a_data_set_brings_one(plates, tmp_path):
@@ -144,7 +145,7 @@ def test_filters_act_and_a_threshold_by_hand_wins(tmp_path):
 
 def test_an_image_unlike_those_that_the_model_saw_is_told_with_both_sizes(tmp_path, capsys):
     share = {"name": "d", "path": "d", "fingerprint": "f", "images": 2, "image_sizes": [[50, 80], [60, 90]],
-             "pixel_size_um": 40.0}  # fmt: skip
+             "pixel_size_um": 40.0}
     model = replace(MODEL, data=(share,))
     paths = [Path(picture(tmp_path / f"{name}.png")) for name in "ab"]
     for side in (59, 61):
@@ -243,7 +244,7 @@ def strange_folder(folder):
         "d_lying.jpg": "anomalous", "e_deep.png": "anomalous", "f_alpha.png": "anomalous",
         "g_float.tif": "unreadable", "h_one.png": "normal", "j_nowhere.png": "unreadable", "l_huge.png": "unreadable",
         "m_good.png": "anomalous",
-    }  # fmt: skip
+    }
 
 
 def test_strange_files_never_stop_the_rest(tmp_path):
@@ -346,7 +347,7 @@ def test_watching_takes_files_once_they_are_whole_and_again_when_they_change(tmp
     watch([tmp_path / "in"], handle, lambda: rounds.append(len(handled)), interval=0.15, idle_exit=1.5)
     writer.join()
     assert sorted(handled) == [("new.png", len(source)), ("new.png", len(source) + 1),
-                               ("there.png", (tmp_path / "in" / "there.png").stat().st_size)]  # fmt: skip
+                               ("there.png", (tmp_path / "in" / "there.png").stat().st_size)]
     assert rounds[-1] == 3
 
 
@@ -359,3 +360,33 @@ def test_ctrl_c_ends_the_watch_with_its_tables(tmp_path):
 
     watch([tmp_path / "in"], handle, lambda: settled.append(True), interval=0.01)
     assert settled == [True]
+
+
+def test_what_is_passed_over_in_a_folder_is_said(tmp_path, capsys):
+    picture(tmp_path / "in" / "a.png")
+    for name in ("IMG_1.HEIC", "b.CR2", "notes.txt", ".hidden"):
+        (tmp_path / "in" / name).write_text("x")
+    assert [path.name for path in find_images([str(tmp_path / "in")])] == ["a.png"]
+    said = capsys.readouterr().err
+    assert "looked at 4 files in" in said and "1 images, 3 passed over, pictures that are not read" in said
+    assert "IMG_1.HEIC, b.CR2" in said
+
+
+def test_several_pages_are_unreadable(tmp_path):
+    first, second = (Image.fromarray(np.full((8, 9), value, np.uint8)) for value in (255, 0))
+    first.save(tmp_path / "a.tif", save_all=True, append_images=[second])
+    (found,) = run([str(tmp_path / "a.tif")], tmp_path / "out")
+    assert found.verdict == "unreadable" and "holds 2 pictures" in found.error
+
+
+def test_few_bits_in_files_of_many_are_said_and_can_be_scaled(tmp_path, capsys):
+    """A sound image, white at 12 bits, is black at 16."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((8, 9), 4095, np.uint16))
+    cv2.imwrite(str(tmp_path / "b.png"), np.full((8, 9), 4000, np.uint16))
+    paths = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert [found.verdict for found in run(paths, tmp_path / "out")] == ["anomalous", "anomalous"]
+    said = capsys.readouterr().err
+    assert said.count("has 16 bits a channel and no value above 4095 (12 bits)") == 1
+    settings = PredictSettings(bit_depth=12)
+    found = predict(Darkness(), MODEL, find_images(paths), tmp_path / "out", settings)
+    assert [each.verdict for each in found] == ["normal", "normal"] and "16 bits" not in capsys.readouterr().err

@@ -27,7 +27,7 @@ FILTER = Rule(min_region=25, hysteresis=0.8)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--window-size=1366,768")  # fmt: skip
+         "--disable-component-update", "--disable-sync", "--window-size=1366,768")
 
 
 class Plates:
@@ -134,7 +134,7 @@ class Unplaced(Plates):
         sample if sample.seed % 4 == 3 else sample._replace(
             instances=(Instance(1, "dent", None), Instance(2, "scratch", None), Instance(3, "water_stain", None)))
         for sample in Plates.samples
-    )  # fmt: skip
+    )
 
     def _labels(self, sample):
         return np.zeros((HEIGHT, WIDTH), np.uint8), np.zeros((HEIGHT, WIDTH), np.uint16)
@@ -422,7 +422,7 @@ def test_it_prints_with_the_pictures_of_the_first_images(page, report, tmp_path)
     assert page.execute_script(drawn) == [[False, WIDTH]] * len(Plates.samples)
     # By Chromium itself: its driver gives up after ten seconds, which a busy machine may need.
     command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000",
-               f"--print-to-pdf={tmp_path / 'page.pdf'}", report[1].as_uri()]  # fmt: skip
+               f"--print-to-pdf={tmp_path / 'page.pdf'}", report[1].as_uri()]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     printed = (tmp_path / "page.pdf").read_bytes()
     assert printed[:5] == b"%PDF-" and len(re.findall(rb"/Type\s*/Page\b", printed)) >= 5

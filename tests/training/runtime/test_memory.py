@@ -101,7 +101,7 @@ class SmallNetwork:
         self.settings = ExtractorSettings("small", image_scale=image_scale)
         self.dimension, self.stride = 15, 8
         self.network = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 1), torch.nn.ReLU(inplace=True),
-                                           torch.nn.Conv2d(5, 2, 1))  # fmt: skip
+                                           torch.nn.Conv2d(5, 2, 1))
 
     def __call__(self, images):
         kept = images + 1
@@ -116,7 +116,7 @@ def test_activations_are_those_that_are_alive_at_the_same_time():
 
 @pytest.mark.parametrize("backbone", ["mobilenetv3_large_100", "resnet18", "vit_small_patch14_dinov2"])
 def test_where_tensors_cannot_be_counted_the_estimate_is_more_but_not_much_more(backbone, monkeypatch):
-    extractor = extractor_of(ExtractorSettings(backbone), "none")
+    extractor = extractor_of(ExtractorSettings(backbone), "none", "torch")
     counted = activation_bytes_per_pixel(extractor)
     monkeypatch.setitem(sys.modules, "sequential_patchcore.extractors.live_bytes", None)  # an import of it fails
     assert counted <= activation_bytes_per_pixel(extractor) <= 2.5 * counted
@@ -164,7 +164,7 @@ def test_the_parts_together_are_what_the_one_formula_gave(backbone, image_scale)
     for sizes, render, workers, augment, size, chunk, coreset in itertools.product(
         [[(9, 5)], [(100, 300), (299, 100)], [(1024, 1224), LARGE]], [False, True], [0, 3], [False, True],
         [2, 2048], [1, 2048], ["sequential", "greedy"],
-    ):  # fmt: skip
+    ):
         dataset = Pictures(*sizes, is_render=render)
         run = TrainSettings(coreset_size=size, augment=augment, coreset=coreset)
         chosen = plan(needs_of([dataset], extractor, run, RunOptions(workers=workers)), 2**50, chunk)
@@ -207,12 +207,21 @@ def test_the_estimate_is_what_a_run_takes_at_most_and_little_more(photographs, t
         sys.executable, "-m", "sequential_patchcore", "train", "--data", photographs, "--out", tmp_path / "m.h5",
         "--backbone", backbone, "--weights", "none", "--coreset-size", "256", "--epochs", "1", "--device", "cpu",
         "--threads", "1", "--workers", str(workers), *further,
-    )  # fmt: skip
+    )
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     told = done.stdout + done.stderr
     estimate, measured = (float(re.search(f"memory: {word} ([0-9.]+) GiB", told)[1]) for word in ("about", "at most"))
     assert measured <= estimate <= 1.4 * measured
+
+
+@pytest.mark.parametrize(("resident", "base"), [(0, 0.45), (0.3, 0.45), (0.75, 0.63)])
+def test_a_process_that_holds_more_than_usual_is_counted_as_it_is(resident: float, base: float) -> None:
+    """0.25 GiB of what is resident are the weights, which have their own place; 0.13 GiB are still to come."""
+    needs = Needs(image=2**20, features=2**20, coreset=lambda chunk: chunk, weights=2**28)
+    chosen = plan(needs, 2**33, resident=int(resident * 2**30))
+    assert chosen.base == pytest.approx(base * 2**30, abs=2)
+    assert chosen.total == chosen.base + 2**28 + 2**21 + chosen.chunk_size
 
 
 def test_the_peak_is_the_process_s_own_and_not_that_of_the_one_that_started_it():

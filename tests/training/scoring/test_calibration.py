@@ -94,7 +94,7 @@ def test_plates_of_several_images_count_as_one(plates, tmp_path, capsys):
     assert "2 plates; 0 of them alarm. Of new clean plates like these expect about 1 in 3" in capsys.readouterr().err
     asked = calibrate(Darkness(), data, "train", 0.5, "plate")  # the better plate may not alarm, the other may
     highest = sorted(max(peaks(replace(data, samples=tuple(s for s in data.samples if s.group == group)), "train"))
-                     for group in {s.group for s in data.split("train")})  # fmt: skip
+                     for group in {s.group for s in data.split("train")})
     assert asked.value == np.nextafter(highest[0], np.float32(2))
     assert asked.calibrated_on["reached_rate"] <= 0.5
 
@@ -110,7 +110,7 @@ def test_an_impurity_is_no_defect(plates, tmp_path):
     ("split", "asked"),
     [("val", (None, None)), ("val", (None, "image")), *(("train", asked) for asked in (
         (None, None), (None, "pixel"), (None, "image"), (0.2, None), (0.2, "image"), (0.2, "plate")))],
-)  # fmt: skip
+)
 def test_a_threshold_is_recognised_by_what_was_asked_for(plates, tmp_path, split, asked):
     data = plates(tmp_path / "d", seed=3, train=3, val=2, test=1)
     threshold = calibrate(Darkness(), data, split, *asked)

@@ -105,7 +105,7 @@ def test_alarms_are_the_highest_peaks_away_from_defects_and_inside_the_region(tr
     scores[150, 100], scores[150, 103], scores[20, 200], scores[190, 20] = 5, 4.9, 3, 0.2
     classes = trained[0].classes
     image = Labelled(np.zeros((200, 300, 3), np.float32), np.where(mask > 0, classes[0].id, 0).astype(np.uint8),
-                  np.zeros(scores.shape, np.uint16), region, classes)  # fmt: skip
+                  np.zeros(scores.shape, np.uint16), region, classes)
     sweep = ThresholdSweep(2.0, classes)
 
     def explain(pixels):

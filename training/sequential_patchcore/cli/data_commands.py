@@ -14,6 +14,7 @@ from .option_names import as_options
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
+    from ..model.file import Model
 
 _SOME_LEFT_OUT = 4  # exit code of an import that left something out
 
@@ -85,8 +86,8 @@ def _model_info(arguments: Namespace, path: Path) -> None:
     print(json.dumps(facts) if arguments.json else _as_lines(facts))
 
 
-def _certified_over(model: object) -> str:
-    """What the best possible radius is one of, see `coreset.certified_factor`."""
+def _certified_over(model: "Model") -> str:
+    """What the best possible radius is one of, see `coreset.guarantee.certified_factor`."""
     if model.parents or model.settings.get("images_changed", True):
         return "the patches of the training images and the coreset's own vectors"
     return "the patches of the training images"

@@ -26,7 +26,7 @@ def export_model(arguments: Namespace) -> None:
     record = run(
         scorer, arguments.out, arguments.kind, images=find_images(arguments.images), size=arguments.size,
         rule=Rule(arguments.min_region, arguments.hysteresis),
-    )  # fmt: skip
+    )
     tell(
         f"{arguments.out}: agrees with {arguments.model} on {len(record.proof['images'])} image(s), maps within "
         f"{record.proof['largest_relative_difference']:.1e}, verdicts {record.proof['verdicts']}"

@@ -44,7 +44,7 @@ def calibrate(arguments: Namespace) -> None:
         and was_set_under(before, model, conditions_of(model, arguments.precision))
     )
     code = code_digest(*SCORING)
-    if same and not arguments.overwrite:
+    if before is not None and same and not arguments.overwrite:
         if before.calibrated_on.get("code") == code:
             known = f"threshold {before.value:g} of {arguments.model}"
             tell(f"{known} was already set on this split of {dataset.name}; kept")
@@ -57,7 +57,7 @@ def calibrate(arguments: Namespace) -> None:
     use_threads(arguments.threads)
     scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
                     precision=arguments.precision, engine=arguments.engine,
-                    device=choose_device(arguments.device))  # fmt: skip
+                    device=choose_device(arguments.device))
     threshold = scorer.calibrate(dataset, split=arguments.split, false_positive_rate=rate, per=arguments.per)
     threshold = replace(threshold, calibrated_on=threshold.calibrated_on | {"code": code})
     save_model(model.with_threshold(threshold), arguments.model)
@@ -148,7 +148,7 @@ def _watch(predictor: "Predictor", folders: list[Path], arguments: Namespace) ->
 
     say(f"watching {', '.join(map(str, folders))}; Ctrl-C ends it")
     watch(folders, handle, lambda: predictor.folder.write_tables(list(latest.values())), arguments.interval,
-          arguments.idle_exit)  # fmt: skip
+          arguments.idle_exit)
     return list(latest.values())
 
 
@@ -167,7 +167,7 @@ def _summed_up(predictions: list["Prediction"], arguments: Namespace) -> int:
     anomalous, unreadable = verdicts.count("anomalous"), verdicts.count("unreadable")
     if not arguments.json:
         tell(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
-             f"{arguments.out}")  # fmt: skip
+             f"{arguments.out}")
     return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0
 
 
@@ -183,12 +183,12 @@ def _prepare_model(arguments: Namespace) -> tuple:
     model = load_model(arguments.model)
     settings = PredictSettings(
         arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um,
-        arguments.save_map,
+        arguments.save_map, arguments.bit_depth,
     )
     use_threads(arguments.threads)
     scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
                     precision=arguments.precision, engine=arguments.engine, device=choose_device(arguments.device),
-                    data=arguments.data)  # fmt: skip
+                    data=arguments.data)
     explainer = None
     if arguments.explain:
         from ..prediction.explanation import Explainer
@@ -216,5 +216,7 @@ def _prepare_export(arguments: Namespace) -> tuple:
         arguments.min_region or own.min_region,
         own.hysteresis if arguments.hysteresis == 1 else arguments.hysteresis,
     )
-    settings = PredictSettings(arguments.threshold, rule, arguments.pixel_size_um, arguments.save_map)
+    settings = PredictSettings(
+        arguments.threshold, rule, arguments.pixel_size_um, arguments.save_map, arguments.bit_depth
+    )
     return exported, exported, settings, exported.size_check(arguments.memory_budget), None

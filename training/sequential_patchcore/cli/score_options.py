@@ -48,6 +48,8 @@ def predict(command: Command) -> None:
     groups.add_rule(command)
     add("--pixel-size-um", type=values.positive, default=None, metavar="UM",
         help="edge of a pixel on the surface, for areas in mm2; default: as the images' data set says")
+    add("--bit-depth", type=values.count, metavar="N",
+        help="16-bit files hold values of N bits, such as 12: scale them to the whole range")
     add("--watch", action="store_true", help="stay, and take files as they arrive in the folders")
     add("--interval", type=values.positive, default=1.0, metavar="S", help="--watch: seconds between looks")
     add("--idle-exit", type=values.positive, default=None, metavar="S",

@@ -207,16 +207,16 @@ def _carried_out(
     from ..extractors.device import choose_device
     from ..fitting.memory_needs import needs_of
     from ..fitting.settings import RunOptions
-    from ..runtime.memory import cap, parse_size, plan
+    from ..runtime.memory import cap, parse_size, plan, resident
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     options = RunOptions(
         split=arguments.split, workers=arguments.workers, checkpoint_images=arguments.checkpoint_images,
         restart=arguments.restart, request=request, record=record,
-    )  # fmt: skip
+    )
     needs = needs_of(datasets, extractor, settings, options)
-    chosen = plan(needs, parse_size(arguments.memory_budget), arguments.chunk_size)
+    chosen = plan(needs, parse_size(arguments.memory_budget), arguments.chunk_size, resident=resident())
     say(str(chosen))
     device = choose_device(arguments.device)
     cap(device, chosen.budget)

@@ -3,11 +3,14 @@
 
 import argparse
 from collections.abc import Callable
+from typing import TypeVar
 
 from ..runtime.choices import BOUNDS
 
+N = TypeVar("N", int, float)
 
-def _number(text: str, kind: type, fits: Callable, expected: str) -> float | int:
+
+def _number(text: str, kind: Callable[[str], N], fits: Callable[[N], bool], expected: str) -> N:
     try:
         value = kind(text)
     except ValueError:
@@ -25,7 +28,7 @@ def not_negative(text: str) -> float:
     return _number(text, float, lambda value: 0 <= value < float("inf"), "a number of at least 0")
 
 
-def within(name: str, kind: type) -> Callable[[str], float | int]:
+def within(name: str, kind: Callable[[str], N]) -> Callable[[str], N]:
     least, most = BOUNDS[name]
     return lambda text: _number(text, kind, lambda value: least <= value <= most, f"{least:g} to {most:g}")
 

@@ -41,7 +41,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..runtime.choices import EVICTIONS, LOWER_INDEX, SEEDED_RANDOM
+from ..runtime.choices import CHUNK_SIZE, EVICTIONS, LOWER_INDEX, SEEDED_RANDOM
 from .arrays import checked
 from .coverage import Watch, farthest_sq
 from .coverage import bytes_needed as watch_bytes
@@ -88,7 +88,7 @@ class CoresetEngine:
     """
 
     def __init__(
-        self, size: int, dimension: int, chunk_size: int = 2048, initial: Coreset | None = None,
+        self, size: int, dimension: int, chunk_size: int = CHUNK_SIZE, initial: Coreset | None = None,
         eviction: str = LOWER_INDEX, seed: int = 0,
     ) -> None:
         if size < 2 or dimension < 1 or chunk_size < 1:

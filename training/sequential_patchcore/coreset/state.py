@@ -38,7 +38,7 @@ class CoresetState:
             rule: the parameters that the result depends on.
         """
         arrays = {"vectors": self.coreset.features, "ids": self.coreset.patch_ids, "watched": self.watched,
-                  "source": self.source}  # fmt: skip
+                  "source": self.source}
         run = {"version": _VERSION, "watched_sq": float(self.watched_sq), **rule, **self.log.to_json()}
         return {name: array.copy() for name, array in arrays.items() if array is not None} | {"run": run}
 

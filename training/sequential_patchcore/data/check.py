@@ -118,7 +118,7 @@ def _check_pixels(dataset: Dataset, sample: Sample) -> Iterator[str]:
         if instance.pixels is None:
             if counts[instance.id]:
                 yield (f"{sample.id}: instance {instance.id} has {counts[instance.id]} pixels, the record says that "
-                       "its place is not known")  # fmt: skip
+                       "its place is not known")
         elif counts[instance.id] != instance.pixels:
             yield (f"{sample.id}: instance {instance.id} has {counts[instance.id]} pixels, "
                    f"the record says {instance.pixels}")

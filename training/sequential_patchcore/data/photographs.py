@@ -19,11 +19,18 @@ from .picture_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 
 _EXIF_ORIENTATION = 0x0112
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+_TIFF_SAMPLES, _TIFF_EXTRA = 277, 338
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 # Pillow mode -> mode that is stored. Alpha is dropped, a palette is expanded.
 _MODES = {"1": "L", "L": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGB": "RGB", "RGBA": "RGB", "RGBX": "RGB",
           "CMYK": "RGB", "YCbCr": "RGB", "I;16": "I;16", "I;16B": "I;16", "I;16L": "I;16"}
 _DEEPEST = 16  # bits a channel
+_FEWEST, _CAMERA_BITS = 9, 14  # of a camera whose values are stored in 16
+# How files begin that people call pictures, in lower case.
+_OTHERS = ((b"%pdf", "a PDF document"), (b"<svg", "an SVG drawing"), (b"<?xml", "XML"), (b"<!doctype", "a web page"),
+           (b"<html", "a web page"), (b"pk\x03\x04", "a ZIP archive"), (b"8bps", "a Photoshop drawing"),
+           (b"v/1\x01", "floating-point values (OpenEXR)"), (b"#?radiance", "floating-point values (HDR)"),
+           (b"version https://git-lfs", "a pointer of Git LFS instead of the file"))
 
 
 def decode_image(
@@ -71,6 +78,17 @@ def load_photograph(path: Path, page: int = 0, bit_depth: int | None = None) -> 
         UserError: see `decode_image`.
     """
     return as_float_rgb(decode_image(png.read_bytes(path), path, page, bit_depth)[0])
+
+
+def few_bits(pixels: np.ndarray) -> int | None:
+    """The bits that the values of a 16-bit picture need, where they are those of a camera that has fewer (at most 14).
+
+    Its upper bits are empty then, so that it looks nearly black beside 8-bit pictures; None for any other picture.
+    """
+    if pixels.dtype != np.uint16:
+        return None
+    bits = int(pixels.max()).bit_length()
+    return max(bits, _FEWEST) if bits <= _CAMERA_BITS else None
 
 
 def picture_size(data: bytes | Path) -> tuple[int, int] | None:
@@ -129,16 +147,26 @@ def _frame(image: Image.Image, page: int, name: str | Path) -> int:
 
 
 def _decode_frame(image: Image.Image, data: bytes, frame: int, name: str | Path) -> np.ndarray:
+    if image.format == "TIFF":
+        _check_channels(image.tag_v2, name)
     if not _is_deep(image, data, name):
         return _decode_with_pillow(image, name)
     pixels = _decode_deep(data, name, frame)
     if image.mode == "LA" and pixels.ndim == 3:  # OpenCV makes grey with alpha RGB with alpha
         pixels = pixels[..., 0]
     if image.format == "TIFF":
+        if pixels.dtype == np.uint8:
+            raise UserError(f"{name}: a TIFF of this kind would lose some of its bits; save it as grey or RGB")
         return _black_is_zero(pixels, image.tag_v2)
     if image.format == "PPM":
         return _scale(pixels, _largest_value(data))
     return pixels
+
+
+def _check_channels(tags: Mapping[int, Any], name: str | Path) -> None:
+    """Of a TIFF: a second channel that is not said to be alpha is a picture of its own."""
+    if tags.get(_TIFF_SAMPLES) == 2 and _TIFF_EXTRA not in tags:
+        raise UserError(f"{name}: expected grey or RGB, found 2 channels, of which none is said to be alpha")
 
 
 def _black_is_zero(pixels: np.ndarray, tags: Mapping[int, Any]) -> np.ndarray:
@@ -181,7 +209,10 @@ def _decode_deep(data: bytes, name: str | Path, frame: int = 0) -> np.ndarray:
     except cv2.error as error:
         raise UserError(f"{name}: the picture cannot be decoded ({error.err})") from error
     if pixels is None:
-        raise UserError(f"{name}: expected a picture (PNG, JPEG, BMP or TIFF), it cannot be decoded")
+        found = next((what for start, what in _OTHERS if data[:64].lstrip().lower().startswith(start)), "")
+        found = found or ("a HEIC photograph" if data[4:8] == b"ftyp" else "an empty file" if not data else "")
+        raise UserError(f"{name}: expected a picture (PNG, JPEG, BMP or TIFF), "
+                        + (f"found {found}" if found else "it cannot be decoded"))
     if pixels.dtype not in (np.uint8, np.uint16):
         raise UserError(f"{name}: expected 8 or 16 bits a channel, found {pixels.dtype}")
     if pixels.ndim == 2:
@@ -199,6 +230,8 @@ def _decode_unknown(data: bytes, page: int, name: str | Path) -> np.ndarray:
     directories = tiff_directories(data)
     if len(directories) > 1 and not page:
         raise UserError(_several(name, len(directories)))
+    if directories:
+        _check_channels(directories[max(page - 1, 0)], name)
     with decoding():
         pixels = _decode_deep(data, name, max(page - 1, 0))
     return _black_is_zero(pixels, directories[max(page - 1, 0)]) if directories else pixels

@@ -25,7 +25,7 @@ UNREAD_PICTURES = {
                      ".npz", ".mat", ".h5", ".hdf5", ".fits", ".fit"), "arrays and stacks"),
     **dict.fromkeys((".mp4", ".avi", ".mov", ".mkv", ".m4v", ".wmv", ".webm", ".mpg", ".mpeg"), "videos"),
     **dict.fromkeys((".zip", ".7z", ".rar", ".tar", ".tgz", ".gz"), "archives"),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -180,13 +180,7 @@ class DatasetWriter:
             ValueError: the arrays contradict each other.
             UserError: the sample cannot be written.
         """
-        problem = id_problem(sample_id)
-        if problem:
-            raise ValueError(problem)
-        if sample_id in self.added:
-            raise ValueError(f"the sample {sample_id!r} was added twice")
-        if split not in SPLITS:
-            raise ValueError(f"expected split train, val or test, got {split!r}")
+        self._check_place(sample_id, split)
         counts = self._count_pixels(image, mask, instances, instance_classes, region)
         if sample_id in self._records:
             self._forget({sample_id})
@@ -213,6 +207,15 @@ class DatasetWriter:
             "sha256": {what: hashlib.sha256(content).hexdigest() for what, content in contents.items()},
         })
         self.added.add(sample_id)
+
+    def _check_place(self, sample_id: str, split: str) -> None:
+        problem = id_problem(sample_id)
+        if problem:
+            raise ValueError(problem)
+        if sample_id in self.added:
+            raise ValueError(f"the sample {sample_id!r} was added twice")
+        if split not in SPLITS:
+            raise ValueError(f"expected split train, val or test, got {split!r}")
 
     def _listed(
         self, instance_classes: Mapping[int, int], counts: Mapping[int, int], as_a_whole: Sequence[int],

@@ -143,7 +143,7 @@ def _prove(
                 )
             if threshold is not None:
                 verdicts = [binary_map(scores, threshold, np.ones(scores.shape, bool), rule).any()
-                            for scores in (scores, reference)]  # fmt: skip
+                            for scores in (scores, reference)]
                 if verdicts[0] != verdicts[1]:
                     raise UserError(
                         f"the export failed its proof on {name}: its verdict differs from the model's, since a score "
@@ -154,7 +154,7 @@ def _prove(
     return {
         "images": [name for name, _ in pictures], "largest_relative_difference": largest, "allowed": TOLERANCE,
         "verdicts": "none, there is no threshold" if threshold is None else "all the same",
-    }  # fmt: skip
+    }
 
 
 def _record(

@@ -56,7 +56,7 @@ def _energies_and_laplacian(g: GraphBuilder, grey: str, margin: int, scale: Scal
     products = g(
         "Concat", product(x, x), product(x, y), product(y, y), product(xx, xx), product(xx, xy), mixed,
         product(xy, yy), product(yy, yy), g("Add", xx, yy), axis=1,
-    )  # fmt: skip
+    )
     window = [scale.window, scale.window]
     averages = g("AveragePool", products, kernel_shape=window, strides=[apart, apart])
     squares, laplacian = g("Split", averages, g.integers(8, 1), axis=1, outputs=2)

@@ -123,7 +123,7 @@ def _is_sound(values: dict) -> bool:
         and (threshold is None or (isinstance(threshold, number) and math.isfinite(threshold)))
         and all(isinstance(values.get(name), number) for name in _NUMBERS)
         and (size is None or (isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) for n in size)))
-    )  # fmt: skip
+    )
 
 
 def _sealed(content: dict) -> dict:

@@ -196,5 +196,5 @@ def spread(g: GraphBuilder, cells: str, count: str, sigma: float) -> str:
         return chosen
     kernel = cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F)
     blurred = g("Conv", g("Unsqueeze", chosen, g.integers(0, 1)), g.constant(kernel[None, None]),
-                kernel_shape=[2 * reach + 1, 1])  # fmt: skip
+                kernel_shape=[2 * reach + 1, 1])
     return g("Squeeze", blurred, g.integers(0, 1))

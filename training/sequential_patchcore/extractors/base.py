@@ -3,7 +3,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -73,8 +73,10 @@ class Extractor(Protocol):
     weights: str
     weights_fingerprint: str
     layers: list[str]
-    preprocessing: dict
-    engine: str
+    preprocessing: dict[str, Any]
+
+    @property
+    def engine(self) -> str: ...
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) float32 RGB in [0, 1] to (B, h, w, D) float32, h = ceil(H / stride), w = ceil(W / stride)."""
@@ -83,7 +85,7 @@ class Extractor(Protocol):
     def to(self, device: torch.device) -> "Extractor": ...
 
 
-def identity(extractor: Extractor) -> dict:
+def identity(extractor: Extractor) -> dict[str, Any]:
     """What two models must share for their vectors to be comparable; JSON-ready.
 
     Settings that came later are left out at their defaults, so that older models still fit.

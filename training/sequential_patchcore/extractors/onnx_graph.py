@@ -56,7 +56,7 @@ def network_graph(network: nn.Module, positions: Sequence[int], preprocessing: d
         torch.onnx.export(
             module, (torch.rand(1, 3, _PROBE, _PROBE),), written, dynamo=False, opset_version=OPSET,
             input_names=["images"], output_names=names, dynamic_axes={"images": {2: "height", 3: "width"}, **sizes},
-        )  # fmt: skip
+        )
     return written.getvalue()
 
 

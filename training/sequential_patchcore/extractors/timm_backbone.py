@@ -72,7 +72,7 @@ class TimmBackbone:
         self._engine = agreeing_engine(
             self.network, self._maps, self.preprocessing, self.weights_fingerprint,
             lambda images: self._maps_of(images, "float32"), asked,
-        )  # fmt: skip
+        )
 
     def to(self, device: torch.device) -> "TimmBackbone":
         self.network.to(device)

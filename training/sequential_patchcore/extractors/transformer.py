@@ -66,9 +66,9 @@ class TransformerPatches:
             tokens = self.network.forward_intermediates(
                 images, indices=self._blocks, norm=True, stop_early=True, output_fmt="NCHW", intermediates_only=True
             )
-        maps = [average_pool(each.float(), self.settings.pool) for each in tokens]
+        maps = [average_pool(block.float(), self.settings.pool) for block in tokens]
         if self.settings.unit_maps:
-            maps = [functional.normalize(each, dim=1) for each in maps]
+            maps = [functional.normalize(block, dim=1) for block in maps]
         return torch.cat(maps, 1).permute(0, 2, 3, 1).contiguous()
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shards as tasks of a Ray cluster, melded as they come in; a task whose machine is lost is started elsewhere.
 
-Ray is optional (`pip install "sequential-patchcore[train,cluster]"`). Data and output must lie on a file system that all
-machines see: a shard is the file that `train --shard I/N` writes, and its checkpoint lies beside it, so a restarted
+Ray is optional (`pip install "sequential-patchcore[train,cluster]"`). Data and output must lie on a file system that
+all machines see: a shard is the file that `train --shard I/N` writes, and its checkpoint lies beside it, so a restarted
 task goes on where the lost one was.
 """
 
@@ -10,6 +10,7 @@ import os
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
@@ -42,7 +43,7 @@ def run_shards(
     ray = _connected(address)
     try:
         remote = ray.remote(num_cpus=processors, max_retries=_RETRIES)(task)
-        numbers = {remote.remote(each): number for number, each in enumerate(arguments)}
+        numbers = {remote.remote(shard): number for number, shard in enumerate(arguments)}
         waiting, finished, following = list(numbers), set(), 0
         with Progress("shards", len(arguments), "shard") as progress:
             while waiting:
@@ -58,15 +59,15 @@ def run_shards(
         ray.shutdown()
 
 
-def _connected(address: str) -> object:
+def _connected(address: str) -> Any:
     # Otherwise Ray replaces 127.0.0.1 by the machine's outward address, and hangs where that is not reachable.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
     except ImportError as error:
-        raise UserError('--ray needs Ray: pip install "sequential-patchcore[train,cluster]"') from error
-    options = {"log_to_driver": False, "include_dashboard": False, "configure_logging": False}
+        raise UserError('`ray` needs Ray: pip install "sequential-patchcore[train,cluster]"') from error
+    options: dict[str, Any] = {"log_to_driver": False, "include_dashboard": False, "configure_logging": False}
     try:
         if address == LOCAL:
             ray.init(address="local", _node_ip_address=_LOOPBACK, **options)
@@ -76,13 +77,13 @@ def _connected(address: str) -> object:
                 options["_node_ip_address"] = _LOOPBACK
             ray.init(address=address, **options)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(f"--ray {address}: no cluster to be reached ({str(error).splitlines()[0]})") from error
+        raise UserError(f"`ray` {address}: no cluster to be reached ({str(error).splitlines()[0]})") from error
     nodes = [node for node in ray.nodes() if node["Alive"]]
     say(f"Ray: {len(nodes)} machine(s), {int(ray.cluster_resources().get('CPU', 0))} CPUs")
     return ray
 
 
-def _result(ray: object, reference: object) -> None:
+def _result(ray: Any, reference: object) -> None:
     try:
         ray.get(reference)
     except ray.exceptions.RayTaskError as error:

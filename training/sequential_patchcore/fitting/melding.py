@@ -59,8 +59,7 @@ class Melder:
         """
         check_same_extractor([*self._models[:1], model], [*self._names[:1], name])
         if self._melder is None:
-            self._size = self._size or len(model.features)
-            self._melder = VectorMelder(self._size, model.features.shape[1])
+            self._melder = VectorMelder(self._size or len(model.features), model.features.shape[1])
         self._patch_ids.append(patch_ids_of(model.source, model.position, len(self._sources)))
         self._sources += model.sources
         self._models.append(model)
@@ -74,20 +73,18 @@ class Melder:
             UserError: fewer than two models, or a size beyond all vectors together.
         """
         models, melder = self._models, self._melder
-        if len(models) < 2:
+        if melder is None or len(models) < 2:
             raise UserError(f"melding needs at least two models, got {len(models)}")
-        available = melder.available
-        if available < self._size:
-            raise UserError(
-                f"`coreset_size` {self._size} is more than the {available} vectors that the models have together"
-            )
+        size, available = self._size or len(models[0].features), melder.available
+        if available < size:
+            raise UserError(f"`coreset_size` {size} is more than the {available} vectors that the models have together")
         melded = melder.finish()
         over_vectors, passes = melded.covering_radius, melded.passes
-        radii = [model.covering_radius for model in models]
-        covering = None if None in radii else max(radii) + over_vectors
+        radii = [model.covering_radius for model in models if model.covering_radius is not None]
+        covering = max(radii) + over_vectors if len(radii) == len(models) else None
         factor = certified_factor(over_vectors, melded.separation)
         say(
-            f"melded {len(models)} models into {self._size} vectors in {len(passes)} passes: "
+            f"melded {len(models)} models into {size} vectors in {len(passes)} passes: "
             f"{passes[0]['replacements']} replaced in the first, separation {melded.separation:.4g}, "
             f"covering radius {over_vectors:.4g} over the {available} vectors"
             + (f", within {factor:.3g} times the best possible" if factor is not None else "")
@@ -97,7 +94,7 @@ class Melder:
         return Model(
             features=melded.vectors, source=source.astype(np.uint32), position=position,
             sources=tuple(self._sources[row] for row in used), extractor=models[0].extractor,
-            settings={"coreset_size": self._size, "melded": self._names} | _scoring_settings(models[0]),
+            settings={"coreset_size": size, "melded": self._names} | _scoring_settings(models[0]),
             separation=melded.separation, covering_radius=covering, converged=True, epochs=passes,
             parents=tuple(model.fingerprint for model in models),
             data=tuple({_share_key(share): share for model in models for share in model.data}.values()),

@@ -150,7 +150,7 @@ class Run:
                 "images": len(samples),
                 "image_sizes": [[min(side) for side in sides], [max(side) for side in sides]] if sides else [],
                 "pixel_size_um": dataset.pixel_size_um,
-            }  # fmt: skip
+            }
 
 
 def _request_of(
@@ -161,7 +161,7 @@ def _request_of(
         "datasets": [[dataset.split_fingerprints[options.split], dataset.is_render] for dataset in datasets],
         "extractor": identity(extractor), "settings": asdict(settings), "record": dict(options.record),
         "initial": initial and initial.fingerprint,
-    }  # fmt: skip
+    }
     if (engine := getattr(extractor, "engine", TORCH)) != TORCH:  # the same vectors, but not bit for bit
         inputs = {**inputs, "engine": engine}
     return Request(digest_of(inputs))

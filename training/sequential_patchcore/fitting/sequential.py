@@ -48,7 +48,7 @@ class SequentialRun(Run):
         self.coreset = CoresetEngine(
             settings.coreset_size, extractor.dimension, options.chunk_size, self.state.coreset, settings.eviction,
             settings.seed,
-        )  # fmt: skip
+        )
         if self.state.watched is not None:
             self.coreset.watch(self.state.watched, self.state.watched_sq)
         self._saved = time.monotonic()
@@ -94,7 +94,7 @@ class SequentialRun(Run):
                 f"the training images have only {coreset.filled} patches, fewer than the "
                 f"{self.settings.coreset_size} vectors asked for: give more images, or a smaller `coreset_size`"
             )
-        state.finish_epoch(coreset.separation, coreset.watched and coreset.watched.radius)
+        state.finish_epoch(coreset.separation, None if coreset.watched is None else coreset.watched.radius)
         coreset.unwatch()
         self._save()
         self._tell_epoch()
@@ -164,7 +164,7 @@ class SequentialRun(Run):
         if number > 1 and "covering_radius" in (before := log[-2]):
             factor = _factor(before["covering_radius"], before["separation"])
             say(f"after epoch {number - 1}: covering radius {before['covering_radius']:.4g}, "
-                f"at most {factor} times the best possible")  # fmt: skip
+                f"at most {factor} times the best possible")
 
 
 def _factor(radius: float, separation: float) -> str:

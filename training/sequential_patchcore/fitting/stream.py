@@ -78,7 +78,7 @@ def sources_of(datasets: Sequence[Dataset], split: str, shard: tuple[int, int], 
 
 def changes_images(sources: Sequence[Source], settings: TrainSettings) -> bool:
     """Whether the epochs see other pictures than the data sets hold."""
-    return settings.augment or (settings.border_mask and any(each.dataset.is_render for each in sources))
+    return settings.augment or (settings.border_mask and any(source.dataset.is_render for source in sources))
 
 
 def order_of(count: int, settings: TrainSettings, epoch: int) -> np.ndarray:

@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 
 from ..data.dataset import read_header
-from ..data.photographs import IMAGE_SUFFIXES, load_photograph
+from ..data.photographs import IMAGE_SUFFIXES, as_float_rgb, decode_image, few_bits
+from ..data.picture_files import UNREAD_PICTURES
+from ..data.png import read_bytes
 from ..metrics.binarize import PLAIN, Rule, binary_map
 from ..report import overlays, palette
 from ..runtime.choices import MAP_KINDS
@@ -59,20 +61,24 @@ class PredictSettings:
         rule: filters after the threshold.
         pixel_size_um: edge of a pixel on the surface; None takes it from the data set around an image, if there is one.
         save_map: write the anomaly map too, as "tiff" or "png" (`saved_map`), and the binary mask.
+        bit_depth: 9 to 15: the values of 16-bit pictures have so many bits and are scaled to the whole range.
     """
 
     threshold: float | None = None
     rule: Rule = PLAIN
     pixel_size_um: float | None = None
     save_map: str | None = None
+    bit_depth: int | None = None
 
     def __post_init__(self) -> None:
         if self.save_map is not None and self.save_map not in MAP_KINDS:
             raise UserError(f"`save_map` {self.save_map}: expected one of {', '.join(MAP_KINDS)}")
+        if self.bit_depth is not None and not 9 <= self.bit_depth <= 16:
+            raise UserError(f"expected `bit_depth` from 9 to 16, found {self.bit_depth}")
 
 
 def find_images(paths: Sequence[str]) -> list[Path]:
-    """Files as they are, folders as the images directly inside, by name.
+    """Files as they are, folders as the images directly inside, by name; what is passed over is said.
 
     Raises:
         UserError: nothing there, or a folder without images.
@@ -84,11 +90,24 @@ def find_images(paths: Sequence[str]) -> list[Path]:
             if not inside:
                 raise UserError(f"no images in the folder {path} (looked for {', '.join(IMAGE_SUFFIXES)})")
             found += inside
+            _say_passed_over(path, len(inside))
         elif path.is_file():
             found.append(path)
         else:
             raise UserError(f"no such image or folder: {path}")
     return found
+
+
+def _say_passed_over(folder: Path, images: int) -> None:
+    """How many files were looked at, where some are not images; pictures that cannot be read are named."""
+    others = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    others = [path for path in others if path.suffix.lower() not in IMAGE_SUFFIXES]
+    if not others:
+        return
+    unread = [path.name for path in others if path.suffix.lower() in UNREAD_PICTURES]
+    named = f", pictures that are not read among them: {', '.join(unread[:5])}{', …' if len(unread) > 5 else ''}"
+    say(f"looked at {images + len(others)} files in {folder}: {images} images, {len(others)} passed over"
+        + (named if unread else ""))
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -141,6 +160,8 @@ class Predictor:
             request, model.fingerprint, getattr(scorer, "conditions", None), self.threshold, settings.rule.min_region,
             settings.rule.hysteresis, settings.pixel_size_um, settings.save_map,
         ]
+        if settings.bit_depth is not None:
+            self._same.append(settings.bit_depth)
         self._seen, self._unlike = SeenImages(model.data), set[str]()
         self.folder = PredictionFolder(Path(out))
 
@@ -158,7 +179,7 @@ class Predictor:
         try:
             if self._check_size is not None:
                 self._check_size(path)
-            image = load_photograph(path)
+            image = self._photograph(path)
             scored = None if self._explainer is None else self._scorer.patches(image)
             scores = self._scorer.anomaly_map(image) if scored is None else scored.anomaly_map()
         except UserError as error:
@@ -177,6 +198,17 @@ class Predictor:
         if self._explainer is not None and scored is not None:
             self._explainer(str(path), overlay.stem, image, scored)
         return self.folder.add(found, key)
+
+    def _photograph(self, path: Path) -> np.ndarray:
+        """float32 (H, W, 3); few bits in a file of many are said, once."""
+        bit_depth = self._settings.bit_depth
+        pixels, _ = decode_image(read_bytes(path), path, bit_depth=bit_depth)
+        bits = few_bits(pixels) if bit_depth is None else None
+        if bits is not None and "bits" not in self._unlike:
+            self._unlike.add("bits")
+            say(f"note: {path} has 16 bits a channel and no value above {2**bits - 1} ({bits} bits): nearly black to a "
+                f"model of 8-bit images; `bit_depth` {bits} scales it to the whole range (said once)")
+        return as_float_rgb(pixels)
 
     def _save_map(self, found: Prediction, scores: np.ndarray, predicted: np.ndarray, stem: str) -> Prediction:
         """The prediction with the names of the files that were written, where any were asked for."""

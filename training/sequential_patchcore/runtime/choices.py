@@ -27,7 +27,7 @@ IMPORTS = ("labelme", "coco", "yolo", "voc", "cvat", "labelstudio", "mvtec", "fo
 # What a person may choose, and hence what a model file may hold: least and most.
 BOUNDS = {
     "image_scale": (1e-3, 100.0), "pool": (1, 1000), "projection": (0, 100_000), "blur_sigma": (0.0, 10_000.0),
-}  # fmt: skip
+}
 LARGEST_VALUE = 1e15  # of a patch vector's numbers: beyond it squares of long vectors could overflow float32
 CHUNK_SIZE = 2048  # patches per matrix product, as in the paper; from 512 on the product runs at full speed
 

@@ -62,7 +62,7 @@ def locked(path: str | Path) -> Iterator[None]:
         if holder is not None:
             _take_over(holder, path, file, certain)
         own = Holder(platform.node(), os.getpid(), _start_of(os.getpid()), time.strftime("%Y-%m-%d %H:%M:%S"),
-                     " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200])  # fmt: skip
+                     " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200])
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(asdict(own)).encode(), 0)
         try:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40, "t": 10**12}
 _BASE = int(0.45 * 2**30)  # the process itself with torch and OpenCV loaded and the walk compiled
+# What a run adds to a process that is about to begin: the compiled walk and what is imported late. Measured with a CPU
+# build of torch, where `_BASE` less this is what the process holds by then; a CUDA build's libraries come on top.
+_TO_COME = int(0.13 * 2**30)
 _SMALLEST_CHUNK = 128
 _PARTS = ("base", "weights", "image", "loader", "features", "coreset", "all_patches")
 
@@ -101,32 +104,35 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * _UNITS[match[2]])
 
 
-def plan(needs: Needs, budget: int, chunk_size: int | None = None) -> MemoryPlan:
+def plan(needs: Needs, budget: int, chunk_size: int | None = None, *, resident: int = 0) -> MemoryPlan:
     """Add up what the parts need.
 
     Args:
         budget: bytes that must not be exceeded.
         chunk_size: patches per matrix product; None chooses the largest that fits, up to `CHUNK_SIZE`.
+        resident: bytes that the process holds already, with the network loaded, from `resident`; 0 where they are not
+            known. The libraries of one build of torch take several times what those of another do.
 
     Raises:
         UserError: it cannot fit, with what would help.
     """
     if chunk_size is not None:
-        chosen = _sum(needs, budget, chunk_size)
+        chosen = _sum(needs, budget, chunk_size, resident)
     else:
         chunk_size = CHUNK_SIZE
-        while (chosen := _sum(needs, budget, chunk_size)).total > budget and chunk_size > _SMALLEST_CHUNK:
+        while (chosen := _sum(needs, budget, chunk_size, resident)).total > budget and chunk_size > _SMALLEST_CHUNK:
             chunk_size //= 2
     if chosen.total > budget:
         raise UserError(_refusal(needs, chosen))
     return chosen
 
 
-def _sum(needs: Needs, budget: int, chunk_size: int) -> MemoryPlan:
+def _sum(needs: Needs, budget: int, chunk_size: int, resident: int) -> MemoryPlan:
+    base = max(_BASE + needs.libraries, resident - needs.weights + _TO_COME)
     return MemoryPlan(
-        _BASE + needs.libraries, needs.weights, needs.image, needs.loader, needs.features, needs.coreset(chunk_size),
+        base, needs.weights, needs.image, needs.loader, needs.features, needs.coreset(chunk_size),
         needs.all_patches, chunk_size, budget,
-    )  # fmt: skip
+    )
 
 
 def _refusal(needs: Needs, chosen: MemoryPlan) -> str:
@@ -162,10 +168,22 @@ def peak_resident() -> int:
     `ru_maxrss` also counts what the process that started this one held: it outlives the exec (getrusage(2)).
     """
     try:
-        with open("/proc/self/status", encoding="ascii") as status:
-            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) * 1024
+        return _of_this_process("VmHWM")
     except (OSError, StopIteration):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+
+
+def resident() -> int:
+    """Bytes of the process that are resident now; 0 where the system does not say."""
+    try:
+        return _of_this_process("VmRSS")
+    except (OSError, StopIteration):
+        return 0
+
+
+def _of_this_process(name: str) -> int:
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(f"{name}:")) * 1024
 
 
 def peak(device: "torch.device | str") -> str:

@@ -19,7 +19,7 @@ _wording: Callable[[str], str] = str
 
 
 def use_json_lines(on: bool = True) -> None:
-    """Print one JSON object a line to stdout instead of bars; `cli.py` calls this for `--json-progress`."""
+    """Print one JSON object a line to stdout instead of bars; the command line's --json-progress."""
     global _json_lines
     _json_lines = on
 

@@ -33,7 +33,7 @@ def size_check(scorer: Scorer, vectors: int, budget: str) -> Callable[[Path], No
         needs = Needs(
             footprint.image(size), footprint.features(size), coreset, reading_bytes(size), footprint.libraries,
             footprint.weights,
-        )  # fmt: skip
+        )
         needed = plan(needs, sys.maxsize, CHUNK_SIZE).total
         if needed > limit:
             height, width = size

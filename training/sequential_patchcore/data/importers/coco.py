@@ -18,6 +18,7 @@ from ..png import read_bytes
 from . import outlines
 from .image_lookup import ImageLookup
 from .items import Item, Job, Shape
+from .label_numbers import numbers_of, points_of
 from .names import relative_name, split_of_words
 from .outlines import Outline, Polygon, RunLengths
 from .recognise import COCO, kind_of_json
@@ -66,45 +67,51 @@ class _CocoFile:
         self._split = split_of_words(path.stem) or split_of_words(path.parent.name)
 
     def items(self) -> list[Item]:
-        by_image: dict[Any, list[dict]] = {}
+        by_image: dict[str | None, list[dict]] = {}
         for number, entry in enumerate(self._content["annotations"], start=1):
             if not isinstance(entry, dict):
                 self._job.findings.problem(f"{self._path}: annotation {number} is no object")
             else:
-                by_image.setdefault(entry.get("image_id"), []).append(entry)
+                by_image.setdefault(_key(entry.get("image_id")), []).append(entry)
         items, ids, listed = [], set(), set()
         for entry in self._content["images"]:
             said = entry.get("file_name") if isinstance(entry, dict) else None
             with self._job.findings.catch(*([said] if isinstance(said, str) else [])):
-                image_id = entry.get("id") if isinstance(entry, dict) else None
+                image_id = _key(entry.get("id")) if isinstance(entry, dict) else None
                 listed.add(image_id)
                 image, size = self._image(entry)
                 if image_id in ids:
                     raise UserError(f"{self._path}: two images have the id {image_id!r}")
                 ids.add(image_id)
                 items.append(self._item(image, size, by_image.get(image_id, [])))
-        for image_id in by_image.keys() - listed:
-            self._job.findings.problem(f"{self._path}: {len(by_image[image_id])} annotations are of the image "
-                                       f"{image_id!r}, which the file does not list")
+        for image_id in sorted(map(str, by_image.keys() - listed)):
+            count = sum(len(entries) for key, entries in by_image.items() if str(key) == image_id)
+            self._job.findings.problem(f"{self._path}: {count} annotations are of the image {image_id}, which the file "
+                                       "does not list")
         return items
 
     def _categories(self) -> dict[Any, str]:
-        names: dict[Any, str] = {}
-        for entry in self._content.get("categories") or []:
+        names: dict[str | None, str] = {}
+        categories = self._content.get("categories")
+        for entry in categories if isinstance(categories, list) else []:
             if isinstance(entry, dict) and isinstance(entry.get("name"), str) and entry["name"].strip():
-                names[entry.get("id")] = entry["name"].strip()
+                names[_key(entry.get("id"))] = entry["name"].strip()
                 if entry.get("supercategory") in KINDS:
                     self._job.kinds[entry["name"].strip()] = entry["supercategory"]
         return names
 
     def _image(self, entry: Any) -> tuple[Path, tuple[float | None, float | None]]:
-        if not isinstance(entry, dict) or not isinstance(entry.get("file_name"), str):
+        if not (isinstance(entry, dict) and isinstance(entry.get("file_name"), str) and _key(entry.get("id"))):
             raise UserError(f"{self._path}: expected images with id and file_name, found {json.dumps(entry)[:100]}")
         try:
             image = self._lookup.find(entry["file_name"], self._path.parent)
         except UserError as error:
             raise UserError(f"{self._path}: {error}") from error
-        return image, (entry.get("height"), entry.get("width"))
+        size = entry.get("height"), entry.get("width")
+        if not all(side is None or (isinstance(side, (int, float)) and side > 0) for side in size):
+            raise UserError(f"{self._path}: expected width and height of {image.name} in pixels, found {size[1]!r} and "
+                            f"{size[0]!r}")
+        return image, size
 
     def _item(self, image: Path, size: tuple[Any, Any], annotations: list[dict]) -> Item:
         name = relative_name(image, self._job.src)
@@ -112,15 +119,15 @@ class _CocoFile:
         for entry in annotations:
             with self._job.findings.catch(name):
                 shapes += self._shapes(entry, image)
-        labels = [entry | {"category": self._names.get(entry.get("category_id"))} for entry in annotations]
+        labels = [entry | {"category": self._names.get(_key(entry.get("category_id")))} for entry in annotations]
         digest = hashlib.sha256(canonical_json(labels).encode()).hexdigest()
         return Item(name, image, str(image), tuple(shapes), size=size, label_file=self._path,
-                    digests={"label_sha256": digest}, split=self._split)  # fmt: skip
+                    digests={"label_sha256": digest}, split=self._split)
 
     def _shapes(self, entry: dict, image: Path) -> list[Shape]:
         """An annotation's parts, of one instance."""
         identity, category = entry.get("id"), entry.get("category_id")
-        label = self._names.get(category)
+        label = self._names.get(_key(category))
         where = f"{self._path}: annotation {identity} ({label!r}) of {image.name}"
         if label is None:
             raise UserError(f"{self._path}: annotation {identity} of {image.name} has the unknown category "
@@ -134,6 +141,13 @@ class _CocoFile:
         if is_weak:
             self._job.findings.note(WEAK, where)
         return [Shape(label, part, where, f"annotation {identity}", weak=is_weak) for part in parts]
+
+
+def _key(value: Any) -> str | None:
+    """An id, for which some tools write a text instead of a number; None for what can be none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or value != value:
+        return None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _outlines(segmentation: Any, where: str) -> list[Outline]:
@@ -154,7 +168,7 @@ def _outlines(segmentation: Any, where: str) -> list[Outline]:
         if not isinstance(part, list) or len(part) % 2:
             raise UserError(f"{where}: expected a polygon as x1, y1, x2, y2, …, found {str(part)[:60]!r}")
         pairs = [part[place : place + 2] for place in range(0, len(part), 2)]
-        polygons.append(Polygon(outlines.points_of(pairs, 3, "a polygon", where)))
+        polygons.append(Polygon(points_of(pairs, 3, "a polygon", where)))
     return polygons
 
 
@@ -177,7 +191,7 @@ def _run_lengths(segmentation: Mapping[str, Any], where: str) -> RunLengths:
 def _box(bbox: Any, where: str) -> Polygon:
     if not isinstance(bbox, list) or len(bbox) != 4:
         raise UserError(f"{where} has neither a segmentation nor a bbox")
-    x, y, width, height = outlines.numbers_of(bbox, where)
+    x, y, width, height = numbers_of(bbox, where)
     if width < 0 or height < 0:
         raise UserError(f"{where}: its box is {width:g} pixels wide and {height:g} high")
     return outlines.box(x, y, x + width, y + height)

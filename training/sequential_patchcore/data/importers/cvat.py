@@ -16,6 +16,7 @@ from . import outlines
 from .coco import WEAK
 from .image_lookup import ImageLookup
 from .items import Item, Job, Shape
+from .label_numbers import numbers_of, points_of
 from .names import relative_name, split_named
 from .outlines import Ellipse, Outline, Polygon, RunLengths
 from .recognise import CVAT, kind_of_xml
@@ -106,16 +107,16 @@ def _shape(job: Job, part: _Element, where: str) -> Shape:
 
 
 def _numbers(part: _Element, where: str, *keys: str) -> list[float]:
-    return outlines.numbers_of([part.get(key) for key in keys], where)
+    return numbers_of([part.get(key) for key in keys], where)
 
 
 def _points(part: _Element, where: str, fewest: int) -> np.ndarray:
     pairs = [pair.split(",") for pair in part.get("points", "").split(";")]
-    return outlines.points_of(pairs, fewest, f"a {part.tag}", where)
+    return points_of(pairs, fewest, f"a {part.tag}", where)
 
 
 def _turn(part: _Element, where: str) -> float:
-    return outlines.numbers_of([part.get("rotation") or 0], where)[0]
+    return numbers_of([part.get("rotation") or 0], where)[0]
 
 
 def _box(part: _Element, where: str) -> Outline:
@@ -131,7 +132,7 @@ def _ellipse(part: _Element, where: str) -> Outline:
 
 def _mask(part: _Element, where: str) -> Outline:
     left, top, width, height = (round(number) for number in _numbers(part, where, "left", "top", "width", "height"))
-    counts = outlines.numbers_of([count for count in part.get("rle", "").split(",") if count.strip()], where)
+    counts = numbers_of([count for count in part.get("rle", "").split(",") if count.strip()], where)
     return RunLengths(np.array(counts, np.int64), (height, width), by_columns=False, left=left, top=top)
 
 

@@ -22,6 +22,7 @@ def read_folders(job: Job) -> list[Item]:
         is_good = job.means_good(labels[0])
         clean += is_good
         if not is_good and job.ignores(labels[0]):
+            job.findings.note("{count} images in ignored folders are left out", name)
             continue
         split = splits[0] if splits else None
         items.append(Item(name, path, str(path), as_a_whole=() if is_good else (labels[0],), split=split))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which picture a label file means, given the name that it says."""
 
+import re
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -8,6 +9,8 @@ from ...runtime.errors import UserError
 from ..picture_files import Survey
 from .findings import Findings
 from .names import name_key, relative_name
+
+_UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")  # what an upload to Label Studio puts before a file's name
 
 
 class ImageLookup:
@@ -26,13 +29,17 @@ class ImageLookup:
         """The picture that `said` names, in a label file that lies in the folder `near`.
 
         It is the one whose path agrees with the longest end of the name, of several the one nearest to the label file;
-        without such a name the one of the same stem, with a note.
+        without such a name the one without the mark of an upload to Label Studio, or the one of the same stem, with a
+        note.
 
         Raises:
             UserError: there is none, or there are several.
         """
         wanted = PurePosixPath(unquote(said).replace("\\", "/"))
         alike = self._by_name.get(name_key(wanted.name), [])
+        if not alike and _UPLOAD.match(wanted.name):
+            wanted = wanted.with_name(_UPLOAD.sub("", wanted.name))
+            alike = self._by_name.get(name_key(wanted.name), [])
         if not alike:
             alike = self._by_stem.get(name_key(wanted.stem), [])
             if len(alike) == 1:

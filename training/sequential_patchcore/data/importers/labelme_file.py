@@ -19,6 +19,7 @@ from ..format import parse_json
 from ..png import read_bytes
 from . import outlines
 from .items import Shape
+from .label_numbers import points_of
 from .mask_file import is_lossy, labelled
 from .outlines import Bitmap, Outline, Polygon
 from .recognise import LABELME, kind_of_json
@@ -119,7 +120,7 @@ def _parse_shape(entry: Any, number: int, path: Path, unclean: list[tuple[str, s
     kind = entry.get("shape_type") or "polygon"  # files before LabelMe 3.5 hold polygons only and name no type
     if not isinstance(kind, str) or kind not in _FEWEST_POINTS:
         raise UserError(f"{where} has the unknown type {kind!r}; known: {', '.join(_FEWEST_POINTS)}")
-    points = outlines.points_of(entry.get("points"), _FEWEST_POINTS[kind], f"a {kind}", where)
+    points = points_of(entry.get("points"), _FEWEST_POINTS[kind], f"a {kind}", where)
     group_id = entry.get("group_id")
     if group_id is not None and not isinstance(group_id, (int, str)):
         raise UserError(f"{where}: expected group_id as an integer, a text or null, found {group_id!r}")

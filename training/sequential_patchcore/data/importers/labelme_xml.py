@@ -12,6 +12,7 @@ from ...runtime.errors import UserError
 from ..png import read_bytes
 from . import outlines
 from .items import Job, Shape
+from .label_numbers import points_of
 from .labelme_file import LabelFile
 from .mask_file import MaskFile
 from .outlines import Outline, Polygon
@@ -71,7 +72,7 @@ def _outline(job: Job, entry: ElementTree.Element, where: str, path: Path) -> tu
     polygon = entry.find("polygon")
     if polygon is not None:
         pairs = [[number_of(point, "x", where), number_of(point, "y", where)] for point in polygon.iter("pt")]
-        points = outlines.points_of(pairs, 2, "a polygon", where)
+        points = points_of(pairs, 2, "a polygon", where)
         if text_of(entry, "type") == _BOX:
             return outlines.box(*points.min(axis=0), *points.max(axis=0)), True
         return (Polygon(points) if len(points) > 2 else outlines.polyline(points)), False

@@ -5,9 +5,8 @@ Format: https://labelstud.io/guide/export and the page of each tag. Places are i
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -20,13 +19,13 @@ from . import outlines
 from .coco import WEAK
 from .image_lookup import ImageLookup
 from .items import Item, Job, Shape
+from .label_numbers import numbers_of, points_of
 from .mask_file import labelled
 from .names import relative_name
 from .outlines import Bitmap, Ellipse, Outline, Polygon
 from .recognise import LABELSTUDIO, kind_of_json
 from .run_lengths import unpack_values
 
-_UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what an upload puts before a file's name
 _KINDS = ("rectangle", "polygon", "ellipse", "keypoint", "brush")
 
 
@@ -57,7 +56,7 @@ def _read_task(job: Job, path: Path, number: int, task: Any, lookup: ImageLookup
         if said is None:
             raise UserError(f"{where} names no image")
         try:
-            image = _find(said, path, lookup)
+            image = lookup.find(said, path.parent)
         except UserError as error:
             raise UserError(f"{where}: {error}") from error
         name = relative_name(image, job.src)
@@ -84,17 +83,6 @@ def _image_name(task: Mapping[str, Any]) -> str | None:
     return local[0] if local else unquote(parts.path) or said
 
 
-def _find(said: str, path: Path, lookup: ImageLookup) -> Path:
-    """By its name, else by the name that it had before it was uploaded."""
-    try:
-        return lookup.find(said, path.parent)
-    except UserError:
-        name = PurePosixPath(said).name
-        if not _UPLOAD.match(name):
-            raise
-        return lookup.find(_UPLOAD.sub("", name), path.parent)
-
-
 def _annotation(job: Job, task: Mapping[str, Any], where: str) -> Mapping[str, Any] | None:
     """The one annotation of a task; None where nobody looked at it.
 
@@ -102,7 +90,8 @@ def _annotation(job: Job, task: Mapping[str, Any], where: str) -> Mapping[str, A
         UserError: several people annotated it, and none is the ground truth.
     """
     entries = task.get("annotations", task.get("completions"))
-    entries = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise UserError(f"{where}: expected its annotations as a list of objects")
     done = [entry for entry in entries if not entry.get("was_cancelled")]
     if not done:
         job.findings.note("{count} tasks have no annotation, or were skipped; their images are left out", where)
@@ -115,7 +104,8 @@ def _annotation(job: Job, task: Mapping[str, Any], where: str) -> Mapping[str, A
 
 def _item(job: Job, path: Path, where: str, image: Path, annotation: Mapping[str, Any]) -> Item:
     results = annotation.get("result")
-    results = results if isinstance(results, list) else []
+    if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
+        raise UserError(f"{where}: expected its result as a list of objects")
     name = relative_name(image, job.src)
     shapes: list[Shape] = []
     choices: list[str] = []
@@ -134,21 +124,21 @@ def _item(job: Job, path: Path, where: str, image: Path, annotation: Mapping[str
                                 f"{', '.join(kind + 'labels' for kind in _KINDS)}")
     digest = hashlib.sha256(canonical_json(results).encode()).hexdigest()
     return Item(name, image, str(image), tuple(shapes), as_a_whole=tuple(choices), size=size, label_file=path,
-                digests={"label_sha256": digest})  # fmt: skip
+                digests={"label_sha256": digest})
 
 
-def _with_labels(results: list[Any]) -> Iterator[tuple[Mapping[str, Any], list[str]]]:
+def _with_labels(results: list[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], list[str]]]:
     """Each result with a place or a choice, and its labels.
 
     A place may be split in two results of one id, such as `polygon` with the points and `labels` with the labels.
     """
-    by_id: dict[Any, list[str]] = {}
-    places: dict[Any, Mapping[str, Any]] = {}
+    by_id: dict[str | int, list[str]] = {}
+    places: dict[str | int, Mapping[str, Any]] = {}
     for position, result in enumerate(results):
-        if not isinstance(result, dict) or result.get("type") in ("relation", "textarea", "rating", "number"):
+        if result.get("type") in ("relation", "textarea", "rating", "number"):
             continue
         value = result.get("value") if isinstance(result.get("value"), dict) else {}
-        key = result.get("id") or position
+        key = result["id"] if isinstance(result.get("id"), str) else position
         for name in (f"{result.get('type')}", "labels", "choices"):
             found = value.get(name)
             if isinstance(found, list) and name.endswith(("labels", "choices")):
@@ -171,7 +161,7 @@ def _type_of(value: Mapping[str, Any]) -> str:
 
 
 def _size(result: Mapping[str, Any], where: str) -> tuple[float, float]:
-    height, width = outlines.numbers_of([result.get("original_height"), result.get("original_width")], where)
+    height, width = numbers_of([result.get("original_height"), result.get("original_width")], where)
     if min(height, width) <= 0:
         raise UserError(f"{where}: expected original_width and original_height in pixels")
     if result.get("image_rotation"):
@@ -194,17 +184,17 @@ def _shapes(
 def _outline(job: Job, kind: str, value: Mapping[str, Any], size: tuple[float, float], where: str) -> Outline:
     scale = np.array([size[1], size[0]]) / 100
     if kind == "polygon":
-        return Polygon(outlines.points_of(value.get("points"), 3, "a polygon", where) * scale)
+        return Polygon(points_of(value.get("points"), 3, "a polygon", where) * scale)
     if kind == "brush":
         return _brush(job, value, size, where)
-    x, y = outlines.numbers_of([value.get("x"), value.get("y")], where) * scale
-    degrees = outlines.numbers_of([value.get("rotation") or 0], where)[0]
+    x, y = numbers_of([value.get("x"), value.get("y")], where) * scale
+    degrees = numbers_of([value.get("rotation") or 0], where)[0]
     if kind == "keypoint":
         return outlines.dots(np.array([[x, y]]))
     if kind == "ellipse":
-        across, down = outlines.numbers_of([value.get("radiusX"), value.get("radiusY")], where) * scale
+        across, down = numbers_of([value.get("radiusX"), value.get("radiusY")], where) * scale
         return Ellipse(np.array([x, y]), (float(across), float(down)), degrees)
-    width, height = outlines.numbers_of([value.get("width"), value.get("height")], where) * scale
+    width, height = numbers_of([value.get("width"), value.get("height")], where) * scale
     return outlines.turned_box(x, y, x + width, y + height, degrees, (x, y))
 
 

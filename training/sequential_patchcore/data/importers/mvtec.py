@@ -58,6 +58,7 @@ def _item(job: Job, image: Path, parts: tuple[str, ...], split: str, masks: _Mas
             job.findings.note(what, name)
         return [Item(name, image, str(image), split=split)]
     if job.ignores(label):
+        job.findings.note("{count} images of ignored types are left out", name)
         return []
     if not mask_folder:
         raise UserError(f"{image}: {images}/ holds only the folder good; defects belong below test/")

@@ -119,7 +119,7 @@ class ImageReader:
         else:
             clean, labelled = (item, other) if other.labels else (other, item)
             self.findings.note("WARNING: {count} pictures without labels are copies, byte for byte, of labelled ones",
-                               f"{clean.where} is {labelled.where}")  # fmt: skip
+                               f"{clean.where} is {labelled.where}")
 
     def _is_plate(self, shape: Shape) -> bool:
         name = self.rules.class_of(shape.label)

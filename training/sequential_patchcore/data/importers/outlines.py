@@ -4,11 +4,9 @@
 Coordinates are (x, y) in pixels, the origin in the upper left corner of the upright image.
 """
 
-import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -231,14 +229,13 @@ class Bitmap:
         if not len(rows):
             return None
         return (float(self.left + columns[0]), float(self.top + rows[0]), float(self.left + columns[-1] + 1),
-                float(self.top + rows[-1] + 1))  # fmt: skip
+                float(self.top + rows[-1] + 1))
 
     @property
     def flaw(self) -> str:
         return "" if self.patch.any() else "its mask is empty"
 
 
-_FARTHEST = 1e6  # pixels; beyond it the crossings of a polygon's edges lose their exactness
 _NO_EXTENT = 1e-9  # pixels
 _GAPLESS = 1.5  # pixels; a stroke of this width, slightly more than a pixel's diagonal, has no gaps
 
@@ -268,51 +265,6 @@ def polyline(points: np.ndarray) -> Strokes:
 def dots(points: np.ndarray) -> Strokes:
     """Single points, float64 (N, 2)."""
     return Strokes(np.stack([points, points], axis=1))
-
-
-def points_of(value: Any, fewest: int, what: str, where: str) -> np.ndarray:
-    """Points of a label file as float64 (N, 2) in (x, y).
-
-    Args:
-        fewest: so many make one of `what`.
-        where: names file and shape.
-
-    Raises:
-        UserError: no list of pairs of numbers, one that is NaN or far outside any image, or too few.
-    """
-    try:
-        points = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: its points are no list of [x, y]") from error
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise UserError(f"{where}: its points are no list of [x, y]")
-    if not np.isfinite(points).all():
-        wrong = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
-        said = json.dumps(list(value)[wrong], default=str)
-        raise UserError(f"{where}: its points are no list of [x, y]: point {wrong + 1} is {said}")
-    if np.abs(points).max(initial=0) > _FARTHEST:
-        raise UserError(f"{where}: its points are far outside any image (up to {np.abs(points).max():g} pixels)")
-    if len(points) < fewest:
-        raise UserError(f"{where}: {what} needs {fewest} points, found {len(points)}")
-    return points
-
-
-def numbers_of(values: Sequence[Any], where: str) -> list[float]:
-    """Numbers of a label file, finite and not far outside any image.
-
-    Raises:
-        UserError: one is none.
-    """
-    numbers = []
-    for value in values:
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not abs(number) <= _FARTHEST:
-            raise UserError(f"{where}: expected a number of pixels, found {value!r}")
-        numbers.append(number)
-    return numbers
 
 
 def _or_below(centre: np.ndarray, inside: np.ndarray) -> np.ndarray:

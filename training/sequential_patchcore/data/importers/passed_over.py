@@ -10,15 +10,15 @@ from ..picture_files import UNREAD_PICTURES, Survey
 from .findings import Findings
 from .items import Item
 from .names import name_key, relative_name
-from .recognise import OTHER, TITLES, recognise
+from .recognise import BROKEN, OTHER, TITLES, recognise
 
 _MOST_NAMES = 5
 
 # A mask beside its image carries one of these words at the end of its name, or lies in a folder called so.
 _MASK_ENDING = re.compile(r"[ _.\-]?(mask|masks|gt|ground[ _-]?truth|seg|segm|segmentation|label|labels|annotation|anno"
-                          r"|matte|binary)$")  # fmt: skip
+                          r"|matte|binary)$")
 _MASK_FOLDER = re.compile(r"(.*[ _-])?(masks?|gt|ground[ _-]?truth|seg(mentations?)?|segmentationclass(png|raw)?"
-                          r"|segmentationobject|labels?|annotations?|defect[ _-]?masks?)$")  # fmt: skip
+                          r"|segmentationobject|labels?|annotations?|defect[ _-]?masks?)$")
 
 
 def find_foreign_labels(source: str, survey: Survey, used: Collection[Path], findings: Findings) -> list[Path]:
@@ -30,7 +30,7 @@ def find_foreign_labels(source: str, survey: Survey, used: Collection[Path], fin
             if kind is not None:
                 found.setdefault(kind, []).append(path)
     for kind, paths in found.items():
-        cure = f"read them with `import {kind}`" if kind not in (OTHER, source) else "convert them to one that is read"
+        cure = f"read them with `import {kind}`" if kind not in (OTHER, BROKEN, source) else "mend or convert them"
         findings.problem(
             f"{survey.root} holds labels of {TITLES[kind]} in {len(paths)} file(s) ({_names(paths, survey.root)}), "
             f"which this import of {source} does not take: {cure}, or leave the files out with `exclude`"
@@ -67,7 +67,7 @@ def find_unlabelled_copies(items: Iterable[Item], findings: Findings) -> None:
         for item in alike:
             if labelled and not item.is_labelled:
                 findings.problem(f"{item.where} has no labels, and {labelled[0].where} of the same name has: leave one "
-                                 "out with `exclude`", item.name)  # fmt: skip
+                                 "out with `exclude`", item.name)
 
 
 def say_what_was_seen(

@@ -59,6 +59,9 @@ def make_plan(source: Source, src: Path, out: Path | None, options: ImportOption
     items = [_with_tags_as_labels(item, rules) for item in items]
     _say_about_tags(items, findings)
     rules = rules.with_spellings(label for item in items for label in item.labels)
+    for item in items:
+        if item.labels and all(rules.class_of(label) is None for label in item.labels):
+            findings.note("{count} images have ignored labels alone and count as clean", item.where)
     plate_label = _plate_label(source, rules)
     labels = sorted({label for item in items for label in item.labels if not _is(plate_label, label, rules)})
     if not _takes_classes(options, like):

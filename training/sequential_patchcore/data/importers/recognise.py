@@ -9,30 +9,30 @@ from pathlib import Path
 from typing import Any
 
 LABELME, COCO, YOLO, VOC, CVAT, LABELSTUDIO = "labelme", "coco", "yolo", "voc", "cvat", "labelstudio"
-OTHER = "other"
+OTHER, BROKEN = "other", "broken"
 
 # What is recognised -> how it is called.
 TITLES = {
     LABELME: "LabelMe", COCO: "COCO JSON", YOLO: "YOLO text", VOC: "Pascal VOC XML", CVAT: "CVAT XML 1.1",
-    LABELSTUDIO: "Label Studio JSON", OTHER: "another labelling tool",
+    LABELSTUDIO: "Label Studio JSON", OTHER: "another labelling tool", BROKEN: "nobody knows what (broken JSON or XML)",
 }
 
 _OF_OTHERS = {"_via_img_metadata", "regions", "objects", "annotations", "labels", "shapes", "polygons", "bboxes"}
 _BOX_COLUMNS = ({"xmin", "ymin", "xmax", "ymax"}, {"region_shape_attributes"}, {"x1", "y1", "x2", "y2"},
-                {"bbox"}, {"segmentation"}, {"encodedpixels"})  # fmt: skip
+                {"bbox"}, {"segmentation"}, {"encodedpixels"})
 _LARGEST = 2**30  # bytes of a file that is looked into
 
 
 def recognise(path: Path) -> str | None:
-    """The form of the labels in a file; None where it holds none or is not one of these kinds."""
+    """The form of the labels in a file; `BROKEN` for JSON or XML that cannot be parsed; None for any other file."""
     suffix = path.suffix.lower()
     looks = {".json": _json, ".xml": _xml, ".txt": _text, ".csv": _table, ".jsonl": _lines, ".ndjson": _lines}
     try:
         if suffix not in looks or path.stat().st_size > _LARGEST:
             return None
         return looks[suffix](path)
-    except (OSError, ValueError, RecursionError, ElementTree.ParseError):
-        return None  # not of this kind; a reader that needs the file says what is wrong with it
+    except (OSError, ValueError, LookupError, RecursionError, ElementTree.ParseError):
+        return BROKEN if suffix in (".json", ".xml") else None
 
 
 def kind_of_json(content: Any) -> str | None:
@@ -41,7 +41,8 @@ def kind_of_json(content: Any) -> str | None:
         entries = [entry for entry in content if isinstance(entry, dict)]
         if any({"data", "annotations"} <= entry.keys() or {"data", "completions"} <= entry.keys() for entry in entries):
             return LABELSTUDIO
-        return OTHER if any(_OF_OTHERS & entry.keys() for entry in entries) else None
+        others = _OF_OTHERS | {"projects", "Label"}
+        return OTHER if any(others & entry.keys() for entry in entries) else None
     if not isinstance(content, dict):
         return None
     if isinstance(content.get("shapes"), list):
@@ -50,6 +51,8 @@ def kind_of_json(content: Any) -> str | None:
         return COCO
     if {"data", "annotations"} <= content.keys():
         return LABELSTUDIO
+    if {"items", "categories"} <= content.keys() or {"data_row", "projects"} <= content.keys():  # Datumaro, Labelbox
+        return OTHER
     if any(isinstance(content.get(key), list | dict) and content[key] for key in _OF_OTHERS):
         return OTHER
     entries = [value for value in content.values() if isinstance(value, dict)]
@@ -93,7 +96,7 @@ def _text(path: Path) -> str | None:
     lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     if not lines:
         return None
-    if all(is_yolo_line(line) for line in lines):
+    if 2 * sum(is_yolo_line(line) for line in lines) >= len(lines):
         return YOLO
     cells = lines[-1].split()  # DOTA: eight coordinates and a class; KITTI: a class and fourteen numbers
     if len(cells) >= 9 and sum(bool(re.fullmatch(r"-?\d+(\.\d+)?", cell)) for cell in cells) >= 8:

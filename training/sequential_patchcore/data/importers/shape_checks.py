@@ -43,4 +43,4 @@ def _check_place(shape: Shape, bounds: Box, reach: float, size: tuple[int, int],
         raise UserError(f"{shape.where} lies outside its image of {width} x {height} pixels: {place}")
     if min(left, top) < -_OVERHANG or right > width + _OVERHANG or bottom > height + _OVERHANG:
         findings.note("{count} shapes reach beyond their image and were cut", f"{shape.where}: {place} of {width} x "
-                      f"{height}")  # fmt: skip
+                      f"{height}")

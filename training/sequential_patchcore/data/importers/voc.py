@@ -17,7 +17,7 @@ from .coco import WEAK
 from .image_lookup import ImageLookup
 from .items import Item, Job, Shape
 from .names import name_key, relative_name, split_named, split_of_words
-from .recognise import VOC, recognise
+from .recognise import BROKEN, VOC, recognise
 from .xml_files import number_of, parse_xml, size_of, text_of
 
 
@@ -27,7 +27,7 @@ def read_voc(job: Job) -> list[Item]:
     splits = _image_sets(job)
     items: dict[str, Item] = {}
     for path in job.survey.others_with(".xml"):
-        if recognise(path) not in (VOC, None):
+        if recognise(path) not in (VOC, BROKEN, None):
             continue
         with job.findings.catch(relative_name(path, job.src)):
             root = parse_xml(path)
@@ -37,7 +37,7 @@ def read_voc(job: Job) -> list[Item]:
             item = _item(job, path, root, lookup, splits)
             if item.name in items:
                 job.findings.problem(f"{item.where} has two label files: {items[item.name].label_file} and {path}",
-                                     item.name)  # fmt: skip
+                                     item.name)
             items[item.name] = item
     if not items and not job.findings.problems:
         raise UserError(f"{job.src} holds no Pascal VOC file: expected one .xml with <annotation> for each image")
@@ -82,7 +82,7 @@ def _item(
             shapes.append(_shape(job, entry, number, path))
     digest = hashlib.sha256(read_bytes(path)).hexdigest()
     return Item(name, image, str(image), tuple(shapes), size=size_of(root, "size/height", "size/width"),
-                label_file=path, digests={"label_sha256": digest}, split=splits.get(name_key(image.stem)))  # fmt: skip
+                label_file=path, digests={"label_sha256": digest}, split=splits.get(name_key(image.stem)))
 
 
 def _shape(job: Job, entry: ElementTree.Element, number: int, path: Path) -> Shape:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...runtime.errors import UserError
 from ..png import read_bytes
-from .outlines import numbers_of
+from .label_numbers import numbers_of
 
 
 def parse_xml(path: Path) -> ElementTree.Element:
@@ -17,7 +17,7 @@ def parse_xml(path: Path) -> ElementTree.Element:
     """
     try:
         return ElementTree.fromstring(read_bytes(path))
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise UserError(f"{path}: broken XML ({error})") from error
 
 

@@ -135,7 +135,9 @@ def _split(image: Path, name: PurePosixPath, places: Mapping[str, Sequence[Path]
     for split in SPLITS:
         if any(place == path or place in path.parents for place in places.get(split, ())):
             return split
-    found = {split for part in name.parts[:-1] if (split := split_named(part))}
+    # obj_train_data is what CVAT calls a folder of the darknet layout.
+    folders = [part.removeprefix("obj_").removesuffix("_data") for part in name.parts[:-1]]
+    found = {split for folder in folders if (split := split_named(folder))}
     return found.pop() if len(found) == 1 else None
 
 
