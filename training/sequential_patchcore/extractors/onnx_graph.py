@@ -10,7 +10,6 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from inspect import signature
 from pathlib import Path
 
 import torch
@@ -53,11 +52,9 @@ def network_graph(network: nn.Module, positions: Sequence[int], preprocessing: d
     names = [f"map{number}" for number in range(len(positions))]
     sizes = {name: {2: f"{name}_height", 3: f"{name}_width"} for name in names}
     written = io.BytesIO()
-    # torch before 2.5 has no other exporter than the tracing one, and no word for it.
-    tracing = {"dynamo": False} if "dynamo" in signature(torch.onnx.export).parameters else {}
     with warnings.catch_warnings(action="ignore"):  # the tracing exporter is deprecated, but needs no further package
         torch.onnx.export(
-            module, (torch.rand(1, 3, _PROBE, _PROBE),), written, opset_version=OPSET, **tracing,
+            module, (torch.rand(1, 3, _PROBE, _PROBE),), written, dynamo=False, opset_version=OPSET,
             input_names=["images"], output_names=names, dynamic_axes={"images": {2: "height", 3: "width"}, **sizes},
         )
     return written.getvalue()
