@@ -197,6 +197,18 @@ def _decode_with_pillow(image: Image.Image, name: str | Path) -> np.ndarray:
     return np.array(image if mode == image.mode else image.convert(mode))
 
 
+def _no_picture(data: bytes, name: str | Path) -> UserError:
+    found = _other(data)
+    return UserError(f"{name}: expected a picture (PNG, JPEG, BMP or TIFF), "
+                     + (f"found {found}" if found else "it cannot be decoded"))
+
+
+def _other(data: bytes) -> str:
+    """What a file is by its first bytes, where that is no picture that could be read; else an empty text."""
+    found = next((what for start, what in _OTHERS if data[:64].lstrip().lower().startswith(start)), "")
+    return found or ("a HEIC photograph" if data[4:8] == b"ftyp" else "an empty file" if not data else "")
+
+
 def _decode_deep(data: bytes, name: str | Path, frame: int = 0) -> np.ndarray:
     """By OpenCV, which keeps 16 bits in every channel."""
     buffer = np.frombuffer(data, np.uint8)
@@ -207,12 +219,11 @@ def _decode_deep(data: bytes, name: str | Path, frame: int = 0) -> np.ndarray:
         else:
             pixels = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if data else None
     except cv2.error as error:
+        if _other(data):  # OpenCV 4 has an error for OpenEXR, later ones no picture
+            raise _no_picture(data, name) from error
         raise UserError(f"{name}: the picture cannot be decoded ({error.err})") from error
     if pixels is None:
-        found = next((what for start, what in _OTHERS if data[:64].lstrip().lower().startswith(start)), "")
-        found = found or ("a HEIC photograph" if data[4:8] == b"ftyp" else "an empty file" if not data else "")
-        raise UserError(f"{name}: expected a picture (PNG, JPEG, BMP or TIFF), "
-                        + (f"found {found}" if found else "it cannot be decoded"))
+        raise _no_picture(data, name)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise UserError(f"{name}: expected 8 or 16 bits a channel, found {pixels.dtype}")
     if pixels.ndim == 2:
