@@ -134,6 +134,7 @@ bench-anomalib: .venv/.done .venv-peers/.done
 bench: bench-engine bench-anomalib
 	$(TRAINING) tests/bench/bench_memory.py
 	$(TRAINING) tests/bench/bench_features.py
+	$(TRAINING) tests/bench/bench_runtimes.py
 	$(TRAINING) tests/bench/bench_threshold.py --pixels 20000000
 	$(TRAINING) tests/bench/bench_report.py --images 6 --models 1 --page-only
 ifneq ($(wildcard .venv-blender/.done),)
