@@ -7,6 +7,25 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
+def close_epoch(history: list[dict[str, Any]], replaced: int, separation: float, radius: float | None) -> bool:
+    """Add an epoch to the history; whether it shows that the coreset has converged.
+
+    Args:
+        history: a dict per epoch, see `EpochLog`; changed in place.
+        replaced: by the epoch's vectors.
+        separation: of the coreset as it stands.
+        radius: covering radius, over this epoch's vectors, of the coreset that the epoch began with; None where it
+            began before the coreset was full, which proves nothing by replacing nothing.
+    """
+    if radius is not None and history:
+        history[-1].setdefault("covering_radius", radius)
+    history.append({"replacements": replaced, "separation": separation})
+    converged = radius is not None and replaced == 0
+    if converged:
+        history[-1]["covering_radius"] = radius
+    return converged
+
+
 @dataclass
 class EpochLog:
     """
@@ -33,20 +52,10 @@ class EpochLog:
             self.converged, self.covering_radius = False, None
 
     def finish_epoch(self, separation: float, radius: float | None) -> None:
-        """Close the epoch.
-
-        Args:
-            separation: of the coreset as it stands.
-            radius: covering radius, over this epoch's vectors, of the coreset that the epoch began with; None where it
-                began before the coreset was full, which proves nothing by replacing nothing.
-        """
-        if radius is not None and self.history:
-            self.history[-1].setdefault("covering_radius", radius)
-        self.history.append({"replacements": self.replaced, "separation": separation})
-        self.converged = False
-        if radius is not None and self.replaced == 0:
-            self.converged = True
-            self.measure(radius)
+        """Close the epoch; the arguments are those of `close_epoch`."""
+        self.converged = close_epoch(self.history, self.replaced, separation, radius)
+        if self.converged:
+            self.covering_radius = radius
         self.shown = self.replaced = 0
 
     def measure(self, radius: float) -> None:

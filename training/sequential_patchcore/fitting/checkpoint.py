@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from ..coreset.engine import Coreset
+from ..coreset.epochs import close_epoch
 from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
 from ..runtime.progress import say
@@ -43,18 +44,8 @@ class Checkpoint:
     watched_sq: float = 0.0
 
     def finish_epoch(self, separation: float, radius: float | None) -> None:
-        """Close the epoch.
-
-        Args:
-            radius: covering radius, over this epoch's patches, of the coreset that the epoch began with; None where it
-                began before the coreset was full, which proves nothing by replacing nothing.
-        """
-        if radius is not None and self.log:
-            self.log[-1]["covering_radius"] = radius
-        self.log.append({"replacements": self.replacements, "separation": separation})
-        self.converged = self.replacements == 0 and radius is not None
-        if self.converged:
-            self.log[-1]["covering_radius"] = radius
+        """Close the epoch; the arguments are those of `coreset.epochs.close_epoch`."""
+        self.converged = close_epoch(self.log, self.replacements, separation, radius)
         self.watched, self.watched_sq = None, 0.0
         self.epoch, self.images, self.replacements = self.epoch + 1, 0, 0
 
