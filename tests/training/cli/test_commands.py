@@ -34,14 +34,6 @@ def made(plates, tmp_path_factory) -> Path:
     return root
 
 
-@pytest.fixture
-def place(made, tmp_path, monkeypatch) -> Path:
-    """A copy of `made` to spoil; the working directory."""
-    shutil.copytree(made, tmp_path / "w")
-    monkeypatch.chdir(tmp_path / "w")
-    return tmp_path / "w"
-
-
 def refused(capsys, *arguments: str) -> str:
     """The message; exit code 2, one line of ours on stderr, no traceback, nothing on stdout, no new file."""
     before = sorted(path for path in Path().rglob("*") if path.is_file())

@@ -47,14 +47,6 @@ def made(plates, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def place(made, tmp_path, monkeypatch) -> Path:
-    """A folder in which all the commands were carried out; the working directory."""
-    shutil.copytree(made, tmp_path / "w")
-    monkeypatch.chdir(tmp_path / "w")
-    return tmp_path / "w"
-
-
-@pytest.fixture
 def change_code(tmp_path, monkeypatch):
     """Changes a module of the program, as far as the program looks at its own code."""
     copy = tmp_path / "program"

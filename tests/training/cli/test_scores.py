@@ -3,7 +3,6 @@
 
 import json
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,14 +25,6 @@ def made(plates, tmp_path_factory) -> Path:
     assert cli.main(training) == 0
     assert cli.main(["calibrate", "--model", str(root / "m.h5"), "--data", str(root / "d")]) == 0
     return root
-
-
-@pytest.fixture
-def place(made, tmp_path, monkeypatch) -> Path:
-    """A copy of `made` to change; the working directory."""
-    shutil.copytree(made, tmp_path / "w")
-    monkeypatch.chdir(tmp_path / "w")
-    return tmp_path / "w"
 
 
 EVALUATE = ("evaluate", "--model", "m.h5", "--data", "d", "--out", "results")
