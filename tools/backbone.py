@@ -4,12 +4,10 @@
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 PAPER = "mobilenetv3_large_100"
 NEAREST = "tf_mobilenetv3_large_minimal_100"
@@ -64,27 +62,13 @@ def hub_has_weights(backbone: str, say: Callable[[str], None]) -> bool:
         "from sequential_patchcore.extractors.builder import extractor_of\n"
         "extractor_of(ExtractorSettings(sys.argv[1]), 'hub')"
     )
-    # Without a network the hub's client tries for a minute; its cache answers at once.
-    environment = os.environ | ({} if _hub_reachable() else {"HF_HUB_OFFLINE": "1"})
     try:
         attempt = subprocess.run(
             [sys.executable, "-c", code, backbone], capture_output=True, timeout=HUB_SECONDS, check=False,
-            env=environment,
         )
     except subprocess.TimeoutExpired:
         return False
     return attempt.returncode == 0
-
-
-def _hub_reachable() -> bool:
-    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
-        return True  # only the client itself can find out
-    hub = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
-    try:
-        with socket.create_connection((hub.hostname, hub.port or 443), timeout=5):
-            return True
-    except OSError:
-        return False
 
 
 def identity(options: Sequence[str]) -> str:

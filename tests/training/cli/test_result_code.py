@@ -14,7 +14,7 @@ PACKAGE = Path(sequential_patchcore.__file__).parent
 # Imported, and without a say in what a result holds.
 CARRIES_OUT = {
     "runtime/errors.py", "runtime/files.py", "runtime/file_names.py", "runtime/interrupt.py", "runtime/locks.py",
-    "runtime/memory.py", "runtime/progress.py", "runtime/requests.py",
+    "runtime/memory.py", "runtime/progress.py", "runtime/requests.py", "extractors/hub.py",
 }
 # The model file: what is wrong with one, and how it is written; every model says its format's version.
 THE_FILE = {f"model/{name}.py" for name in ("check", "contents", "file", "reading", "values", "writing")}

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from ..runtime.errors import UserError
+from .hub import offline_where_unreachable
 
 try:
     import timm
@@ -126,7 +127,8 @@ def with_random_weights(name: str, options: dict) -> torch.nn.Module:
 
 def _from_hub(name: str, options: dict) -> torch.nn.Module:
     try:
-        return timm.create_model(name, pretrained=True, **options)
+        with offline_where_unreachable():
+            return timm.create_model(name, pretrained=True, **options)
     except (OSError, RuntimeError) as error:  # huggingface_hub's errors are OSErrors, a missing entry a RuntimeError
         raise UserError(
             f"no weights for {name}: the hub could not be reached and nothing is cached ({type(error).__name__}); "
