@@ -85,6 +85,8 @@ def parse(value: Any, field: dataclasses.Field, place: str) -> Any:
     if len(ends) != 2 or not all(_is_number(end, whole) for end in ends):
         raise problem
     low, high = ends
+    if low > high:
+        raise UserError(f"{place} = {value!r}: the lower end of a range comes first; expected [{high:g}, {low:g}]?")
     if not (field.metadata["low"] <= low <= high <= field.metadata["high"]):
         raise problem
     if low == high:

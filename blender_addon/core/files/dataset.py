@@ -165,14 +165,25 @@ class DatasetFolder:
 
 def _read_records(file: Path) -> list[dict[str, Any]]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-        records = [json.loads(line) for line in lines if line.strip()]
+        lines = file.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: damaged ({error}); remove the bad line, or give --overwrite") from error
-    if not all(isinstance(record, dict) and isinstance(record.get("id"), str) for record in records):
-        raise UserError(f"{file}: a line is no sample record; remove it, or give --overwrite")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); restore it, or give --overwrite") from error
+    records = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:  # its own line number is that within the record
+            reason = getattr(error, "msg", error)
+            raise UserError(
+                f"{file}, line {number}: damaged ({reason}); remove the line, or give --overwrite"
+            ) from error
+        if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+            raise UserError(f"{file}, line {number}: no sample record; remove the line, or give --overwrite")
+        records.append(record)
     return records
 
 

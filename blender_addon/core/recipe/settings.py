@@ -4,8 +4,9 @@
 A file may say `extends = "other.toml"` (relative to itself): its tables are laid over the other's, key by key.
 """
 
+import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str,
     if path.resolve() in seen:
         raise UserError(f"{path}: 'extends' goes in a circle: {' -> '.join(str(file.name) for file in seen)}")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows begin with a mark
     except FileNotFoundError as error:
         hint = f", named by {seen[-1]}" if seen else ""
         raise UserError(f"{path}: no such recipe{hint}; recipes lie in scenes/recipes/") from error
@@ -204,7 +205,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str,
         elif key in TOP_KEYS:
             top[key] = _parse_top(path, key, value)
         else:
-            raise UserError(f"{path}: unknown key '{key}'; allowed: {', '.join((*TOP_KEYS, *SECTIONS))}")
+            raise UserError(f"{path}: unknown key '{key}'; {_meant(key, (*TOP_KEYS, *SECTIONS))}")
     return top, sections
 
 
@@ -225,7 +226,7 @@ def _parse_section(path: Path, section: str, table: Any) -> dict[str, Any]:
                 raise UserError(f"{place} = {value!r}: expected one word, the same for all plates")
         else:
             names = [*keys, "splits"] if section in FEATURES else list(keys)
-            raise UserError(f"{path}: unknown key '{section}.{key}'; allowed in [{section}]: {', '.join(names)}")
+            raise UserError(f"{path}: unknown key '{section}.{key}'; {_meant(key, names, f' in [{section}]')}")
     if section == "render" and parsed.get("bits", 8) not in (8, 16):
         raise UserError(f"{path}: render.bits = {parsed['bits']!r}: expected 8 or 16")
     ranges = [key for key in CONSTANT if section == "acquisition" and isinstance(parsed.get(key), Range)]
@@ -233,6 +234,13 @@ def _parse_section(path: Path, section: str, table: Any) -> dict[str, Any]:
         place = f"{path}: acquisition.{ranges[0]}"
         raise UserError(f"{place} = {table[ranges[0]]!r}: expected one number, the same for all plates")
     return parsed
+
+
+def _meant(key: str, names: Sequence[str], where: str = "") -> str:
+    """For the end of a message: the known name that is most like the key, if one is, and all of them."""
+    # A name without its unit is the commonest slip, so it counts as near however long the unit is.
+    near = [name for name in names if name.startswith(f"{key}_")] or difflib.get_close_matches(key, names, 1)
+    return (f"did you mean '{near[0]}'? " if near else "") + f"allowed{where}: {', '.join(names)}"
 
 
 def _parse_top(path: Path, key: str, value: Any) -> Any:

@@ -126,6 +126,6 @@ def test_clear_removes_the_data_set_alone(tmp_path):
 def test_a_damaged_record_is_named(tmp_path, line):
     folder = made(tmp_path, "a")
     with (tmp_path / "set" / "samples.jsonl").open("a") as file:
-        file.write(line + "\n")
-    with pytest.raises(UserError, match=r"samples\.jsonl"):
+        file.write("\n" + line + "\n")
+    with pytest.raises(UserError, match=r"samples\.jsonl, line 3: "):
         folder.finished(["a"])

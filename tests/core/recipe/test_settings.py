@@ -26,13 +26,16 @@ def test_the_paper_renders_80_samples_of_each():
 
 
 DAMAGE = {
-    'nam = "a"': "unknown key 'nam'",
-    "[plate]\nwidth_cm = 10": "unknown key 'plate.width_cm'",
+    'nam = "a"': "unknown key 'nam'; did you mean 'name'?",
+    "[plate]\nwidth_cm = 10": "unknown key 'plate.width_cm'; did you mean 'width_mm'?",
+    "[stain]\nradius = 3": "unknown key 'stain.radius'; did you mean 'radius_mm'?",
+    "[stian]\nradius_mm = 3": "unknown key 'stian'; did you mean 'stain'?",
+    "zzz = 1": "unknown key 'zzz'; allowed:",
     "[plate]\nwidth_mm = -1": "plate.width_mm = -1: expected a number from 1 to 2000",
     '[plate]\nwidth_mm = "wide"': "plate.width_mm = 'wide': expected a number",
     "[plate]\nwidth_mm = true": "plate.width_mm = True: expected a number",
     "[plate]\nwidth_mm = nan": "plate.width_mm = nan",
-    "[plate]\nwidth_mm = [10, 5]": "plate.width_mm = [10, 5]",
+    "[plate]\nwidth_mm = [10, 5]": "plate.width_mm = [10, 5]: the lower end of a range comes first; expected [5, 10]?",
     "[plate]\nwidth_mm = [10, 20, 30]": "plate.width_mm = [10, 20, 30]",
     "[camera]\nwidth_px = 100.5": "camera.width_px = 100.5: expected a whole number",
     '[light]\nvariant = "rot45"': "light.variant = 'rot45': expected one of as_built, rot90, x2",
@@ -57,6 +60,11 @@ def test_damage_is_named_with_file_key_value_and_cure(tmp_path, line):
     assert DAMAGE[line] in str(caught.value)
     assert "a.toml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_mark_at_the_beginning_as_windows_editors_write_it_is_read_over(tmp_path):
+    (tmp_path / "marked.toml").write_text(GOOD, encoding="utf-8-sig")
+    assert load(tmp_path / "marked.toml").as_dict() == read(tmp_path, GOOD).as_dict()
 
 
 @pytest.mark.parametrize("count", ["", "count = 0", "count = true", "count = 2.0"])
