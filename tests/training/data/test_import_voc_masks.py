@@ -161,6 +161,17 @@ def test_a_mask_without_an_image_and_a_lossy_one_stop_the_import(tree, capsys):
     assert tree("--exclude", "z.png") == 2 and "changes values" in capsys.readouterr().err
 
 
+def test_pictures_of_the_labels_are_no_photographs(tree, capsys):
+    """LabelMe lays drawings of the labels into folders beside JPEGImages, under the photographs' names."""
+    classes, _ = masks()
+    save(classes, "s/SegmentationClass/a.png"), photo("s/SegmentationClassVisualization/a.jpg")
+    photo("s/AnnotationsVisualization/b.jpg")
+    text("s/Annotations/b.xml", "<annotation><filename>b.jpg</filename><size/></annotation>")
+    assert tree() == 0
+    assert [sample.id for sample in open_dataset("d").samples] == ["a", "b"]
+    assert "passed over: 2 pictures" in capsys.readouterr().err
+
+
 def test_the_palette_is_vocs():
     """The devkit's table begins so: background, aeroplane, bicycle, bird, … 20 tvmonitor, 255 void."""
     assert [rgb(palette_colour(i)) for i in (0, 1, 2, 3, 4, 8, 15, 20, 255)] == [

@@ -7,7 +7,7 @@ image, as today's tools write them; the first data sets counted pixels from 1.
 
 import hashlib
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,13 +22,15 @@ from .recognise import BROKEN, VOC, recognise
 from .voc_masks import find_masks
 from .xml_files import number_of, parse_xml, size_of, text_of
 
+_IMAGES = "jpegimages"
+
 
 def read_voc(job: Job) -> list[Item]:
     """Every picture with its XML and its masks; one without is clean. Splits come from ImageSets/…/train.txt, val.txt,
     test.txt.
     """
     masks = find_masks(job)
-    images = tuple(path for path in job.survey.images if path not in masks.paths)
+    images = _photographs(job, masks.paths)
     lookup = ImageLookup(replace(job.survey, images=images), job.findings)
     splits = _image_sets(job)
     items: dict[str, Item] = {}
@@ -60,6 +62,16 @@ def read_voc(job: Job) -> list[Item]:
     if without:
         job.findings.say(f"{without} of {len(items)} images have no label file: they count as clean")
     return sorted(items.values(), key=lambda item: item.name)
+
+
+def _photographs(job: Job, masks: Collection[Path]) -> tuple[Path, ...]:
+    """The pictures that are no masks; of a tree with a folder JPEGImages those in it, since tools lay pictures of the
+    labels beside it."""
+    images = tuple(path for path in job.survey.images if path not in masks)
+    inside = tuple(
+        path for path in images if any(name_key(part) == _IMAGES for part in path.relative_to(job.src).parts[:-1])
+    )
+    return inside or images
 
 
 def _image_sets(job: Job) -> Mapping[str, str]:
