@@ -84,12 +84,18 @@ def test_labelme_writes_numbers_with_a_table_of_names(tree):
     assert read("b")[3] == []
 
 
-@pytest.mark.parametrize("form", ["palette", "colours"])
-def test_cvat_writes_colours_with_a_map(tree, form):
+_WITH_COLOURS = "background:0,0,0::\nscratch:51,221,255::\ndent:250,50,83::\n"
+_WITHOUT = "background:::\ndent:::\nscratch:::\n"  # as Datumaro writes it; the colours are those of VOC's palette then
+
+
+@pytest.mark.parametrize(("form", "table"), [
+    ("palette", _WITH_COLOURS), ("colours", _WITH_COLOURS), ("palette", _WITHOUT), ("colours", _WITHOUT),
+])
+def test_cvat_writes_colours_with_a_map(tree, form, table):
     classes, objects = masks()
-    colours = [(0, 0, 0), (250, 50, 83), (51, 221, 255)]
-    text("s/labelmap.txt",
-         "# label:color_rgb:parts:actions\nbackground:0,0,0::\nscratch:51,221,255::\ndent:250,50,83::\n")
+    own = [(0, 0, 0), (250, 50, 83), (51, 221, 255)]
+    colours = own if table == _WITH_COLOURS else [rgb(palette_colour(number)) for number in range(3)]
+    text("s/labelmap.txt", f"# label:color_rgb:parts:actions\n{table}")
     of_objects = [rgb(palette_colour(number)) for number in range(5)]
     for values, name, palette in ((classes, "Class", colours), (objects, "Object", of_objects)):
         if form == "palette":

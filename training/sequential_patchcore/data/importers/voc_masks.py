@@ -184,11 +184,15 @@ def _labelmap(path: Path, job: Job) -> Names:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, _, rest = line.partition(":")
-        parts = rest.split(":")[0].split(",")
-        if len(parts) != 3 or not all(part.strip().isdigit() and int(part) < 256 for part in parts):
+        colour = rest.split(":")[0]
+        parts = colour.split(",")
+        if not colour.strip():  # without colours they are those of VOC's palette, in the order of the lines
+            by_colour[palette_colour(len(by_colour))] = name.strip()
+        elif len(parts) != 3 or not all(part.strip().isdigit() and int(part) < 256 for part in parts):
             raise UserError(f"{path}, line {number}: expected name:r,g,b with values from 0 to 255, found {line!r}")
-        red, green, blue = (int(part) for part in parts)
-        by_colour[red << 16 | green << 8 | blue] = name.strip()
+        else:
+            red, green, blue = (int(part) for part in parts)
+            by_colour[red << 16 | green << 8 | blue] = name.strip()
     return Names(dict(enumerate(by_colour.values())), by_colour, str(path), palette=True)
 
 
