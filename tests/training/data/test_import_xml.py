@@ -64,6 +64,17 @@ def test_voc_boxes_are_weak_labels(run, capsys):
     assert check_dataset("d") == []
 
 
+def test_outlines_beside_voc_boxes_are_no_weak_labels(run):
+    """As Roboflow and supervision write them."""
+    points = ((2, 3), (8, 3), (8, 7), (2, 7))
+    corners = "".join(f"<x{i}>{x}</x{i}><y{i}>{y}</y{i}>" for i, (x, y) in enumerate(points, start=1))
+    text("s/a.xml", voc(voc_box("dent", 2, 3, 8, 7).replace("</object>", f"<polygon>{corners}</polygon></object>")))
+    assert run("voc") == 0 and found() == [("dent", 24, False)]
+    wrong = "<x1>1</x1><y1>1</y1><x2>3</x2><y2>x</y2>"
+    text("s/a.xml", voc(f"<object><name>dent</name><polygon>{wrong}</polygon></object>"))
+    assert run("voc") == 2
+
+
 def test_voc_splits_come_from_image_sets(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for number, name in enumerate("abc"):

@@ -11,13 +11,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ...runtime.errors import UserError
 from ..png import read_bytes
 from . import outlines
 from .coco import WEAK
 from .image_lookup import ImageLookup
 from .items import Item, Job, Shape
+from .label_numbers import points_of
 from .names import name_key, relative_name, split_named, split_of_words
+from .outlines import Polygon
 from .recognise import BROKEN, VOC, recognise
 from .voc_masks import find_masks
 from .xml_files import number_of, parse_xml, size_of, text_of
@@ -124,6 +128,8 @@ def _shape(job: Job, entry: ElementTree.Element, number: int, path: Path) -> Sha
     where = f"{path}: object {number} ({label!r})"
     if not label:
         raise UserError(f"{path}: object {number} has no name")
+    if entry.find("polygon/x1") is not None:
+        return Shape(label, Polygon(_corners(entry, where)), where)
     if entry.find("bndbox") is None:
         raise UserError(f"{where} has no bndbox")
     left, top, right, bottom = (number_of(entry, f"bndbox/{side}", where) for side in ("xmin", "ymin", "xmax", "ymax"))
@@ -131,3 +137,10 @@ def _shape(job: Job, entry: ElementTree.Element, number: int, path: Path) -> Sha
         raise UserError(f"{where}: its box runs from {left:g}, {top:g} to {right:g}, {bottom:g}")
     job.findings.note(WEAK, where)
     return Shape(label, outlines.box(left, top, right, bottom), where, weak=True)
+
+
+def _corners(entry: ElementTree.Element, where: str) -> np.ndarray:
+    """The corners of an outline beside the box, float64 (N, 2): x1, y1, x2, y2, … as Roboflow and supervision write."""
+    count = len(entry.findall("polygon/*")) // 2
+    pairs = [[number_of(entry, f"polygon/{axis}{number}", where) for axis in "xy"] for number in range(1, count + 1)]
+    return points_of(pairs, 3, "a polygon", where)
