@@ -107,7 +107,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("meld", train_options.meld, train_commands.meld,
         "make one coreset of several, in seconds and without images", writes="out")
     add("calibrate", score_options.calibrate, score_commands.calibrate,
-        "store the threshold of best pixel F1 on a validation split", writes="model")
+        "store the threshold of best pixel F1 on a validation split, or one that keeps a promise", writes="model")
     add("evaluate", score_options.evaluate, score_commands.evaluate,
         "score a split, write tables, figures, overlays and report.html")
     add("predict", score_options.predict, score_commands.predict,
