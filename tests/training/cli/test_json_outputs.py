@@ -21,6 +21,8 @@ RUNS = [
     (*TRAIN, PROGRESS), (*TRAIN, PROGRESS), (*FINETUNE, PROGRESS), (*FINETUNE, PROGRESS),
     (*CALIBRATE, PROGRESS), (*CALIBRATE, PROGRESS), (*CALIBRATE, "--threshold", "30", PROGRESS),
     (*CALIBRATE, "--overwrite", PROGRESS),
+    (*CALIBRATE, "--split", "train", "--promise", "0.4", PROGRESS),
+    (*CALIBRATE, "--split", "train", "--promise", "0.4", PROGRESS), (*CALIBRATE, "--overwrite", PROGRESS),
     (*EVALUATE, JSON), (*EVALUATE, JSON), (*EVALUATE, "--min-region", "9", PROGRESS),
     (*EVALUATE, JSON, PROGRESS),
     (*PREDICT, JSON), (*PREDICT, PROGRESS), (*PREDICT, JSON, PROGRESS), (*WATCH, JSON), (*WATCH, PROGRESS),

@@ -50,6 +50,7 @@ def _dataset_info(arguments: Namespace, path: Path) -> None:
 
 def _model_info(arguments: Namespace, path: Path) -> None:
     from ..model.file import check_model, load_model
+    from ..model.promised import in_words
 
     if arguments.check:
         _report_problems(arguments, path, check_model(path))
@@ -81,6 +82,7 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         "data": list(model.data), "images": len(model.sources),
         "threshold": None if threshold is None else threshold.value,
         "threshold_method": None if threshold is None else threshold.method,
+        "promise": None if threshold is None else in_words(threshold),
         "calibrated_on": None if threshold is None else threshold.calibrated_on, "settings": model.settings,
     }
     print(json.dumps(facts) if arguments.json else _as_lines(facts))

@@ -23,6 +23,7 @@ TRAINING = (
                                         "training")),
 )
 MELDING = ("coreset", "fitting/melding.py", *_SHARED)
-SCORING = (*_READING, *_FEATURES, "coreset/search.py", "runtime/choices.py", "scoring", "metrics/threshold.py")
+SCORING = (*_READING, *_FEATURES, "coreset/search.py", "runtime/choices.py", "scoring", "metrics/threshold.py",
+           "metrics/conformal.py")
 EVALUATION = (*SCORING, "evaluation", "metrics", "report")
 PREDICTION = (*SCORING, "prediction", "metrics", "report", "export")
