@@ -3,7 +3,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ FIGURES = ("precision", "recall", "f1", "mean_defect_wise_recall")
 """The columns of table II, by the names of the evaluation."""
 SECONDS = "seconds"
 SEQUENTIAL, GREEDY = "sequential", "greedy"
+EXACT, DRAWN = "exact", "drawn"
 EXPECTED = ("higher", "lower", "near")
 _BY_CLASS = ("pixel_recall.", "defect_wise_recall.")
 
@@ -24,7 +25,8 @@ _BY_CLASS = ("pixel_recall.", "defect_wise_recall.")
 @dataclass(frozen=True)
 class Preset:
     """A size: scale in percent of the camera's image, light paths a pixel (0: the recipe's), pictures of each synthetic
-    set; GiB of one process, and of the greedy baseline, which holds all patches.
+    set; GiB of one process, and of the greedy baseline, which holds all patches; whether the rendered plates are judged
+    by their exact masks or by labels drawn as a person draws them.
     """
 
     name: str
@@ -36,16 +38,21 @@ class Preset:
     epochs: int
     memory_gib: float
     greedy_gib: float
+    labels: str = EXACT
 
 
 @dataclass(frozen=True)
 class Data:
-    """A data set to be rendered: a recipe, and values laid over it, by section and key; count 0 is the recipe's."""
+    """A data set to be rendered: a recipe, and values laid over it, by section and key; count 0 is the recipe's.
+
+    `seed`: the master seed, None for the recipe's.
+    """
 
     id: str
     recipe: str
     over: Mapping[str, Mapping[str, Any]]
     count: int
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -128,8 +135,11 @@ def load_plan(path: str | Path, preset: str) -> Plan:
     chosen = _preset(preset, size)
     recipe, over = size.take("real_recipe", str, real.take("recipe", str)), size.table("real_set", {}).values
     data = [Data(REAL, recipe, _sections(f"{path}: real_set", over), 0)]
+    by_size = {name: _sections(entry.place, entry.values) for name, entry in size.table("set", {}).tables()}
+    _all_known(str(path), f"presets.{preset}.set", by_size, set(top.table("data").values), "data set")
     for name, entry in top.table("data").tables():
         over = _over(station, _sections(entry.place, entry.table("set", {}).values))
+        over = _over(over, by_size.get(name, {}))
         data.append(Data(name, entry.take("recipe", str), over, chosen.pictures))
         entry.done()
     scenarios = tuple(_scenario(entry) for entry in top.entries("scenario"))
@@ -150,12 +160,28 @@ def load_plan(path: str | Path, preset: str) -> Plan:
     return plan
 
 
+def with_seed(plan: Plan, seed: int) -> Plan:
+    """The same plan on other plates: every rendered data set gets a master seed of its own, one after the other.
+
+    Sets with one series of plates, such as a clean one and the same with stains, keep one series: they share a seed.
+    """
+    series: dict[str, int] = {}
+    data = []
+    for each in plan.data:
+        plates = each.id.removesuffix("_ws")
+        data.append(replace(each, seed=series.setdefault(plates, seed + len(series))))
+    return replace(plan, data=tuple(data))
+
+
 def _preset(name: str, of: Table) -> Preset:
     made = Preset(
         name, of.take("title", str), float(of.take("scale", (int, float))), of.take("samples", int),
         of.take("pictures", int), of.take("coreset_size", int), of.take("epochs", int),
         float(of.take("memory_gib", (int, float))), float(of.take("greedy_gib", (int, float))),
+        of.take("labels", str, EXACT),
     )
+    if made.labels not in (EXACT, DRAWN):
+        raise UserError(f"{of.place}: labels = {made.labels!r}: expected {EXACT!r} or {DRAWN!r}")
     for key in ("scale", "pictures", "coreset_size", "epochs", "memory_gib", "greedy_gib"):
         if getattr(made, key) <= 0:
             raise UserError(f"{of.place}: {key} = {getattr(made, key)}: expected a number above 0")
