@@ -195,7 +195,7 @@ def _circumstances(
     loads = [done.load for done in outcome.done.values()]
     return Circumstances(
         command, max(done.date for done in outcome.done.values()), about, (min(loads), max(loads)), label, features,
-        setting.scale(plan), left_out, images, times, None if outcome.kept else elapsed,
+        setting.scale(plan), left_out, images, times, None if outcome.kept else elapsed, setting.real is None,
     )
 
 

@@ -3,7 +3,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything of paper.toml for one preset. `table_1`: scenario, class, the paper's (pixel, defect-wise) recall."""
+    """Everything of paper.toml for one preset. `table_1`: scenario, class, the paper's (pixel, defect-wise) recall;
+    `test_set`: class to the paper's instances and percent of the defects' area, as far as its tables give them away.
+    """
 
     preset: Preset
     label: str
@@ -105,6 +107,7 @@ class Plan:
     scenarios: tuple[Scenario, ...]
     table_1: Mapping[str, Mapping[str, tuple[float | None, float | None]]]
     findings: tuple[Finding, ...]
+    test_set: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
 
     def scenario(self, of: str) -> Scenario:
         return next(each for each in self.scenarios if each.id == of)
@@ -151,8 +154,8 @@ def load_plan(path: str | Path, preset: str) -> Plan:
         entry.done()
     plan = Plan(
         chosen, real.take("label", str), tuple(data), scenarios,
-        {name: _recalls(entry) for name, entry in top.table("table_1").tables()},
-        tuple(_finding(entry, sides) for entry in top.entries("finding")),
+        {name: _pairs(entry) for name, entry in top.table("table_1").tables()},
+        tuple(_finding(entry, sides) for entry in top.entries("finding")), _pairs(top.table("test_set", {})),
     )
     for entry in (top, real, size):
         entry.done()
@@ -231,7 +234,7 @@ def _claim(of: Table, sides: Mapping[str, tuple[tuple[str, ...], str]]) -> Claim
     return made
 
 
-def _recalls(of: Table) -> dict[str, tuple[float | None, float | None]]:
+def _pairs(of: Table) -> dict[str, tuple[float | None, float | None]]:
     read = {name: of.numbers(name, 2) for name in list(of.values)}
     return {name: tuple(None if value < 0 else value for value in pair) for name, pair in read.items()}
 

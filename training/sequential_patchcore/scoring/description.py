@@ -33,7 +33,8 @@ def describe_model(model: Model) -> dict:
         f"{threshold.method} on {threshold.calibrated_on['dataset']}/{threshold.calibrated_on['split']}",
         "fingerprint": model.fingerprint,
     }
-    info["coreset_lies_on"] = "; ".join(coreset_composition(model).lines())
+    composition = coreset_composition(model)
+    info |= {"coreset_composition": composition.as_dict(), "coreset_lies_on": "; ".join(composition.lines())}
     if model.parents:
         info["made_from"] = ", ".join(model.parents)
     pictures = _training_pictures(model.data)
