@@ -108,7 +108,9 @@ def test_the_synthetic_station_is_the_middle_of_the_twins() -> None:
         ("pictures = 16", "", "expected a key 'pictures'"),
         ("camera = {", "camera = 5 # {", "expected a table"),
         ('labels = "drawn"', 'labels = "by hand"', "expected 'exact' or 'drawn'"),
-        ("[presets.medium.set.synth_ws]", "[presets.medium.set.synth_wet]", "no data set 'synth_wet'"),
+        ("[presets.medium.set.synth_ws.stain]", "[presets.medium.set.synth_wet.stain]", "no data set 'synth_wet'"),
+        ('start = "synth"\n', 'start = "synth"\ncoreset_size = 9\n', "keeps the size that it started with"),
+        ('meld = ["real", "synth", "synth_dr", "synth_da"]', 'meld = ["real", "synth"]\nepochs = 2', "images are seen"),
         ("[real]", "[real", "not a TOML file"),
     ],
 )
@@ -231,6 +233,30 @@ def test_memory_and_titles_do_not_enter_the_fingerprints() -> None:
     assert fingerprints(other, setting()) == fingerprints(plan, setting())
 
 
+def test_a_scenario_may_have_a_size_and_epochs_of_its_own() -> None:
+    plan = load_plan(PLAN, "small")
+    rows = [replace(each, coreset_size=77, epochs=3) if each.id == "synth" else each for each in plan.scenarios]
+    other = replace(plan, scenarios=tuple(rows))
+    command = command_of({job.id: job for job in jobs_of(other, setting())}["synth.train"])
+    assert command[command.index("--coreset-size") + 1] == "77" and command[command.index("--epochs") + 1] == "3"
+    with_it = {"synth", "synth_ft", "melding"}
+    assert changed(fingerprints(plan, setting()), fingerprints(other, setting())) == {
+        f"{of}.{step}" for of in with_it for step in ("train", "score")}
+
+
+def test_the_plan_of_the_stains_uses_what_the_papers_plan_has_made() -> None:
+    """Its folder may be the other's: what both have is the same job; and one thing at a time is changed."""
+    plan, stains = load_plan(PLAN, "medium"), load_plan(PLAN.with_name("stains.toml"), "medium")
+    paper, ours = fingerprints(plan, setting()), fingerprints(stains, setting())
+    assert {"data.real", "real.score", "synth.score", "synth_ws.score"} <= paper.keys() & ours.keys()
+    assert all(ours[name] == paper[name] for name in paper.keys() & ours.keys())
+    base = {each.id: each for each in stains.data}["synth_ws"]
+    for each in stains.data:
+        if each.id not in ("real", "synth", "synth_ws"):
+            assert each.recipe == base.recipe and each.over["camera"] == base.over["camera"]
+            assert sum(each.over["stain"][key] != base.over["stain"][key] for key in base.over["stain"]) == 1
+
+
 def test_the_features_enter_what_is_trained_on_them() -> None:
     plan = load_plan(PLAN, "small")
     after = changed(fingerprints(plan, setting()), fingerprints(plan, setting(backbone=("--backbone", "other"))))
@@ -241,7 +267,7 @@ def test_a_derived_recipe_is_toml_and_says_what_lies_over_the_other() -> None:
     over = {"camera": {"focal_length_mm": 50.0}, "stain": {"splits": ["val"], "radius_mm": [1.0, 2.5]}}
     read = tomllib.loads(derived_recipe(Path("/a b/x.toml"), Data("synth", "x.toml", over, 3), "synth"))
     assert read == {"extends": "/a b/x.toml", "name": "synth", **over}
-    read = tomllib.loads(derived_recipe(Path("x.toml"), Data("synth_ws", "x.toml", {}, 3, 77), "synth_ws"))
+    read = tomllib.loads(derived_recipe(Path("x.toml"), Data("synth_ws", "r/synth_ws.toml", {}, 3, 77), "synth_ws"))
     assert read == {"extends": "x.toml", "name": "synth_ws", "seed": 77, "plates": "synth"}
 
 

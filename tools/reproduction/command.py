@@ -55,7 +55,9 @@ def _run(parsed: argparse.Namespace, repository: Path) -> int:
         plan, folder = with_seed(plan, parsed.seed), f"{folder}_seed{parsed.seed}"
     real = _real(parsed.real)
     out = Path(parsed.out or repository / "out" / "reproduction" / folder).absolute()
+    written = Path(parsed.tables or out).absolute()
     make_folder(out)
+    make_folder(written)
     began = time.monotonic()
     setting, left_out = _setting(plan, real, out, repository)
     jobs = jobs_of(plan, setting)
@@ -82,11 +84,11 @@ def _run(parsed: argparse.Namespace, repository: Path) -> int:
                 left_out[of.id] = "failed; see its log" if failed else "what it starts from is left out"
         command = _command(parsed, plan)
         how = _circumstances(plan, setting, outcome, jobs, command, time.monotonic() - began, left_out)
-        page = write_results(plan, _results(plan, outcome), how, out)
+        page = write_results(plan, _results(plan, outcome), how, written)
         if parsed.write_docs:
             write_text(repository / "docs" / "reproduction.md", page)
     print(page.split("## What holds")[1].split("| claim |")[0].strip())
-    print(f"in {duration(time.monotonic() - began)}; tables, curves and findings: {out}")
+    print(f"in {duration(time.monotonic() - began)}; tables, curves and findings: {written}")
     return DONE
 
 
@@ -240,6 +242,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--real", metavar="DIR", help="data set with the splits train, val and test, in place of the rendered twin")
     add("--out", metavar="DIR", help="result folder; default: out/reproduction/PRESET")
     add("--plan", default=str(PLAN), metavar="TOML", help="another file of scenarios")
+    add("--tables", metavar="DIR", help="where tables, curves and page go, such as those of another plan; default: OUT")
     add("--jobs", type=_count, metavar="N", help="processes at a time, of one thread each; default: one a core")
     add("--write-docs", action="store_true", help="also write docs/reproduction.md")
     add("--dry-run", action="store_true", help="list the jobs, what is finished, and the time expected; run nothing")

@@ -152,8 +152,7 @@ def derived_recipe(base: Path, of: Data, name: str) -> str:
     """The text of a recipe that lays the values, and perhaps the seed, of a data set on another."""
     lines = [f"extends = {json.dumps(str(base))}", f"name = {json.dumps(name)}"]
     if of.seed is not None:  # with a seed of its own a recipe has plates of its own, named here
-        plates = name.removesuffix("_ws")
-        lines += [f"seed = {of.seed}", f"plates = {json.dumps(plates)}"]
+        lines += [f"seed = {of.seed}", f"plates = {json.dumps(of.series)}"]
     for section, values in of.over.items():
         lines += ["", f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
     return "\n".join(lines) + "\n"
@@ -191,12 +190,13 @@ def _training(of: Scenario, plan: Plan, setting: Setting, counts: Mapping) -> Jo
     needs = (*(data_job(name) for name in data), *(train_job(name) for name in of.parents))
     backbone = setting.extra_backbones.get(of.id, setting.backbone)
     memory = preset.greedy_gib if of.coreset == GREEDY else preset.memory_gib
-    run = [] if of.coreset == GREEDY else ["--epochs", str(preset.epochs)]  # the baseline chooses once
+    size, epochs = of.coreset_size or preset.coreset_size, of.epochs or preset.epochs
+    run = [] if of.coreset == GREEDY else ["--epochs", str(epochs)]  # the baseline chooses once
     run += ["--threads", str(setting.threads), "--memory-budget", f"{memory:g}GiB"]
     # The real plates end inside the picture, and regions/ says where; only renders of a middle have a border cut.
     run += ["--no-border-mask"] if REAL in of.train else []
     run += ["--augment"] if of.augment else []
-    kind = ["--coreset-size", str(preset.coreset_size), "--coreset", of.coreset,
+    kind = ["--coreset-size", str(size), "--coreset", of.coreset,
             "--image-scale", f"{setting.image_scale(plan):g}"]
 
     def commands(folder: Path, needs: Mapping[str, Path]) -> list[tuple[str, list[str]]]:
@@ -210,11 +210,11 @@ def _training(of: Scenario, plan: Plan, setting: Setting, counts: Mapping) -> Jo
         return [("train", [*patchcore(), "train", *sets, *model, *backbone, *kind, *run])]
 
     settings = {
-        "scenario": [of.train, of.start, of.meld, of.augment, of.coreset], "coreset_size": preset.coreset_size,
-        "epochs": preset.epochs, "backbone": setting.identity(backbone), "image_scale": setting.image_scale(plan),
+        "scenario": [of.train, of.start, of.meld, of.augment, of.coreset], "coreset_size": size,
+        "epochs": epochs, "backbone": setting.identity(backbone), "image_scale": setting.image_scale(plan),
         "real": setting.real.fingerprint if setting.real is not None and REAL in of.train else None,
     }
-    passes = preset.epochs + (1 if REAL in of.train else 2)
+    passes = epochs + (1 if REAL in of.train else 2)
     images = sum(counts[name]["train"] for name in of.train) * passes
     return Job(train_job(of.id), f"training {of.name}", TRAIN, needs, settings, commands,
                _SECONDS_TO_START[TRAIN] + images * _SECONDS[TRAIN] * _times_larger(plan),

@@ -54,10 +54,18 @@ class Data:
     count: int
     seed: int | None = None
 
+    @property
+    def series(self) -> str:
+        """Of plates: recipes whose names differ by stains alone show the same."""
+        return Path(self.recipe).stem.removesuffix("_ws")
+
 
 @dataclass(frozen=True)
 class Scenario:
-    """A row of table II: trained on `train`, from `start` if given, or melded of `meld`; `paper`: percent, or None."""
+    """A row of table II: trained on `train`, from `start` if given, or melded of `meld`; `paper`: percent, or None.
+
+    `coreset_size`, `epochs`: other than the preset's.
+    """
 
     id: str
     name: str
@@ -69,6 +77,8 @@ class Scenario:
     backbone: str | None = None
     extra: bool = False
     paper: tuple[float, ...] | None = None
+    coreset_size: int | None = None
+    epochs: int | None = None
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -164,16 +174,12 @@ def load_plan(path: str | Path, preset: str) -> Plan:
 
 
 def with_seed(plan: Plan, seed: int) -> Plan:
-    """The same plan on other plates: every rendered data set gets a master seed of its own, one after the other.
+    """The same plan on other plates: every rendered series of plates gets a master seed of its own, from `seed` on.
 
-    Sets with one series of plates, such as a clean one and the same with stains, keep one series: they share a seed.
+    Sets that show one series, such as a clean one and the same with stains, keep one seed.
     """
-    series: dict[str, int] = {}
-    data = []
-    for each in plan.data:
-        plates = each.id.removesuffix("_ws")
-        data.append(replace(each, seed=series.setdefault(plates, seed + len(series))))
-    return replace(plan, data=tuple(data))
+    series = list(dict.fromkeys(each.series for each in plan.data))
+    return replace(plan, data=tuple(replace(each, seed=seed + series.index(each.series)) for each in plan.data))
 
 
 def _preset(name: str, of: Table) -> Preset:
@@ -196,8 +202,15 @@ def _scenario(of: Table) -> Scenario:
         of.take("id", str), of.take("name", str), of.names("train", []), of.take("start", str, None),
         of.names("meld", []), of.take("augment", bool, False), of.take("coreset", str, SEQUENTIAL),
         of.take("backbone", str, None), of.take("extra", bool, False), of.numbers("paper", len(FIGURES)),
+        of.take("coreset_size", int, None), of.take("epochs", int, None),
     )
     of.done()
+    if made.coreset_size is not None and (made.coreset_size < 1 or made.start or made.meld):
+        raise UserError(f"{of.place} {made.id}: coreset_size = {made.coreset_size}: expected a number above 0, where "
+                        "training begins: a coreset keeps the size that it started with")
+    if made.epochs is not None and (made.epochs < 1 or made.meld):
+        raise UserError(f"{of.place} {made.id}: epochs = {made.epochs}: expected a number above 0, where "
+                        "images are seen")
     if bool(made.train) == bool(made.meld) or (made.start and made.meld):
         raise UserError(f"{of.place} {made.id}: expected either train = [...], with a start or not, or meld = [...]")
     if len(made.meld) == 1:
