@@ -28,6 +28,7 @@ RUNS = [
     (*PREDICT, JSON), (*PREDICT, PROGRESS), (*PREDICT, JSON, PROGRESS), (*WATCH, JSON), (*WATCH, PROGRESS),
     ("info", "m.h5", JSON), ("info", "d", JSON), ("info", "m.h5", JSON, "--check"), ("info", "d", JSON, "--check"),
     ("info", "m.h5", JSON, "--plot", "p.png", "--coreset-sheet", "s.png"),
+    ("info", "m.h5", JSON, "--composition"),
     ("info", "d", JSON, "--contact-sheet", "c.png"),
 ]
 

@@ -70,7 +70,13 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         write_epochs_plot(model, arguments.plot)
         facts = {"file": arguments.plot, "epochs": len(model.epochs)}
         print(json.dumps(facts) if arguments.json else f"{arguments.plot}: {len(model.epochs)} epoch(s)")
-    if arguments.coreset_sheet or arguments.plot:
+    if arguments.composition:
+        from ..scoring.composition import coreset_composition
+
+        of = coreset_composition(model, arguments.data)
+        facts = {"file": str(path), "vectors": of.vectors, "composition": of.as_dict()}
+        print(json.dumps(facts) if arguments.json else "\n".join([f"vectors: {of.vectors}", *of.lines()]))
+    if arguments.coreset_sheet or arguments.plot or arguments.composition:
         return
     threshold = model.threshold
     facts = {
