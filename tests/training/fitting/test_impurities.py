@@ -551,3 +551,69 @@ def test_what_is_told_of_a_model_with_memories(model, data, extractor, tmp_path,
 
 def test_a_request_that_is_given_is_written(model, data, extractor):
     assert run(model, data, extractor, request=Request("mine")).request == "mine"
+
+
+def photographed(folder: Path, count: int = 3, seed: int = 5) -> Path:
+    """Photographs with LabelMe files: a smear drawn as a polygon, a print as a circle, a scratch as a line."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir()
+    for number in range(count):
+        image, shapes = rng.normal(140, 6, (HEIGHT, WIDTH)), []
+        rows, columns = np.ogrid[:HEIGHT, :WIDTH]
+        for label, column, change in (("smear", 30, 40), ("Print", 90, -30)):
+            row = int(rng.integers(25, 70))
+            image[(rows - row) ** 2 + (columns - column) ** 2 <= 144] += change
+            if label == "smear":
+                around = [(column + 12 * np.cos(a), row + 12 * np.sin(a)) for a in np.linspace(0, 6.2, 20)]
+                shapes.append({"label": label, "points": around, "shape_type": "polygon"})
+            else:
+                shapes.append({"label": label, "points": [[column, row], [column + 12, row]], "shape_type": "circle"})
+        image[10:13, 50:70] -= 90
+        shapes.append({"label": "scratch", "points": [[50, 10], [70, 12]], "shape_type": "rectangle"})
+        cv2.imwrite(str(folder / f"p{number}.png"), np.clip(image, 0, 255).astype(np.uint8))
+        (folder / f"p{number}.json").write_text(json.dumps({
+            "version": "5.4.1", "flags": {}, "shapes": [{"group_id": None, "flags": {}, **one} for one in shapes],
+            "imagePath": f"p{number}.png", "imageData": None, "imageHeight": HEIGHT, "imageWidth": WIDTH,
+        }, default=float))
+    return folder
+
+
+def test_labels_drawn_on_photographs_feed_the_same_memory_as_renders(model, data, extractor, tmp_path):
+    photos = photographed(tmp_path / "photos")
+    assert cli.main(["import", "labelme", str(photos), "--out", str(tmp_path / "real"), "--defects", "scratch",
+                     "--impurities", "smear,print"]) == 0
+    real = open_dataset(tmp_path / "real")
+    assert {info.name: info.kind for info in real.classes} == {
+        "scratch": "defect", "smear": "impurity", "print": "impurity"
+    }
+    rendered = run(model, data, extractor, memory_size=4000)
+    both = [run(model, [data, real], extractor, memory_size=4000), run(rendered, real, extractor, memory_size=4000)]
+    for found in both:
+        assert list(found.memories) == ["print", "smear", "water_stain"]
+        assert {name for name, _ in found.memories["smear"].sources} == {"soiled", "photos"}
+        assert found.memories["print"].images == 3 and found.memories["print"].seen > 20
+    assert both[0].fingerprint == both[1].fingerprint, "together or one after the other"
+    by_id = {info.name: info.id for info in real.classes}
+    pictures = [(s.id, real.image(s), real.region(s), real.mask(s), None) for s in real.split("train")]
+    level = level_of(model, MemorySettings())[0]
+    expected = [vector for picture in pictures
+                for vector, _ in chosen_patches(model, extractor, *picture[1:4], by_id["print"], 0.5, level, False)]
+    assert np.array_equal(both[0].memories["print"].vectors, np.array(expected))
+
+
+def test_an_image_labelled_as_a_whole_enters_no_memory(model, data, extractor, tmp_path, capsys):
+    """Where on it the labelled is, is not known: also its located label may lie beside an unlocated defect."""
+    with DatasetWriter(tmp_path / "whole", "whole", "test", CLASSES) as writer:
+        for number in range(2):
+            image = np.full((HEIGHT, WIDTH), 140, np.uint8)
+            mask = np.zeros_like(image)
+            mask[20:50, 20:50] = 6
+            image[20:50, 20:50] = 110
+            writer.add(f"w{number}", image, mask, (mask == 6).astype(np.uint16), {1: 6}, "train", f"w{number}")
+    records = (tmp_path / "whole" / "samples.jsonl").read_text().splitlines()
+    first = json.loads(records[0])
+    first["instances"].append({"id": 2, "class": "dent", "pixels": None})
+    (tmp_path / "whole" / "samples.jsonl").write_text("\n".join([json.dumps(first), *records[1:]]) + "\n")
+    found = run(model, open_dataset(tmp_path / "whole"), extractor)
+    assert {sample for _, sample in found.memories["water_stain"].sources} == {"w1"}
+    assert "1 image(s) are labelled as a whole" in capsys.readouterr().err

@@ -46,7 +46,7 @@ def needs_of(
     )
 
 
-_MASK = 6  # bytes a pixel of an image's labels: as stored, by region, of one class, and counted by rows of cells
+_MASK = 10  # bytes a pixel of an image's labels: as stored, by region, and what counts their values
 
 
 def needs_of_memories(
