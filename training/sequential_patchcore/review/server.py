@@ -37,8 +37,8 @@ LARGEST_BODY = 64 << 10  # bytes of a decision
 _SIDE = 2048  # of a shown picture
 _HERE = Path(__file__).parent
 _HEADERS = {
-    "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'; base-uri 'none'; "
-                               "form-action 'none'",
+    "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'; "
+                               "base-uri 'none'; form-action 'none'",
     "x-content-type-options": "nosniff", "x-frame-options": "DENY", "referrer-policy": "no-referrer",
     "cache-control": "no-store", "cross-origin-resource-policy": "same-origin",
 }

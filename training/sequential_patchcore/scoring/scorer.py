@@ -192,9 +192,8 @@ class Scorer:
         The model file is not written: `save_model(scorer.model, path)` does. The arguments and errors are those of
         `scoring.calibration.calibrate`.
         """
-        unseen: UnseenPlates | None = UnseenPlates(self, dataset)
-        if not (rests_on_clean_images(dataset, split, false_positive_rate) and unseen.possible):
-            unseen = None
+        own = UnseenPlates(self, dataset)
+        unseen = own if rests_on_clean_images(dataset, split, false_positive_rate) and own.possible else None
         self._tell_of_trained_on(dataset, split, left_out=unseen is not None)
         threshold = calibrate(self, dataset, split, false_positive_rate, per, unseen)
         if self.model is not None:
