@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--level", type=float, default=None)
     parser.add_argument("--coverages", type=float, nargs="+", default=[0, 0.25, 0.5, 0.75, 1])
     parser.add_argument("--clearances", type=int, nargs="+", default=[-1, 0, 1, 2, 3])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[128, 512, 2048])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[128, 512, 2048, 4096, 8192])
     chosen = parser.parse_args()
     model = load_model(chosen.model)
     scorer = Scorer(model, weights=chosen.weights)
@@ -68,7 +68,7 @@ def main() -> None:
     alarms = list(judged(scorer, open_dataset(chosen.judged), level))
     defects = sum(alarm.defective for alarm in alarms)
     print(f"{len(library)} pictures; level {level:.4g}; {defects} defects, {len(alarms) - defects} impurities")
-    middle = (chosen.coverages[len(chosen.coverages) // 2], 2, 512)
+    middle = (chosen.coverages[len(chosen.coverages) // 2], 2, chosen.sizes[len(chosen.sizes) // 2])
     ways = dict.fromkeys([
         *product(chosen.coverages, middle[1:2], middle[2:]), *product(middle[:1], chosen.clearances, middle[2:]),
         *product(middle[:1], middle[1:2], chosen.sizes),
