@@ -24,11 +24,14 @@ RUNS = [
     ("info", "i.h5", JSON, "--coreset-sheet", "i.png"),
     (*CALIBRATE, PROGRESS), (*CALIBRATE, PROGRESS), (*CALIBRATE, "--threshold", "30", PROGRESS),
     (*CALIBRATE, "--overwrite", PROGRESS),
+    (*CALIBRATE, "--split", "train", "--promise", "0.4", PROGRESS),
+    (*CALIBRATE, "--split", "train", "--promise", "0.4", PROGRESS), (*CALIBRATE, "--overwrite", PROGRESS),
     (*EVALUATE, JSON), (*EVALUATE, JSON), (*EVALUATE, "--min-region", "9", PROGRESS),
     (*EVALUATE, JSON, PROGRESS),
     (*PREDICT, JSON), (*PREDICT, PROGRESS), (*PREDICT, JSON, PROGRESS), (*WATCH, JSON), (*WATCH, PROGRESS),
     ("info", "m.h5", JSON), ("info", "d", JSON), ("info", "m.h5", JSON, "--check"), ("info", "d", JSON, "--check"),
     ("info", "m.h5", JSON, "--plot", "p.png", "--coreset-sheet", "s.png"),
+    ("info", "m.h5", JSON, "--composition"),
     ("info", "d", JSON, "--contact-sheet", "c.png"),
 ]
 

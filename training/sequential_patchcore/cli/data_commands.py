@@ -51,6 +51,7 @@ def _dataset_info(arguments: Namespace, path: Path) -> None:
 
 def _model_info(arguments: Namespace, path: Path) -> None:
     from ..model.file import check_model, load_model
+    from ..model.promised import in_words
 
     if arguments.check:
         _report_problems(arguments, path, check_model(path))
@@ -74,7 +75,13 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         write_epochs_plot(model, arguments.plot)
         facts = {"file": arguments.plot, "epochs": len(model.epochs)}
         print(json.dumps(facts) if arguments.json else f"{arguments.plot}: {len(model.epochs)} epoch(s)")
-    if arguments.coreset_sheet or arguments.plot:
+    if arguments.composition:
+        from ..scoring.composition import coreset_composition
+
+        of = coreset_composition(model, arguments.data)
+        facts = {"file": str(path), "vectors": of.vectors, "composition": of.as_dict()}
+        print(json.dumps(facts) if arguments.json else "\n".join([f"vectors: {of.vectors}", *of.lines()]))
+    if arguments.coreset_sheet or arguments.plot or arguments.composition:
         return
     threshold = model.threshold
     facts = {
@@ -86,6 +93,7 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         "data": list(model.data), "images": len(model.sources),
         "threshold": None if threshold is None else threshold.value,
         "threshold_method": None if threshold is None else threshold.method,
+        "promise": None if threshold is None else in_words(threshold),
         "calibrated_on": None if threshold is None else threshold.calibrated_on, "settings": model.settings,
     }
     if model.memories:

@@ -27,6 +27,7 @@ REMEMBERING = (
     "coreset/state.py", "fitting/impurities.py", "fitting/labelled_patches.py", "fitting/memory_run.py",
 )
 MELDING = ("coreset", "fitting/melding.py", "fitting/memory_melding.py", *_SHARED)
-SCORING = (*_READING, *_FEATURES, "coreset/search.py", "runtime/choices.py", "scoring", "metrics/threshold.py")
+SCORING = (*_READING, *_FEATURES, "coreset/search.py", "runtime/choices.py", "scoring", "metrics/threshold.py",
+           "metrics/conformal.py")
 EVALUATION = (*SCORING, "evaluation", "metrics", "report")
 PREDICTION = (*SCORING, "prediction", "metrics", "report", "export")
