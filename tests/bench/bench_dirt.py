@@ -5,8 +5,8 @@ PHOTOS is BSData's selection (docs/real_data.md), DATASET its import and MODEL a
 photographs of the validation split the dirt that they show was drawn by hand, roughly (`DIRT`); they become LabelMe
 files, are imported beside the twenty validation photographs with labelled pits, and make memories of three impurities
 and of the pits. Then every region of a test photograph that reaches `--share` of the threshold is given to the memory
-that the most anomalous fifth of its patches is nearest to; what the regions lie on, what they are given to, and whether that
-is nearer than the nominal memory, is counted. Nothing of the test split is used before.
+that the most anomalous fifth of its patches is nearest to; what the regions lie on, what they are given to, and whether
+that is nearer than the nominal memory, is counted. Nothing of the test split is used before.
 """
 
 import argparse
