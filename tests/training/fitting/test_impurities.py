@@ -499,6 +499,9 @@ def test_trained_together_is_trained_one_after_the_other(clean, data, tmp_path, 
     assert cli.main([*line, "--impurities", str(data.path), *chosen, "--out", nominal]) == 0
     assert "holds the nominal memory already" in capsys.readouterr().err
     assert same(load_model(nominal), load_model(together))
+    before = load_model(nominal)
+    assert cli.main([*line, "--impurities", str(data.path), *chosen, "--out", nominal, "--overwrite", "--restart"]) == 0
+    assert "holds the nominal memory" not in capsys.readouterr().err and same(load_model(nominal), before)
     for wrong, words in (
         (["--shard", "1/2", "--impurities", str(data.path)], "--impurities and --shard do not go together"),
         (["--memory-size", "9"], "it needs --impurities"),
