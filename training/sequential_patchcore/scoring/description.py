@@ -9,6 +9,7 @@ import numpy as np
 from ..data.dataset import open_dataset
 from ..model.file import Model
 from ..runtime.errors import UserError
+from .composition import coreset_composition
 
 _PICTURES = 4  # of the training images, spread over the data sets
 
@@ -32,6 +33,8 @@ def describe_model(model: Model) -> dict:
         f"{threshold.method} on {threshold.calibrated_on['dataset']}/{threshold.calibrated_on['split']}",
         "fingerprint": model.fingerprint,
     }
+    composition = coreset_composition(model)
+    info |= {"coreset_composition": composition.as_dict(), "coreset_lies_on": "; ".join(composition.lines())}
     if model.parents:
         info["made_from"] = ", ".join(model.parents)
     pictures = _training_pictures(model.data)
