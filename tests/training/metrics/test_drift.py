@@ -64,7 +64,7 @@ def test_a_change_is_found_soon_with_its_beginning_and_direction(shift: float, w
     for seed in range(20):
         test = ChangeTest(50_000, seed)
         assert not [value for value in rng.normal(size=200) if test.see(value)]
-        for number in range(within):
+        for _ in range(within):
             found = test.see(rng.normal() + shift)
             if found is not None:
                 break

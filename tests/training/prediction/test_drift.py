@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from scipy import stats
+from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.metrics.drift import ChangeTest
 from sequential_patchcore.prediction.drift import NUMBERS, RUN_LENGTH, DriftWatch, cause_of, numbers_of
 
@@ -78,7 +79,8 @@ def test_stable_images_are_quiet(tmp_path) -> None:
     tests = [ChangeTest(RUN_LENGTH * len(NUMBERS), seed) for seed in range(len(NUMBERS))]
     mixing = rng.normal(size=(5, 5))  # the numbers of an image depend on each other
     for number in range(40_000):
-        if any([test.see(value) is not None for test, value in zip(tests, mixing @ rng.standard_t(4, 5), strict=True)]):
+        found = [test.see(value) for test, value in zip(tests, mixing @ rng.standard_t(4, 5), strict=True)]
+        if any(found):
             alarms += 1
             tests = [ChangeTest(RUN_LENGTH * len(NUMBERS), number + seed) for seed in range(len(NUMBERS))]
     assert stats.poisson.sf(alarms - 1, 4) > 1e-3
@@ -99,6 +101,31 @@ def test_a_new_start_goes_on_with_the_numbers_of_before(tmp_path) -> None:
     assert sum("cause" in line for line in lines) == 1 and len(lines) == 81
 
 
+def test_a_watched_folder_is_tested_unless_it_is_not_to_be(plates, tmp_path, monkeypatch, capsys) -> None:
+    """By the command: half the light from the 31st photograph on, found while they arrive; none without the test."""
+    monkeypatch.chdir(tmp_path)
+    plates(tmp_path / "d", train=2, val=1, test=1)
+    assert cli.main(["train", "--data", "d", "--out", "m.h5", "--backbone", "filters", "--coreset-size", "16",
+                     "--epochs", "1", "--device", "cpu"]) == 0
+    assert cli.main(["calibrate", "--model", "m.h5", "--threshold", "50"]) == 0
+    rng = np.random.default_rng(5)
+    (tmp_path / "line").mkdir()
+    for number in range(45):
+        image = surface(rng, light=0.5 if number >= 30 else 1.0)
+        cv2.imwrite(f"line/p{number:02}.png", (image * 255).astype(np.uint8))
+    capsys.readouterr()
+    command = ["predict", "--model", "m.h5", "line", "--watch", "--interval", "0.05", "--idle-exit", "0.3", "--out"]
+    assert cli.main([*command, "plain", "--no-drift"]) == 0
+    assert "DRIFT" not in capsys.readouterr().err and not (tmp_path / "plain" / "drift.jsonl").exists()
+    assert cli.main([*command, "today", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert len([json.loads(line) for line in captured.out.splitlines()]) == 45
+    (told,) = [line for line in captured.err.splitlines() if "DRIFT" in line]
+    assert "less light, since about line/p3" in told
+    found = [json.loads(line) for line in (tmp_path / "today" / "drift.jsonl").read_text().splitlines()]
+    assert [line["cause"] for line in found if "cause" in line] == ["light"] and len(found) == 46
+
+
 def test_light_changes_the_brightness_and_no_other_number_of_the_picture() -> None:
     image = surface(np.random.default_rng(4))
     bright, dim = (numbers_of(np.float32(factor) * image, scored(image)) for factor in (1.0, 0.7))
@@ -107,10 +134,14 @@ def test_light_changes_the_brightness_and_no_other_number_of_the_picture() -> No
         assert dim[name] == pytest.approx(bright[name], rel=1e-4)
 
 
-@pytest.mark.parametrize(("shifts", "cause"), [
-    ({"brightness": -9}, "light"), ({"brightness": 9, "score": 30}, "light"), ({"sharpness": -6, "noise": -7}, "focus"),
-    ({"noise": 8}, "noise"), ({"score": 12}, "surface"), ({"evenness": 8}, "surface"),
-    ({"brightness": 9, "sharpness": 8, "noise": 9, "evenness": 6}, "surface"),
+@pytest.mark.parametrize(("shifts", "ratios", "cause"), [
+    ({"brightness": -9}, {"brightness": 0.9}, "light"), ({"brightness": -9}, {"brightness": 0.5, "noise": 2}, "light"),
+    ({"brightness": 9, "score": 30, "noise": -6}, {"brightness": 1.1, "noise": 0.9}, "light"),
+    ({"sharpness": -6, "noise": -7}, {"sharpness": 0.7, "noise": 0.6}, "focus"),
+    ({"noise": 8}, {"noise": 1.5}, "noise"),
+    ({"score": 12}, {"score": 3}, "surface"), ({"evenness": 8}, {"evenness": 1.5}, "surface"),
+    ({"brightness": 9, "sharpness": 8, "noise": 9, "evenness": 6}, {"brightness": 1.1, "evenness": 1.9}, "surface"),
 ])
-def test_what_shifts_point_to(shifts: dict, cause: str) -> None:
-    assert cause_of({name: shifts.get(name, 0.0) for name in NUMBERS}, 0.1)[0] == cause
+def test_what_shifts_point_to(shifts: dict, ratios: dict, cause: str) -> None:
+    found = cause_of({name: shifts.get(name, 0.0) for name in NUMBERS}, {name: ratios.get(name, 1) for name in NUMBERS})
+    assert found[0] == cause

@@ -29,7 +29,8 @@ def base() -> Model:
         position=np.stack([found.patch_ids // 20, found.patch_ids % 20], 1).astype(np.uint16),
         sources=(("d", "train0"),),
         extractor={"backbone": "filters", "image_scale": 1.0, "pool": 1, "unit_maps": False, "dimension": 4,
-                   "stride": 8, "offset": 3.5, "layers": [], "preprocessing": {}, "weights_fingerprint": "0", "weights": "none"},
+                   "stride": 8, "offset": 3.5, "layers": [], "preprocessing": {}, "weights_fingerprint": "0",
+                   "weights": "none"},
         settings={"blur_sigma": 2.0}, separation=engine.separation, covering_radius=1.0, converged=True,
         threshold=Threshold(4.0, "max_f1", {"dataset": "d", "fingerprint": "0", "split": "val"}),
     )

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether the images that arrive are still like those before: light, focus, noise, surface; and since which image.
 
-Five numbers of each image are tested, each by a sequence of conformal bets (`metrics/drift.py`). The mean number of images
-until one of the five alarms falsely is at least `RUN_LENGTH`, where stable images come in no particular order. The test
-knows what it has seen: a change that was there from the first image on is none.
+Five numbers of each image are tested, each by a sequence of conformal bets (`metrics/drift.py`). The mean number of
+images until one of the five alarms falsely is at least `RUN_LENGTH`, where stable images come in no particular order.
+The test knows what it has seen: a change that was there from the first image on is none.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ FILE = "drift.jsonl"
 RUN_LENGTH = 10_000  # images until a false alarm, on the average at least
 NUMBERS = ("score", "brightness", "sharpness", "noise", "evenness")
 _CLEAR = 4.0  # sigmas by which a number counts as changed when the cause is sought
+_LIGHT = 2.0  # the same of brightness, where nothing else has changed by much more
+_ALONG = 1.5  # times the logarithm of the change of brightness: what light alone may do to the others
 _SEVERAL = 3  # of the four numbers of the picture: more than light, focus or noise alone would change
 
 
@@ -47,9 +50,9 @@ class Drift:
 def numbers_of(image: np.ndarray, scores: np.ndarray) -> dict[str, float]:
     """The five numbers of an image.
 
-    The median of the anomaly map, which a defect in one place does not move; the median brightness; and, each divided by
-    that, so that light alone changes none of them: the mean slope of the slightly blurred image, the noise (Immerkær,
-    "Fast noise variance estimation", 1996, by the median), and how far brightness differs over the image.
+    The median of the anomaly map, which a defect in one place does not move; the median brightness; and, as shares of
+    that: the mean slope of the slightly blurred image, the noise (Immerkær, "Fast noise variance estimation", 1996, by
+    the median), and how far brightness differs over the image.
 
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].
@@ -100,8 +103,8 @@ class DriftWatch:
         found = self._step(str(path), numbers)
         if found is not None:
             self._write(asdict(found))
-            say(f"DRIFT: {found.words}, since about {found.since}; the threshold may mean little until that is mended, or "
-                "the model is calibrated anew")
+            say(f"DRIFT: {found.words}, since about {found.since}; the threshold may mean little until that is mended, "
+                "or the model is calibrated anew")
             self._begin()
         return found
 
@@ -125,9 +128,11 @@ class DriftWatch:
         shifts = {
             name: float(np.median(deviations(values[since:], values[:since]))) for name, values in self._seen.items()
         }
-        before, after = (float(np.median(part)) for part in (
-            self._seen["brightness"][:since], self._seen["brightness"][since:]))
-        cause, words = cause_of(shifts, after / max(before, 1e-9) - 1)
+        ratios = {
+            name: max(float(np.median(values[since:])), 1e-9) / max(float(np.median(values[:since])), 1e-9)
+            for name, values in self._seen.items()
+        }
+        cause, words = cause_of(shifts, ratios)
         return Drift(cause, words, self._images[since], self._images[-1], {
             name: round(shift, 2) for name, shift in shifts.items()})
 
@@ -140,24 +145,26 @@ class DriftWatch:
             raise UserError(f"cannot write {self.path}: {error.strerror or error}") from error
 
 
-def cause_of(shifts: Mapping[str, float], brighter: float) -> tuple[str, str]:
+def cause_of(shifts: Mapping[str, float], ratios: Mapping[str, float]) -> tuple[str, str]:
     """What the shifts of the five numbers point to, as a word and in words.
 
-    Light changes the brightness and, since the others are shares of it, nothing else; a camera out of focus flattens
-    slopes, and with them the fine grain; noise raises the grain. What changes nearly all of them, or the scores alone, is
-    the surface.
+    Light changes the brightness, and the others, which are shares of it, by a factor that is hardly larger: a camera's
+    own noise stays while the light goes. A camera out of focus flattens slopes, and with them the fine grain; noise raises the
+    grain. What changes nearly all of them, or the scores alone, is the surface.
 
     Args:
-        brighter: relative change of the brightness.
+        shifts: in sigmas of before.
+        ratios: after to before.
     """
-    clear = {name for name, shift in shifts.items() if abs(shift) >= _CLEAR}
-    picture = clear - {"score"}
-    if len(picture) < _SEVERAL:
-        if "brightness" in picture and abs(shifts["evenness"]) < abs(shifts["brightness"]):
-            return "light", f"{abs(brighter):.0%} {'more' if brighter > 0 else 'less'} light"
-        if "sharpness" in picture and shifts["sharpness"] < 0:
+    brighter = ratios["brightness"] - 1
+    others = max(abs(math.log(ratios[name])) for name in ("sharpness", "noise", "evenness"))
+    if abs(shifts["brightness"]) >= _LIGHT and others <= _ALONG * abs(math.log(ratios["brightness"])):
+        return "light", f"{abs(brighter):.0%} {'more' if brighter > 0 else 'less'} light"
+    clear = {name for name, shift in shifts.items() if abs(shift) >= _CLEAR} - {"score"}
+    if len(clear) < _SEVERAL:
+        if "sharpness" in clear and shifts["sharpness"] < 0:
             return "focus", "the images are less sharp: focus, or something on the lens"
-        if "noise" in picture and abs(shifts["noise"]) >= abs(shifts["evenness"]):
+        if "noise" in clear and abs(shifts["noise"]) >= abs(shifts["evenness"]):
             return "noise", f"{'more' if shifts['noise'] > 0 else 'less'} noise: gain, exposure or cooling"
     return "surface", "the surface looks otherwise: dirt everywhere, or another product"
 

@@ -27,7 +27,6 @@ from starlette.routing import Route
 from ..report import overlays
 from ..runtime.errors import UserError
 from ..scoring.provenance import Provenance
-from .journal import DIRT_CLASSES
 from .replay import DATASET
 from .session import Session
 
@@ -37,8 +36,8 @@ LARGEST_BODY = 64 << 10  # bytes of a decision
 _SIDE = 2048  # of a shown picture
 _HERE = Path(__file__).parent
 _HEADERS = {
-    "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'; base-uri 'none'; "
-                               "form-action 'none'",
+    "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'; "
+                               "base-uri 'none'; form-action 'none'",
     "x-content-type-options": "nosniff", "x-frame-options": "DENY", "referrer-policy": "no-referrer",
     "cache-control": "no-store", "cross-origin-resource-policy": "same-origin",
 }
@@ -113,7 +112,8 @@ class Review:
         if not known and not _same(request.query_params.get("token", ""), self.token):
             return _answer({"error": "open the address with the token that the program printed"}, 403)
         environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
-        text = environment.get_template("review.html").render(token=self.token, who=self.who, dirt=DIRT_CLASSES)
+        page = environment.get_template("review.html")
+        text = page.render(token=self.token, who=self.who, dirt=self.session.impurities)
         response = Response(text, media_type="text/html", headers=_HEADERS)
         response.set_cookie(COOKIE, self.token, httponly=True, samesite="strict", path="/")
         return response
