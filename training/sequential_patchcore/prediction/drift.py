@@ -149,8 +149,8 @@ def cause_of(shifts: Mapping[str, float], ratios: Mapping[str, float]) -> tuple[
     """What the shifts of the five numbers point to, as a word and in words.
 
     Light changes the brightness, and the others, which are shares of it, by a factor that is hardly larger: a camera's
-    own noise stays while the light goes. A camera out of focus flattens slopes, and with them the fine grain; noise raises the
-    grain. What changes nearly all of them, or the scores alone, is the surface.
+    own noise stays while the light goes. A camera out of focus flattens slopes, and with them the fine grain; noise
+    raises the grain. What changes nearly all of them, or the scores alone, is the surface.
 
     Args:
         shifts: in sigmas of before.

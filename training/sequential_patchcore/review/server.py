@@ -222,7 +222,7 @@ def _said(words: str) -> dict[str, str]:
 
 
 def bound(port: int = 0) -> socket.socket:
-    """A socket on the loopback address; port 0 takes a free one.
+    """A socket that listens on the loopback address; port 0 takes a free one.
 
     Raises:
         UserError: the port is taken.
@@ -231,6 +231,7 @@ def bound(port: int = 0) -> socket.socket:
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((HOST, port))
+        found.listen()  # so that a browser that is quicker than the server waits for it
     except OSError as error:
         found.close()
         raise UserError(f"cannot serve on port {port}: {error.strerror or error}; choose another `port`") from error
