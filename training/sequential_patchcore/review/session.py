@@ -154,8 +154,8 @@ class Session:
 
     def _activate(self, taught: Taught) -> None:
         self.taught = taught
+        save_model(taught.model, self.out)  # first: it is active from here on, and the images of the page follow
         self.set.use(taught.model.features, self.threshold)
-        save_model(taught.model, self.out)
 
     def _message(self, entry: Entry) -> str:
         """What came of a decision, in words."""
