@@ -192,10 +192,10 @@ class Scorer:
         The model file is not written: `save_model(scorer.model, path)` does. The arguments and errors are those of
         `scoring.calibration.calibrate`.
         """
-        unseen = UnseenPlates(self, dataset)
-        left_out = rests_on_clean_images(dataset, split, false_positive_rate) and unseen.possible
-        self._tell_of_trained_on(dataset, split, left_out)
-        threshold = calibrate(self, dataset, split, false_positive_rate, per, unseen if left_out else None)
+        own = UnseenPlates(self, dataset)
+        unseen = own if rests_on_clean_images(dataset, split, false_positive_rate) and own.possible else None
+        self._tell_of_trained_on(dataset, split, left_out=unseen is not None)
+        threshold = calibrate(self, dataset, split, false_positive_rate, per, unseen)
         if self.model is not None:
             if changed := departures(self.model, self.conditions):
                 threshold = replace(threshold, calibrated_on=threshold.calibrated_on | {"conditions": changed})
