@@ -142,8 +142,11 @@ def _watched_folders(images: list[str]) -> list[Path]:
 
 def _watch(predictor: "Predictor", folders: list[Path], arguments: Namespace) -> list["Prediction"]:
     """The latest prediction of each file, when nothing arrives any more."""
+    from ..prediction.drift import DriftWatch
     from ..prediction.watcher import watch
 
+    if arguments.drift:
+        predictor.observer = DriftWatch(predictor.folder.path).see
     latest: dict[Path, Prediction] = {}
 
     def handle(path: Path) -> None:
