@@ -78,6 +78,7 @@ ALLOWED = {
     "evaluation": {"data", "metrics", "report", "scoring"},
     "export": {"data", "extractors", "metrics", "model", "scoring"},
     "prediction": {"data", "metrics", "model", "report", "scoring"},
+    "review": {"coreset", "data", "extractors", "metrics", "model", "report", "scoring"},
 }
 
 

@@ -70,6 +70,7 @@ def export(command: Command) -> None:
     add("--images", nargs="+", default=[], metavar="IMAGE",
         help="onnx, openvino: pictures, or folders of them, that the graph must judge as the model does")
     add("--size", type=values.image_size, metavar="WIDTHxHEIGHT",
-        help="onnx, openvino: of all images, for engines that want it fixed (default: any size)")
+        help="onnx, openvino: of all images, for engines that want it fixed, and always for a transformer "
+             "(default: any size)")
     groups.add_weights_override(command)
     groups.add_rule(command)

@@ -12,6 +12,7 @@ from ..runtime.errors import UserError
 from ..runtime.progress import say, tell
 from ..runtime.requests import Standing, code_digest
 from .finished_work import request_of, weights_override
+from .promise_command import promise
 from .result_code import EVALUATION, PREDICTION, SCORING
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ def calibrate(arguments: Namespace) -> None:
     if arguments.data is None:
         raise UserError("calibrate needs --data DIR (a validation split), or --threshold VALUE by hand")
     dataset = open_dataset(arguments.data)
+    if arguments.promise is not None or arguments.lost_defects is not None or arguments.chart is not None:
+        promise(arguments, model, dataset)
+        return
     before, rate = model.threshold, arguments.false_positive_rate
     same = (
         before is not None

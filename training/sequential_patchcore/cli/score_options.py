@@ -14,8 +14,17 @@ def calibrate(command: Command) -> None:
     add("--threshold", type=values.not_negative, default=None, metavar="VALUE", help="set it by hand instead")
     add("--false-positive-rate", type=values.share, default=None, metavar="RATE",
         help="instead of best F1: at most this share predicted on clean validation images, such as 0.001")
-    add("--per", choices=("pixel", "image", "plate"), default=None,
-        help="what a rate is a share of, or what the F1 counts (default: pixel; image, where it is all that is known)")
+    add("--promise", type=values.rate, default=None, metavar="RATE",
+        help="the lowest threshold that promises at most this rate of false alarms on new plates, such as 0.01, from "
+             "plates without a defect; 0.01 takes 99 plates, 0.05 takes 19 (docs/promises.md)")
+    add("--lost-defects", type=values.rate, default=None, metavar="RATE",
+        help="promise that at most this share of a new plate's defects is missed, from labelled defects; with "
+             "--promise both, or why they exclude each other")
+    add("--chart", default=None, metavar="FILE.png",
+        help="draw which of the two promises can be kept at once (needs both)")
+    add("--per", choices=("pixel", "image", "plate", "region"), default=None,
+        help="what a rate is a share of, or what the F1 counts (default: pixel; image, where it is all that is known); "
+             "of a promise plate, image or region, squares of a quarter of the shorter side (default: plate)")
     add("--overwrite", action="store_true", help="compute it again even where it is known")
     groups.add_scoring(command)
 
