@@ -10,6 +10,7 @@ from sequential_patchcore.runtime import progress
 
 TRAIN = ("train", "--data", "d", "--out", "m.h5", "--backbone", "filters", "--coreset-size", "16", "--epochs", "1")
 FINETUNE = ("finetune", "--model", "m.h5", "--data", "d", "--out", "f.h5", "--epochs", "1")
+IMPURITIES = ("impurities", "--model", "m.h5", "--data", "d", "--split", "val", "--out", "i.h5", "--level", "0")
 CALIBRATE = ("calibrate", "--model", "m.h5", "--data", "d")
 EVALUATE = ("evaluate", "--model", "m.h5", "--data", "d", "--out", "results")
 PREDICT = ("predict", "--model", "m.h5", "d/images", "--out", "today")
@@ -19,6 +20,8 @@ PROGRESS, JSON = "--json-progress", "--json"
 # In this order: each finds what those before it made. Most stand twice, as finished work has words of its own.
 RUNS = [
     (*TRAIN, PROGRESS), (*TRAIN, PROGRESS), (*FINETUNE, PROGRESS), (*FINETUNE, PROGRESS),
+    (*IMPURITIES, PROGRESS), (*IMPURITIES, PROGRESS), ("info", "i.h5", JSON),
+    ("info", "i.h5", JSON, "--coreset-sheet", "i.png"),
     (*CALIBRATE, PROGRESS), (*CALIBRATE, PROGRESS), (*CALIBRATE, "--threshold", "30", PROGRESS),
     (*CALIBRATE, "--overwrite", PROGRESS),
     (*EVALUATE, JSON), (*EVALUATE, JSON), (*EVALUATE, "--min-region", "9", PROGRESS),

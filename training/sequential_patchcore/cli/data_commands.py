@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..model.file import Model
 
 _SOME_LEFT_OUT = 4  # exit code of an import that left something out
+_ARRAYS = ("vectors", "source", "position", "sources")  # of a memory: not for a summary
 
 
 def info(arguments: Namespace) -> None:
@@ -61,7 +62,11 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         missing = write_sheet(model, arguments.coreset_sheet, arguments.data)
         lost = f"; the images of {missing} are not found, --data DIR says where they are now" if missing else ""
         facts = {"file": arguments.coreset_sheet, "vectors": len(model.features), "missing": missing}
-        text = f"{arguments.coreset_sheet}: {len(model.features)} pieces of image{lost}"
+        text = f"{arguments.coreset_sheet}: {len(model.features)} pieces of image"
+        if model.memories:
+            facts["memories"] = {name: len(memory.vectors) for name, memory in model.memories.items()}
+            text += "".join(f", {len(memory.vectors)} of {name}" for name, memory in model.memories.items())
+        text += lost
         print(json.dumps(facts) if arguments.json else text)
     if arguments.plot:
         from ..report.epochs_plot import write_epochs_plot
@@ -83,7 +88,32 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         "threshold_method": None if threshold is None else threshold.method,
         "calibrated_on": None if threshold is None else threshold.calibrated_on, "settings": model.settings,
     }
+    if model.memories:
+        facts["memories"] = _memories_of(model, in_full=arguments.json)
     print(json.dumps(facts) if arguments.json else _as_lines(facts))
+
+
+def _memories_of(model: "Model", in_full: bool) -> "list[dict] | list[str]":
+    """Per memory all that is known of it, or a line of what counts."""
+    if in_full:
+        return [
+            {"class": name, "vectors": len(memory.vectors), "certified_factor": memory.certified_factor}
+            | {field.name: getattr(memory, field.name) for field in fields(memory) if field.name not in _ARRAYS}
+            for name, memory in model.memories.items()
+        ]
+    return [
+        f"{name} ({memory.kind}): {len(memory.vectors)} vectors of {memory.seen} patches of {memory.images} images, "
+        f"separation {memory.separation:.6g}, covering radius {_figure(memory.covering_radius)}, "
+        f"within {_figure(memory.certified_factor)} times the best possible, "
+        f"{'converged' if memory.converged else 'not converged'}; patches at least {memory.level:.6g} "
+        f"({memory.level_from.replace('_', ' ')}) from the nominal memory and covered by {memory.coverage_share:g}"
+        + ("" if memory.nominal == model.nominal_fingerprint else ", chosen by another nominal memory than this one")
+        for name, memory in model.memories.items()
+    ]
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.6g}"
 
 
 def _certified_over(model: "Model") -> str:

@@ -104,6 +104,8 @@ def build_parser() -> argparse.ArgumentParser:
         "build a coreset from the training images of one or more data sets")
     add("finetune", train_options.finetune, train_commands.finetune,
         "go on with a coreset over other data, by the same rule")
+    add("impurities", train_options.impurities, train_commands.impurities,
+        "remember what impurities look like, beside the nominal memory, which stays as it is")
     add("meld", train_options.meld, train_commands.meld,
         "make one coreset of several, in seconds and without images", writes="out")
     add("calibrate", score_options.calibrate, score_commands.calibrate,

@@ -10,6 +10,8 @@ EVICTIONS = (LOWER_INDEX, SEEDED_RANDOM)
 
 CORESET_SIZE = 2048  # the paper's
 DEFAULT_EPOCHS = 5
+MEMORY_SIZE = 512  # vectors of the memory of one impurity
+PATCH_COVERAGE = 0.5  # of a patch's cell by the impurity
 SEQUENTIAL = "sequential"
 GREEDY = "greedy"
 CORESETS = (SEQUENTIAL, GREEDY)
