@@ -55,7 +55,7 @@ def predict(command: Command) -> None:
     add("--idle-exit", type=values.positive, default=None, metavar="S",
         help="--watch: end after so many seconds without a new file")
     add("--exit-code", action="store_true",
-        help="exit by verdict: 0 all normal, 3 any anomalous, 4 else any unreadable")
+        help="exit by verdict: 0 all normal, dirty ones included; 3 any anomalous; 4 else any unreadable")
     add("--json", action="store_true", help="print one JSON line an image instead of text")
     add("--memory-budget", default="12GiB", metavar="SIZE", help="images that need more are unreadable")
     groups.add_scoring(command)

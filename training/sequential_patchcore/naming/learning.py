@@ -4,7 +4,7 @@
 Pictures go by once; what is kept are moments, so memory does not grow with their number.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +41,9 @@ class Discriminant:
     patches: tuple[int, ...]
 
 
-def learn(scorer: Scorer, datasets: Sequence[Dataset], split: str = "train") -> Discriminant:
+def learn(
+    scorer: Scorer, datasets: Sequence[Dataset], impurities: Collection[str], split: str = "train"
+) -> Discriminant:
     """The rule's scores, from the patches that the nominal memory finds anomalous.
 
     Only patches inside predicted regions are learnt from, since no others are ever judged.
@@ -49,6 +51,7 @@ def learn(scorer: Scorer, datasets: Sequence[Dataset], split: str = "train") -> 
     Args:
         scorer: with a threshold.
         datasets: with impurities and with defects, on the same pictures or on others.
+        impurities: the names that may be given; other impurities of the data sets are left out.
 
     Raises:
         UserError: no threshold; no impurity or no defect among what is predicted; one name for both.
@@ -60,6 +63,8 @@ def learn(scorer: Scorer, datasets: Sequence[Dataset], split: str = "train") -> 
         for dataset in datasets:
             for sample in dataset.split(split):
                 for name, vectors in _labelled_patches(scorer, dataset, sample):
+                    if kinds[name] == "impurity" and name not in impurities:
+                        continue
                     moments.setdefault(name, Moments.none(vectors.shape[1])).add(vectors)
                 progress.step()
     return _discriminant(moments, kinds)
@@ -114,7 +119,7 @@ def _discriminant(moments: dict[str, Moments], kinds: dict[str, str]) -> Discrim
     precision = np.linalg.inv(pooled_covariance(known, SHRINKAGE))
     means = np.stack([each.mean for each in known])
     weights = means @ precision
-    # Each kind is as likely as the other, and so are the classes of one kind: how often they come, a library cannot say.
+    # Each kind is as likely as the other, and so are the classes of a kind: how often they come, a library cannot say.
     share = np.array([sum(kinds[other] == kinds[name] for other in names) for name in names])
     offsets = -0.5 * (weights * means).sum(1) - np.log(share)
     return Discriminant(

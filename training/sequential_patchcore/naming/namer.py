@@ -8,9 +8,11 @@ import numpy as np
 import torch
 
 from ..coreset.search import NearestSearch
+from ..metrics.binarize import PLAIN, Rule
 from ..model.file import Model
 from ..model.naming import Naming
 from ..runtime.errors import UserError
+from ..runtime.progress import say
 from ..scoring.anomaly_map import PatchScores
 from ..scoring.scorer import Scorer
 from .judgement import PatchFigures, judge
@@ -91,3 +93,23 @@ def memories_digest(model: Model) -> str:
     for name, memory in sorted(model.memories.items()):
         sha.update(name.encode() + np.ascontiguousarray(memory.vectors).tobytes())
     return sha.hexdigest()[:16]
+
+
+def namer_of(scorer: Scorer, threshold: float | None = None, rule: Rule = PLAIN) -> Namer | None:
+    """The namer of a scorer's model; None where the model does not name, or where its rule says nothing.
+
+    The rule was set for the regions at one threshold, without hysteresis; of others it promises nothing.
+
+    Args:
+        threshold: in place of the model's.
+        rule: filters after the threshold.
+    """
+    naming = None if scorer.model is None else scorer.model.naming
+    if naming is None:
+        return None
+    at = threshold if threshold is not None else scorer.threshold and scorer.threshold.value
+    if at != naming.threshold or rule.hysteresis != 1:
+        how = "with a hysteresis" if at == naming.threshold else f"at the threshold {at:.6g}"
+        say(f"note: alarms are not named {how}: the verdicts were set at {naming.threshold:.6g}, without one")
+        return None
+    return Namer(scorer)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what likeness a region is no longer passed: set on validation plates, with a promise about new ones.
 
-A defect view is a labelled defect on one image that alarms: a predicted region touches it. It is lost where all regions
-that touch it are passed as impurities. The promise: of new defect views like those of the validation plates, at most the
-share E is lost, with confidence C. `metrics.binomial` says why that holds though the point is chosen on the same views.
+A defect view is a labelled defect on one image that alarms: a predicted region touches it. It is lost where all
+regions that touch it are passed as impurities. The promise: of new defect views like those of the validation plates, at
+most the share E is lost, with confidence C. `metrics.binomial` says why that holds though the point is chosen on the same views.
 It takes views for independent; several of one plate resemble each other, which the stated number of plates reminds of.
 """
 
@@ -12,10 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..metrics.binomial import most_seen, trials_needed, upper_limit
+from ..metrics.binomial import CONFIDENCE, most_seen, trials_needed, upper_limit
 from ..runtime.errors import UserError
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -42,10 +40,10 @@ class OperatingPoint:
 
     Attributes:
         pass_below: a region of lower likeness is passed; -inf where nothing can be promised.
-        promise: JSON-ready: `lost` of `views` defect views on `plates` plates are lost, so that with `confidence` at most
-            the share `at_most` of new ones is; `passed` of `impurity_regions`; `wanted` the share that was asked for, or
-            null; `views_needed` for it, or for half of what is promised, and `more_plates` that takes at the rate of
-            these; `curve`: (lost views, regions passed) over the operating points.
+        promise: JSON-ready: `lost` of `views` defect views on `plates` plates are lost, so that with `confidence` at
+            most the share `at_most` of new ones is; `passed` of `other_regions`, which touch no defect; `wanted` the
+            share that was asked for, or null; `views_needed` for it, or for half of what is promised, and
+            `more_plates` that takes at the rate of these; `curve`: (lost views, regions passed) over the points.
     """
 
     pass_below: float
@@ -70,8 +68,10 @@ def operating_point(
             key = (region.image, number)
             views[key] = max(views.get(key, -np.inf), region.likeness)
     if not views:
-        raise UserError("no defect of the validation plates alarms, so that nothing can be promised about defects; give "
-                        "plates with labelled defects, or lower the threshold")
+        raise UserError(
+            "no defect of the validation plates alarms, so that nothing can be promised about defects; give plates "
+            "with labelled defects, or lower the threshold"
+        )
     levels = np.sort(np.array(list(views.values())))
     dirty = np.sort(np.array([region.likeness for region in regions if not region.defects]))
     may = 0 if wanted is None else most_seen(len(levels), wanted, confidence)
@@ -82,7 +82,7 @@ def operating_point(
     needed = trials_needed(at_most / 2 if wanted is None else wanted, confidence)
     return OperatingPoint(pass_below, {
         "lost": lost, "views": len(levels), "plates": plates, "confidence": confidence, "at_most": at_most,
-        "wanted": wanted, "passed": int((dirty < pass_below).sum()), "impurity_regions": len(dirty),
+        "wanted": wanted, "passed": int((dirty < pass_below).sum()), "other_regions": len(dirty),
         "views_needed": needed, "more_plates": int(np.ceil(max(0, needed - len(levels)) * plates / len(levels))),
         "curve": [[k, int((dirty < levels[k]).sum())] for k in range(min(len(levels), 21))],
     })
@@ -93,11 +93,11 @@ def in_words(promise: dict) -> str:
     said = f"{promise['lost']} of {promise['views']} defect views on {promise['plates']} plates lost"
     more = f"{promise['more_plates']} more plates with defects like these"
     if promise["wanted"] is not None and promise["at_most"] == 0:
-        return (f"at most {promise['wanted']:.2%} lost with {promise['confidence']:.0%} confidence cannot be promised with "
-                f"{promise['views']} defect views on {promise['plates']} plates: every alarm stays unsure. It takes "
-                f"{promise['views_needed']} views, about {more}")
+        return (f"at most {promise['wanted']:.2%} lost with {promise['confidence']:.0%} confidence cannot be promised "
+                f"with {promise['views']} defect views on {promise['plates']} plates: every alarm stays unsure. It "
+                f"takes {promise['views_needed']} views, about {more}")
     text = (f"{said}: of new ones at most {promise['at_most']:.1%}, with {promise['confidence']:.0%} confidence; "
-            f"{promise['passed']} of {promise['impurity_regions']} other regions passed")
+            f"{promise['passed']} of {promise['other_regions']} other regions passed")
     if promise["wanted"] is None:
         return f"{text}. About {more} would halve that share"
     return text

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..model.file import Model
+from ..naming.verdict import RegionVerdict
 from ..report.overlays import jpeg
 from ..runtime.files import atomic_path, write_text
 from ..scoring.anomaly_map import PatchScores
@@ -110,13 +111,16 @@ class Explainer:
         self._scorer, self._model, self._out = scorer, model, Path(out)
         self._records: dict[str, list[dict]] = {}
 
-    def __call__(self, path: str, name: str, image: np.ndarray, scored: PatchScores) -> None:
+    def __call__(
+        self, path: str, name: str, image: np.ndarray, scored: PatchScores, named: Sequence[RegionVerdict] = ()
+    ) -> None:
         """
         Args:
             path: of the photograph, for the record.
             name: of the picture to write, without suffix.
             image: (H, W, 3) float32 RGB in [0, 1].
             scored: what the scorer made of it.
+            named: the verdicts of its regions, of a model that names.
         """
         found = self._scorer.explain(scored)
         self._records[path] = as_json(found)

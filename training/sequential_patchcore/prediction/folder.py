@@ -15,7 +15,7 @@ from ..runtime.files import make_folder, write_text
 
 JOURNAL = "predictions.jsonl"
 VERDICTS = ("normal", "dirty", "anomalous", "unreadable")
-"""Of an image. "dirty" is normal, too: all that is predicted was passed as impurities. Only models that name give it."""
+"""Of an image. "dirty" is normal, too: all that is predicted was passed as impurities; a model that names gives it."""
 
 _ON_REQUEST = ("map", "mask", "map_step", "dirt")
 
