@@ -191,13 +191,15 @@ def _prepare_model(arguments: Namespace) -> tuple:
     scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
                     precision=arguments.precision, engine=arguments.engine, device=choose_device(arguments.device),
                     data=arguments.data)
-    explainer = None
+    explainer, namer = None, namer_of(scorer, settings.threshold, settings.rule)
     if arguments.explain:
         from ..prediction.explanation import Explainer
+        from ..prediction.verdict_pictures import VerdictPictures
 
-        explainer = Explainer(scorer, model, arguments.out)
+        pictures = None if namer is None else VerdictPictures(scorer, model, namer, arguments.data)
+        explainer = Explainer(scorer, model, arguments.out, pictures)
     fits = size_check(scorer, len(model.features), arguments.memory_budget)
-    return scorer, model, settings, fits, explainer, namer_of(scorer, settings.threshold, settings.rule)
+    return scorer, model, settings, fits, explainer, namer
 
 
 def _prepare_export(arguments: Namespace) -> tuple:

@@ -2,8 +2,8 @@
 """From what likeness a region is no longer passed: set on validation plates, with a promise about new ones.
 
 A defect view is a labelled defect on one image that alarms: a predicted region touches it. It is lost where all
-regions that touch it are passed as impurities. The promise: of new defect views like those of the validation plates, at
-most the share E is lost, with confidence C. `metrics.binomial` says why that holds though the point is chosen on the same views.
+regions that touch it are passed as impurities. The promise: of new defect views like those of the validation plates,
+at most the share E is lost, with confidence C. `metrics.binomial` says why that holds though the point is chosen on the same views.
 It takes views for independent; several of one plate resemble each other, which the stated number of plates reminds of.
 """
 

@@ -116,14 +116,24 @@ def with_names(picture: np.ndarray, named: Sequence[tuple[Sequence[int], str, pa
     draw, font = ImageDraw.Draw(page), _font(max(11, round(max(picture.shape) / 55)))
     for (x, y, width, height), _, colour in named:
         draw.rectangle((x - 2 - line, y - 2 - line, x + width + 1 + line, y + height + 1 + line), None, colour, line)
+    written: list[tuple[int, int, int, int, str]] = []
     for (x, y, _, height), text, colour in named:  # over all boxes
         left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
         at_x = min(max(0, x - 2 - line), max(0, picture.shape[1] - (right - left) - 6))
         above = y - 2 - line - (bottom - top) - 6
         at_y = above if above >= 0 else min(y + height + 2 + line, picture.shape[0] - (bottom - top) - 6)
-        draw.rectangle((at_x, at_y, at_x + right - left + 5, at_y + bottom - top + 5), (20, 20, 20))
+        place = (at_x, at_y, at_x + right - left + 5, at_y + bottom - top + 5)
+        if any(text == other and _overlap(place, taken) for *taken, other in written):
+            continue  # the neighbour says it already
+        written.append((*place, text))
+        draw.rectangle(place, (20, 20, 20))
         draw.text((at_x + 3 - left, at_y + 3 - top), text, fill=colour, font=font)
     return np.asarray(page)
+
+
+def _overlap(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Of two rectangles (left, top, right, bottom)."""
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
 
 
 def scale_top(threshold: float) -> float:
