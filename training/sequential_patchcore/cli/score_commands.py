@@ -15,6 +15,7 @@ from .finished_work import request_of, weights_override
 from .result_code import EVALUATION, PREDICTION, SCORING
 
 if TYPE_CHECKING:
+    from ..model.file import Model
     from ..prediction.folder import Prediction
     from ..prediction.predictor import Predictor
 
@@ -92,6 +93,7 @@ def evaluate(arguments: Namespace) -> None:
         conditions=[scorer.conditions for scorer in scorers],
         thresholds=[model.threshold and model.threshold.value for model in models.values()],
         dataset=dataset.fingerprint, split=arguments.split, rule=asdict(rule), coverage=arguments.detection_coverage,
+        **_verdict_inputs(list(models.values())),
     )
     record = read_record(Path(arguments.out))
     if record is not None and request.standing(record["inputs"]) is Standing.OTHER_CODE:
@@ -106,6 +108,15 @@ def evaluate(arguments: Namespace) -> None:
         say(report)
     else:
         tell(f"{summary_table(metrics)}\n{report}")
+
+
+def _verdict_inputs(models: "list[Model]") -> dict[str, object]:
+    """What an evaluation depends on beside, where a model names its alarms."""
+    from ..naming.namer import naming_digest
+
+    if all(model.naming is None for model in models):
+        return {}
+    return {"naming": [model.naming and naming_digest(model.naming) for model in models]}
 
 
 def predict(arguments: Namespace) -> int:

@@ -37,7 +37,7 @@ def options(command: Command) -> None:
 def verdicts(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
     from ..model.file import load_model, save_model
-    from ..naming.operating_point import in_words
+    from ..model.naming import promise_in_words
     from ..naming.setting import set_verdicts
     from ..runtime.files import check_replaceable
     from ..scoring.conditions import conditions_of
@@ -74,7 +74,7 @@ def verdicts(arguments: Namespace) -> None:
     if arguments.json:
         print(json.dumps({"names": naming.impurities, "pass_below": _finite(naming.pass_below)} | naming.promise))
     else:
-        tell(f"verdicts in {arguments.model}: {', '.join(naming.impurities)}; {in_words(naming.promise)}")
+        tell(f"verdicts in {arguments.model}: {', '.join(naming.impurities)}; {promise_in_words(naming.promise)}")
 
 
 def _finite(value: float) -> float | None:

@@ -47,3 +47,18 @@ class Naming:
     def impurities(self) -> tuple[str, ...]:
         """The names that a region may get."""
         return tuple(name for name, kind in zip(self.names, self.kinds, strict=True) if kind == "impurity")
+
+
+def promise_in_words(promise: dict[str, Any]) -> str:
+    """The promise, for people."""
+    said = f"{promise['lost']} of {promise['views']} defect views on {promise['plates']} plates lost"
+    more = f"{promise['more_plates']} more plates with defects like these"
+    if promise["wanted"] is not None and promise["at_most"] == 0:
+        return (f"at most {promise['wanted']:.2%} lost with {promise['confidence']:.0%} confidence cannot be promised "
+                f"with {promise['views']} defect views on {promise['plates']} plates: every alarm stays unsure. It "
+                f"takes {promise['views_needed']} views, about {more}")
+    text = (f"{said}: of new ones at most {promise['at_most']:.1%}, with {promise['confidence']:.0%} confidence; "
+            f"{promise['passed']} of {promise['other_regions']} other regions passed")
+    if promise["wanted"] is None:
+        return f"{text}. About {more} would halve that share"
+    return text

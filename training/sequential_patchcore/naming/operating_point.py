@@ -3,8 +3,9 @@
 
 A defect view is a labelled defect on one image that alarms: a predicted region touches it. It is lost where all
 regions that touch it are passed as impurities. The promise: of new defect views like those of the validation plates,
-at most the share E is lost, with confidence C. `metrics.binomial` says why that holds though the point is chosen on the same views.
-It takes views for independent; several of one plate resemble each other, which the stated number of plates reminds of.
+at most the share E is lost, with confidence C. `metrics.binomial` says why that holds though the point is chosen on the
+same views. It takes views for independent; several of one plate resemble each other, which the stated number of plates
+reminds of.
 """
 
 from collections.abc import Sequence
@@ -86,18 +87,3 @@ def operating_point(
         "views_needed": needed, "more_plates": int(np.ceil(max(0, needed - len(levels)) * plates / len(levels))),
         "curve": [[k, int((dirty < levels[k]).sum())] for k in range(min(len(levels), 21))],
     })
-
-
-def in_words(promise: dict) -> str:
-    """The promise, for people."""
-    said = f"{promise['lost']} of {promise['views']} defect views on {promise['plates']} plates lost"
-    more = f"{promise['more_plates']} more plates with defects like these"
-    if promise["wanted"] is not None and promise["at_most"] == 0:
-        return (f"at most {promise['wanted']:.2%} lost with {promise['confidence']:.0%} confidence cannot be promised "
-                f"with {promise['views']} defect views on {promise['plates']} plates: every alarm stays unsure. It "
-                f"takes {promise['views_needed']} views, about {more}")
-    text = (f"{said}: of new ones at most {promise['at_most']:.1%}, with {promise['confidence']:.0%} confidence; "
-            f"{promise['passed']} of {promise['other_regions']} other regions passed")
-    if promise["wanted"] is None:
-        return f"{text}. About {more} would halve that share"
-    return text

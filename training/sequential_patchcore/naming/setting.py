@@ -10,13 +10,13 @@ import numpy as np
 from ..data.dataset import Dataset
 from ..metrics.binomial import CONFIDENCE
 from ..model.file import Model
-from ..model.naming import Naming
+from ..model.naming import Naming, promise_in_words
 from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
 from ..scoring.scorer import Scorer
 from .learning import Discriminant, learn, predicted_of
 from .namer import Namer
-from .operating_point import JudgedRegion, in_words, operating_point
+from .operating_point import JudgedRegion, operating_point
 from .regions import regions_of
 from .truth import region_truths
 
@@ -62,7 +62,7 @@ def set_verdicts(
     judged = judged_regions(Namer(scorer, rule), scorer, validation, split)
     point = operating_point(judged, lost_defects, confidence)
     origin = {"dataset": validation.name, "fingerprint": validation.fingerprint, "split": split}
-    say(f"verdicts: {in_words(point.promise)}")
+    say(f"verdicts: {promise_in_words(point.promise)}")
     return replace(
         rule, pass_below=point.pass_below, defect_from=max(point.pass_below, 0.0), promise=point.promise | origin,
         learnt_from={

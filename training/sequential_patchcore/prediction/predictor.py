@@ -17,7 +17,7 @@ from ..data.photographs import IMAGE_SUFFIXES, as_float_rgb, decode_image, few_b
 from ..data.picture_files import UNREAD_PICTURES
 from ..data.png import read_bytes
 from ..metrics.binarize import PLAIN, Rule, binary_map
-from ..naming.verdict import DEFECT, UNSURE, RegionVerdict, image_verdict
+from ..naming.verdict import RegionVerdict, image_verdict
 from ..report import overlays, palette
 from ..runtime.choices import MAP_KINDS
 from ..runtime.errors import UserError
@@ -32,7 +32,6 @@ if TYPE_CHECKING:  # torch and HDF5: an exported model needs neither
 
 Explains = Callable[[str, str, np.ndarray, "PatchScores", Sequence[RegionVerdict]], None]
 
-_COLOURS = {DEFECT: palette.FALSE_POSITIVE, UNSURE: palette.UNSURE}
 _BOXES_DRAWN = 50  # of the largest regions; more would hide the photograph
 
 
@@ -335,7 +334,7 @@ def _picture(
     if named := [region for region in found.regions if region.named is not None]:
         named.sort(key=lambda region: region.named.passed)  # where there are many, alarms come first
         marked = overlays.with_names(marked, [
-            (region.box, region.named.verdict, _COLOURS.get(region.named.verdict, palette.PASSED))
+            (region.box, region.named.verdict, palette.verdict_colour(region.named.verdict))
             for region in named[:_BOXES_DRAWN][::-1]
         ])
     heat = overlays.with_colour_bar(overlays.anomaly_map(scores, threshold, whole), threshold)

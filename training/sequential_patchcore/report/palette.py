@@ -32,5 +32,10 @@ def model_colour(position: int) -> RGB:
     return _MODELS[position % len(_MODELS)]
 
 
+def verdict_colour(verdict: str) -> RGB:
+    """Of a region's verdict: "defect", "unsure" or the name that it was passed under."""
+    return {"defect": FALSE_POSITIVE, "unsure": UNSURE}.get(verdict, PASSED)
+
+
 def css(colour: RGB) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
