@@ -12,6 +12,9 @@ from .pooling import worst_neighbourhood
 from .regions import Regions
 from .verdict import DEFECT, UNKNOWN, UNSURE, RegionVerdict
 
+UNKNOWN_WINDOW = 5
+"""Side, in cells, of the neighbourhoods over which unknown patches are counted: single ones are chance."""
+
 
 @dataclass(frozen=True)
 class PatchFigures:
@@ -53,14 +56,15 @@ def _log_sum(scores: np.ndarray) -> np.ndarray:
 
 def judge(naming: Naming, regions: Regions, figures: PatchFigures, grid: Grid) -> list[RegionVerdict]:
     """The verdict of each region of an image, in the order of their numbers."""
-    says, words = _what_patches_say(naming, figures)
+    says, far, words = _what_patches_say(naming, figures)
     bounds = np.searchsorted(regions.region, np.arange(regions.count + 1))
     found = []
     for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         rows = slice(first, last)
         likeness, middle = worst_neighbourhood(regions.cells[rows], figures.likeness[rows], naming.window)
+        unknown, _ = worst_neighbourhood(regions.cells[rows], far[rows].astype(np.float64), UNKNOWN_WINDOW)
         votes = np.bincount(says[rows], minlength=len(words))
-        verdict, reason = _verdict(naming, likeness, votes, words)
+        verdict, reason = _verdict(naming, likeness, unknown, votes, words)
         row = first + middle
         y, x = (int(value) for value in regions.cells[row])
         pixel_row, pixel_column = grid.pixel(y, x)
@@ -73,23 +77,26 @@ def judge(naming: Naming, regions: Regions, figures: PatchFigures, grid: Grid) -
     return found
 
 
-def _what_patches_say(naming: Naming, figures: PatchFigures) -> tuple[np.ndarray, list[str]]:
-    """(n,) int64 places in the list of words: "defect", the names of the impurities, "unknown"."""
+def _what_patches_say(naming: Naming, figures: PatchFigures) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(n,) int64 places in the list of words: "defect", the names of the impurities, "unknown"; and (n,) bool, which
+    patches are farther from the memory of the impurity that they would be than its own patches were."""
     impurities = [g for g, kind in enumerate(naming.kinds) if kind == "impurity"]
     words = [DEFECT, *(naming.names[g] for g in impurities), UNKNOWN]
     best = figures.scores[:, impurities].argmax(1)
     own = np.array([figures.memories.index(naming.names[g]) for g in impurities])
     distance = figures.distances[np.arange(len(best)), own[best]] if len(best) else np.zeros(0)
     far = distance > naming.reach[impurities][best]
-    return np.where(figures.likeness >= 0, 0, np.where(far, len(words) - 1, 1 + best)), words
+    return np.where(figures.likeness >= 0, 0, np.where(far, len(words) - 1, 1 + best)), far, words
 
 
-def _verdict(naming: Naming, likeness: float, votes: np.ndarray, words: list[str]) -> tuple[str, str]:
+def _verdict(
+    naming: Naming, likeness: float, unknown: float, votes: np.ndarray, words: list[str]
+) -> tuple[str, str]:
     if likeness >= naming.defect_from:
         return DEFECT, "like a defect"
     if likeness >= naming.pass_below:
         return UNSURE, "not unlike a defect" if naming.pass_below > -np.inf else "nothing can be promised"
-    if votes[-1] > naming.unknown_share * votes.sum():
+    if unknown > naming.unknown_share:
         return UNSURE, "far from every memory"
     named = votes[1:-1]
     if not named.any():

@@ -19,7 +19,7 @@ from .moments import Moments, pooled_covariance
 from .regions import regions_of
 from .truth import cell_classes
 
-SHRINKAGE = 0.05  # of the covariance towards its diagonal
+SHRINKAGE = 0.5  # of the covariance towards its diagonal; docs/impurities.md compares
 _LEAST_PATCHES = 30  # of a class: below, its mean is a guess
 
 

@@ -54,7 +54,7 @@ class OperatingPoint:
 def operating_point(
     regions: Sequence[JudgedRegion], wanted: float | None = None, confidence: float = CONFIDENCE,
 ) -> OperatingPoint:
-    """The highest likeness below which regions may be passed.
+    """The highest likeness below which regions may be passed; never above 0, where a defect becomes the likelier.
 
     Args:
         wanted: the share of defects that may be lost, between 0 and 1; None: no defect view of these plates is lost,
@@ -76,10 +76,12 @@ def operating_point(
     levels = np.sort(np.array(list(views.values())))
     dirty = np.sort(np.array([region.likeness for region in regions if not region.defects]))
     may = 0 if wanted is None else most_seen(len(levels), wanted, confidence)
-    pass_below = -np.inf if may is None else float(levels[may])
+    # A region that is likelier a defect than an impurity is never passed, however few defects the plates have.
+    pass_below = -np.inf if may is None else min(float(levels[may]), 0.0)
     lost = int((levels < pass_below).sum())
     plates = len({region.plate for region in regions if region.defects})
-    at_most = 0.0 if may is None else upper_limit(lost, len(levels), confidence)
+    # The limit is that of the point that the count allows; the cap at 0 only passes less.
+    at_most = 0.0 if may is None else upper_limit(may, len(levels), confidence)
     needed = trials_needed(at_most / 2 if wanted is None else wanted, confidence)
     return OperatingPoint(pass_below, {
         "lost": lost, "views": len(levels), "plates": plates, "confidence": confidence, "at_most": at_most,
