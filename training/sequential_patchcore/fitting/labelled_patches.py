@@ -45,7 +45,7 @@ def wanted_classes(datasets: Sequence[Dataset], split: str, with_defects: bool) 
         raise UserError(
             f"no image of the split {split!r} of {places} has a label of kind "
             f"{f'{IMPURITY} or {DEFECT}' if with_defects else IMPURITY} whose place is known; `split` takes other "
-            "images, and an import is told with its option --impurities which labels are impurities"
+            "images, and the setting `impurities` of an import says which labels are impurities"
         )
     return wanted
 

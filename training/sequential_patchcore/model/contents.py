@@ -116,8 +116,8 @@ class Model:
     def kept_beside(self) -> dict[str, Any]:
         """What the model holds beside its nominal memory and keeps when that changes: arguments of `Model`.
 
-        A further group of the file that fine-tuning has to keep belongs here; `model.reading` and `model.writing` have
-        one place each for it (`_beside`), `fitting.melding` another (`_melded_beside`).
+        A further group of the file that fine-tuning has to keep belongs here, and has one place each in `model.reading`
+        (`_beside`), in `model.writing` (`_write_beside`) and, melded, in `fitting.melding` (`Melder._beside`).
         """
         return {"memories": self.memories}
 
