@@ -4,13 +4,16 @@
 Pictures go by once; what is kept are moments, so memory does not grow with their number.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from ..coreset.search import NearestSearch
 from ..data.dataset import Dataset, Sample
 from ..metrics.binarize import binary_map
+from ..model.file import Memory
 from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
 from ..scoring.anomaly_map import PatchScores
@@ -20,6 +23,7 @@ from .regions import regions_of
 from .truth import cell_classes
 
 SHRINKAGE = 0.5  # of the covariance towards its diagonal; docs/impurities.md compares
+REACHED = 0.95  # share of the library's patches that lie within reach of the memory's vectors from other images
 _LEAST_PATCHES = 30  # of a class: below, its mean is a guess
 
 
@@ -32,6 +36,7 @@ class Discriminant:
         weights: (G, D) float32.
         offsets: (G,) float32.
         patches: (G,) of how many patches each was learnt.
+        reach: (G,) float32, see `Naming`; 0 for defects.
     """
 
     names: tuple[str, ...]
@@ -39,10 +44,11 @@ class Discriminant:
     weights: np.ndarray
     offsets: np.ndarray
     patches: tuple[int, ...]
+    reach: np.ndarray
 
 
 def learn(
-    scorer: Scorer, datasets: Sequence[Dataset], impurities: Collection[str], split: str = "train"
+    scorer: Scorer, datasets: Sequence[Dataset], memories: Mapping[str, Memory], split: str = "train"
 ) -> Discriminant:
     """The rule's scores, from the patches that the nominal memory finds anomalous.
 
@@ -51,23 +57,44 @@ def learn(
     Args:
         scorer: with a threshold.
         datasets: with impurities and with defects, on the same pictures or on others.
-        impurities: the names that may be given; other impurities of the data sets are left out.
+        memories: of the impurities whose names may be given; other impurities of the data sets are left out.
 
     Raises:
         UserError: no threshold; no impurity or no defect among what is predicted; one name for both.
     """
     kinds = _kinds(datasets)
     moments: dict[str, Moments] = {}
+    distances: dict[str, list[np.ndarray]] = {name: [] for name in memories}
     images = sum(len(dataset.split(split)) for dataset in datasets)
     with Progress("learning verdicts", images) as progress:
         for dataset in datasets:
             for sample in dataset.split(split):
                 for name, vectors in _labelled_patches(scorer, dataset, sample):
-                    if kinds[name] == "impurity" and name not in impurities:
+                    if kinds[name] == "impurity" and name not in memories:
                         continue
                     moments.setdefault(name, Moments.none(vectors.shape[1])).add(vectors)
+                    if kinds[name] == "impurity":
+                        distances[name].append(_from_other_images(memories[name], (dataset.name, sample.id), vectors))
                 progress.step()
-    return _discriminant(moments, kinds)
+    reach = {name: _reach(memory, np.concatenate([np.zeros(0, np.float32), *distances[name]]))
+             for name, memory in memories.items()}
+    return _discriminant(moments, kinds, reach)
+
+
+def _from_other_images(memory: Memory, image: tuple[str, str], vectors: np.ndarray) -> np.ndarray:
+    """(n, D) patches of an image to the distance of each to the nearest vector that is not of that image.
+
+    A memory may hold all patches that it was made of, at distance 0; what to expect of new ones, only other images say.
+    """
+    others = memory.vectors[[memory.sources[row] != image for row in memory.source]]
+    if not len(others):
+        return np.zeros(0, np.float32)
+    return NearestSearch(others).distances(torch.from_numpy(np.ascontiguousarray(vectors))).numpy()
+
+
+def _reach(memory: Memory, distances: np.ndarray) -> float:
+    """How far new patches of the class may be expected from the memory; its separation where nothing says."""
+    return float(np.quantile(distances, REACHED)) if len(distances) else memory.separation
 
 
 def predicted_of(scorer: Scorer, dataset: Dataset, sample: Sample) -> tuple[PatchScores, np.ndarray]:
@@ -104,7 +131,9 @@ def _kinds(datasets: Sequence[Dataset]) -> dict[str, str]:
     return kinds
 
 
-def _discriminant(moments: dict[str, Moments], kinds: dict[str, str]) -> Discriminant:
+def _discriminant(
+    moments: dict[str, Moments], kinds: dict[str, str], reach: Mapping[str, float]
+) -> Discriminant:
     few = sorted(name for name, found in moments.items() if found.count < _LEAST_PATCHES)
     if few:
         say(f"note: fewer than {_LEAST_PATCHES} anomalous patches of {', '.join(few)}: not learnt")
@@ -124,5 +153,5 @@ def _discriminant(moments: dict[str, Moments], kinds: dict[str, str]) -> Discrim
     offsets = -0.5 * (weights * means).sum(1) - np.log(share)
     return Discriminant(
         tuple(names), tuple(kinds[name] for name in names), weights.astype(np.float32), offsets.astype(np.float32),
-        tuple(each.count for each in known),
+        tuple(each.count for each in known), np.array([reach.get(name, 0.0) for name in names], np.float32),
     )

@@ -5,16 +5,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from ..data.dataset import Dataset
 from ..metrics.binomial import CONFIDENCE
-from ..model.file import Model
 from ..model.naming import Naming, promise_in_words
 from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
 from ..scoring.scorer import Scorer
-from .learning import Discriminant, learn, predicted_of
+from .learning import learn, predicted_of
 from .namer import Namer
 from .operating_point import JudgedRegion, operating_point
 from .regions import regions_of
@@ -52,11 +49,11 @@ def set_verdicts(
             "the model has no memory of an impurity to name alarms after: `sequential-patchcore impurities` makes them"
         )
     _warn_of_shared_images(library, library_split, validation, split)
-    found = learn(scorer, library, {name for name, memory in model.memories.items() if memory.kind == "impurity"},
-                  library_split)
+    impurities = {name: memory for name, memory in model.memories.items() if memory.kind == "impurity"}
+    found = learn(scorer, library, impurities, library_split)
     assert scorer.threshold is not None
     rule = Naming(
-        found.names, found.kinds, found.weights, found.offsets, _reach(model, found), math.inf, math.inf, WINDOW,
+        found.names, found.kinds, found.weights, found.offsets, found.reach, math.inf, math.inf, WINDOW,
         UNKNOWN_SHARE, scorer.threshold.value,
     )
     judged = judged_regions(Namer(scorer, rule), scorer, validation, split)
@@ -96,18 +93,6 @@ def judged_regions(namer: Namer, scorer: Scorer, dataset: Dataset, split: str) -
                 ]
             progress.step()
     return found
-
-
-def _reach(model: Model, found: Discriminant) -> np.ndarray:
-    """(G,) float32: no farther from its memory than the patches that the memory was made of, 0 for defects."""
-    reach = []
-    for name, kind in zip(found.names, found.kinds, strict=True):
-        memory = model.memories.get(name)
-        if kind == "defect" or memory is None:
-            reach.append(0.0)
-        else:  # melded memories have no measured radius; their vectors are that far apart at least
-            reach.append(memory.separation if memory.covering_radius is None else memory.covering_radius)
-    return np.array(reach, np.float32)
 
 
 def _warn_of_shared_images(library: Sequence[Dataset], library_split: str, validation: Dataset, split: str) -> None:
