@@ -29,5 +29,6 @@ REMEMBERING = (
 MELDING = ("coreset", "fitting/melding.py", "fitting/memory_melding.py", *_SHARED)
 SCORING = (*_READING, *_FEATURES, "coreset/search.py", "runtime/choices.py", "scoring", "metrics/threshold.py",
            "metrics/conformal.py")
-EVALUATION = (*SCORING, "evaluation", "metrics", "report")
-PREDICTION = (*SCORING, "prediction", "metrics", "report", "export")
+NAMING = (*SCORING, "naming", "model/naming.py", "metrics/binarize.py", "metrics/binomial.py")
+EVALUATION = (*NAMING, "evaluation", "metrics", "report")
+PREDICTION = (*NAMING, "prediction", "metrics", "report", "export")
