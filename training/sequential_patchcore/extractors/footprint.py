@@ -46,6 +46,8 @@ class Footprint:
 
     def image(self, size: tuple[int, int]) -> int:
         """An image of (H, W) pixels, scaled, and as a tensor."""
+        if self._image_scale == 1 and not self.weights:
+            return _pixels(size) * 3 * 4  # the filter bank takes it as it is
         return (_pixels(size) + 2 * _pixels(scaled_size(size, self._image_scale))) * 3 * 4
 
     def features(self, size: tuple[int, int]) -> int:
@@ -54,7 +56,7 @@ class Footprint:
         activations = int(_pixels(scaled) * self._activations)
         if self._keeps:  # what ONNX Runtime has taken it holds for the next image, while the patches are made and used
             return activations + _COPIES * _cells(scaled, self._stride) * self._dimension * 4
-        is_small = _pixels(scaled) * 3 * 4 < _KEPT_BELOW
+        is_small = bool(self.weights) and _pixels(scaled) * 3 * 4 < _KEPT_BELOW  # the filter bank's bands are alike
         kept = int(min(_KEPT_SHARE * activations, _KEPT_AT_MOST)) if is_small else 0
         return max(activations + kept, 2 * _cells(scaled, self._stride) * self._dimension * 4)
 

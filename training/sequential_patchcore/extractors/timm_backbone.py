@@ -7,7 +7,7 @@ from torch.nn import functional
 from ..runtime.choices import ONNX, TORCH
 from ..runtime.errors import UserError
 from .alignment import measure_offsets, resample
-from .base import ExtractorSettings, average_pool, half_precision
+from .base import ExtractorSettings, average_pool, channels_last, half_precision
 from .onnx_engine import OnnxEngine, agreeing_engine
 from .onnx_graph import network_graph
 from .timm_models import feature_network, fingerprint_of, input_statistics, name_of_weights
@@ -106,9 +106,9 @@ class TimmBackbone:
             images = functional.pad(images, (0, -width % coarse, 0, -height % coarse), mode="replicate")
         maps_of_image = self._maps_of(images, self.settings.precision)
         for maps, stride, start in zip(maps_of_image, self.strides, self.starts, strict=True):
-            pooled = average_pool(maps, self.settings.pool)
+            pooled = average_pool(channels_last(maps), self.settings.pool)
             if parts:
-                pooled = resample(pooled, parts[0].shape[-2:], self.stride / stride, start)
+                pooled = channels_last(resample(pooled, parts[0].shape[-2:], self.stride / stride, start))
             parts.append(functional.normalize(pooled, dim=1) if self.settings.unit_maps else pooled)
         cells = torch.cat(parts, 1)[..., : -(-height // self.stride), : -(-width // self.stride)]
         return cells.permute(0, 2, 3, 1).contiguous()

@@ -2,7 +2,7 @@
 """How much memory a run will take, said before it starts; a chunk size that fits, or a refusal with advice."""
 
 import re
-import resource
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -162,15 +162,21 @@ def cap(device: "torch.device | str", budget: int) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def peak_resident() -> int:
-    """Bytes of the process that were resident at the same time, at the most.
+def peak_resident() -> int | None:
+    """Bytes of the process that were resident at the same time, at the most; None where the system does not say.
 
     `ru_maxrss` also counts what the process that started this one held: it outlives the exec (getrusage(2)).
     """
     try:
         return _of_this_process("VmHWM")
     except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+        pass  # no Linux
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows has none
+        return None
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024  # macOS counts in bytes, the others in KiB
 
 
 def resident() -> int:
@@ -188,7 +194,11 @@ def _of_this_process(name: str) -> int:
 
 def peak(device: "torch.device | str") -> str:
     """What was taken at the most: the allocator's peak on a GPU, and the resident memory of the process."""
-    text = f"memory: at most {gib(peak_resident())} were resident"
+    resident_at_most = peak_resident()
+    if resident_at_most is None:
+        text = "memory: what was resident at the most this system does not say"
+    else:
+        text = f"memory: at most {gib(resident_at_most)} were resident"
     if str(device).startswith("cuda"):
         import torch
 
