@@ -207,6 +207,7 @@ def _carried_out(
     """Threads, device, and the chunk size that fits the budget; prints the estimate."""
     import torch
 
+    from ..coreset.engine import compile_rule
     from ..extractors.device import choose_device
     from ..fitting.memory_needs import needs_of
     from ..fitting.settings import RunOptions
@@ -219,6 +220,7 @@ def _carried_out(
         restart=arguments.restart, request=request, record=record,
     )
     needs = needs_of(datasets, extractor, settings, options)
+    compile_rule()  # now, so that it counts as resident
     chosen = plan(needs, parse_size(arguments.memory_budget), arguments.chunk_size, resident=resident())
     say(str(chosen))
     device = choose_device(arguments.device)

@@ -41,7 +41,8 @@ class Footprint:
         self._keeps = getattr(extractor, "engine", TORCH) == ONNX
         measure = engine_bytes_per_pixel if self._keeps else activation_bytes_per_pixel
         self._activations = measure(extractor)
-        self.weights = weight_bytes(extractor) * (1 + (_ENGINES_WEIGHTS if self._keeps else 0))
+        copies = getattr(getattr(extractor, "inner", extractor), "copies", 1)
+        self.weights = weight_bytes(extractor) * (copies + (_ENGINES_WEIGHTS if self._keeps else 0))
         self.libraries = (_LIBRARIES if self.weights else 0) + (_ENGINE if self._keeps else 0)
 
     def image(self, size: tuple[int, int]) -> int:
@@ -83,6 +84,7 @@ def activation_bytes_per_pixel(extractor: Extractor) -> float:
     if network is None:
         return _BYTES_OF_FILTERS
     image = torch.zeros(1, 3, _PROBE, _PROBE, device=next(network.parameters()).device)
+    extractor(image)  # what is made once is made now
     try:
         from .live_bytes import peak_live_bytes
     except ImportError:  # another torch, without the parts that it leans on
