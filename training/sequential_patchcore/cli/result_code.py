@@ -10,8 +10,9 @@ _READING = tuple(
     for name in ("dataset", "decoders", "format", "pages", "photographs", "picture_files", "png")
 )
 _FEATURES = (
-    *(f"extractors/{name}.py" for name in ("alignment", "base", "builder", "device", "filters", "grid", "onnx_engine",
-                                           "onnx_graph", "projection", "timm_backbone", "timm_models", "transformer")),
+    *(f"extractors/{name}.py"
+      for name in ("alignment", "base", "builder", "device", "filters", "folding", "grid", "onnx_engine", "onnx_graph",
+                   "projection", "timm_backbone", "timm_models", "transformer")),
     "runtime/onnx_session.py",
 )
 _RULE = tuple(f"coreset/{name}.py" for name in ("coverage", "engine", "guarantee", "kernels", "screen", "shortlist"))

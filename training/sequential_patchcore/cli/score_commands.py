@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..runtime.allocation import keep_freed_memory
 from ..runtime.choices import TORCH
 from ..runtime.errors import UserError
 from ..runtime.progress import say, tell
@@ -28,6 +29,7 @@ def calibrate(arguments: Namespace) -> None:
     from ..scoring.calibration import is_of_request
     from ..scoring.conditions import conditions_of, was_set_under
 
+    keep_freed_memory()
     model = load_model(arguments.model)
     if arguments.threshold is not None:
         check_replaceable(arguments.model)
@@ -79,6 +81,7 @@ def evaluate(arguments: Namespace) -> None:
     from ..scoring.description import summary_table
     from ..scoring.scorer import Scorer
 
+    keep_freed_memory()
     dataset = open_dataset(arguments.data)
     models = {path: load_model(path) for path in arguments.model}
     if arguments.threshold is not None:
@@ -127,6 +130,7 @@ def predict(arguments: Namespace) -> int:
     from ..prediction.predictor import Predictor, find_images
     from ..prediction.predictor import predict as run
 
+    keep_freed_memory()
     folders = _watched_folders(arguments.images) if arguments.watch else []
     images = [] if arguments.watch else find_images(arguments.images)
     prepare = _prepare_export if Path(arguments.model).is_dir() else _prepare_model
