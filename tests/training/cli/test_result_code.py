@@ -7,19 +7,21 @@ from pathlib import Path
 
 import pytest
 import sequential_patchcore
-from sequential_patchcore.cli.result_code import EVALUATION, MELDING, PREDICTION, REMEMBERING, SCORING, TRAINING
+from sequential_patchcore.cli.result_code import EVALUATION, MELDING, NAMING, PREDICTION, REMEMBERING, SCORING, TRAINING
 
 PACKAGE = Path(sequential_patchcore.__file__).parent
 
 # Imported, and without a say in what a result holds.
 CARRIES_OUT = {
-    "runtime/errors.py", "runtime/files.py", "runtime/file_names.py", "runtime/interrupt.py", "runtime/locks.py",
-    "runtime/memory.py", "runtime/progress.py", "runtime/requests.py", "extractors/hub.py",
+    "runtime/allocation.py", "runtime/errors.py", "runtime/files.py", "runtime/file_names.py", "runtime/interrupt.py",
+    "runtime/locks.py", "runtime/memory.py", "runtime/progress.py", "runtime/requests.py", "extractors/hub.py",
     "extractors/transformer_graph.py",  # an export is made of it, and that names its files' digests
 }
 # The model file: what is wrong with one, and how it is written; every model says its format's version.
 THE_FILE = {
-    f"model/{name}.py" for name in ("check", "contents", "file", "memory", "parts", "reading", "values", "writing")
+    f"model/{name}.py"
+    for name in ("check", "contents", "file", "memory", "naming", "naming_file", "parts", "reading", "values",
+                 "writing")
 }
 # A model file that is to be checked is, by the rule; no score depends on it, nor on how a patch's place is packed.
 CHECKS = {
@@ -67,10 +69,11 @@ def modules_of(places: Iterable[str]) -> set[str]:
           "coreset/melding.py", "coreset/parameters.py"}),
         (MELDING, ["fitting/melding.py"], set()),
         (SCORING, ["scoring/scorer.py", "scoring/calibration.py"], CHECKS),
+        (NAMING, ["naming/setting.py"], CHECKS | {"metrics/counts.py"}),
         (EVALUATION, ["evaluation/evaluator.py"], CHECKS),
         (PREDICTION, ["prediction/predictor.py", "prediction/explanation.py", "export/exported_model.py"], CHECKS),
     ],
-    ids=["training", "remembering", "melding", "scoring", "evaluation", "prediction"],
+    ids=["training", "remembering", "melding", "scoring", "naming", "evaluation", "prediction"],
 )
 def test_what_is_imported_to_make_a_result_has_a_say_or_is_known_to_have_none(code, starts, without_a_say):
     found = closure(*starts)

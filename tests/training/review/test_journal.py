@@ -117,7 +117,7 @@ def test_a_journal_that_cannot_be_read_is_no_empty_one(folder) -> None:
         read_entries(folder / "journal.jsonl")
 
 
-@pytest.mark.parametrize(("decision", "further"), [("eat", {}), ("dirt", {}), ("dirt", {"impurity": "rust"})])
+@pytest.mark.parametrize(("decision", "further"), [("eat", {}), ("dirt", {}), ("sound", {"impurity": "rust"})])
 def test_decisions_that_cannot_be_are_refused(decision: str, further: dict) -> None:
     with pytest.raises(UserError, match="expected"):
         entry(1, decision, **further)

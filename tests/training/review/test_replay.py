@@ -158,3 +158,65 @@ def test_patches_that_are_gone_or_damaged_are_named(base, decided, folder) -> No
     with pytest.raises(UserError, match="restore the file"):
         replay(base, entries, PatchStore(folder))
     assert Journal(folder).entries == []
+
+
+def remembering(base: Model) -> Model:
+    """The base with memories of two kinds of dirt: one that is full, one with room for more."""
+    from dataclasses import replace
+
+    from sequential_patchcore.model.memory import Memory
+
+    rng = np.random.default_rng(11)
+    memories = {}
+    for name, held, size in (("print", 4, 4), ("stain", 3, 64)):
+        vectors = (6 + rng.normal(size=(held, 4))).astype(np.float32)
+        squares = ((vectors[:, None].astype(float) - vectors[None]) ** 2).sum(2)
+        memories[name] = Memory(
+            kind="impurity", vectors=vectors, source=np.zeros(held, np.uint32), position=np.zeros((held, 2), np.uint16),
+            sources=(("d", "train1"),), separation=float(np.sqrt(squares[np.triu_indices(held, 1)].min())),
+            covering_radius=1.0, converged=True, epochs=(), seen=held, images=1, coverage_share=0.5, level=1.5,
+            level_from="by_hand", nominal=base.nominal_fingerprint, settings={"memory_size": size},
+        )
+    return replace(base, memories=memories)
+
+
+def test_dirt_goes_to_the_memory_of_its_class_and_nowhere_else(base, decided, folder, tmp_path) -> None:
+    model = remembering(base)
+    decisions = [decided(1, "dirt", 9.0, impurity="stain"), decided(2, "dirt", 9.0, impurity="print"),
+                 decided(3, "dirt", 9.0, impurity="other"), decided(4, "dirt", 9.0, impurity="stain")]
+    store, entries = store_of(folder, *decisions)
+    taught = replay(model, entries, store)
+    assert np.array_equal(taught.model.features, base.features) and taught.model.threshold == base.threshold
+    search = NearestSearch(base.features)
+    import torch
+
+    shown = {}
+    for entry, patches in decisions:
+        vectors, _ = patches.touched_vectors
+        strange = search.distances(torch.from_numpy(vectors)).numpy() >= 1.5
+        shown.setdefault(entry.impurity, []).append(vectors[strange])
+        if entry.impurity != "other":
+            assert taught.entered[entry.id][1] == strange.sum() > 0
+    assert entries[2].id not in taught.entered
+    stain = taught.model.memories["stain"]  # with room: all of them, in order, after what was there
+    assert np.array_equal(stain.vectors, np.concatenate([model.memories["stain"].vectors, *shown["stain"]]))
+    assert stain.sources == (("d", "train1"), ("review", "p1.png"), ("review", "p4.png"))
+    assert taught.model.memories["print"].vectors.shape == (4, 4)
+    save_model(taught.model, tmp_path / "t.h5")
+    again = load_model(tmp_path / "t.h5")
+    assert again.fingerprint == taught.model.fingerprint != model.fingerprint
+    assert np.array_equal(again.memories["stain"].vectors, stain.vectors)
+    from sequential_patchcore.model.file import check_model
+
+    assert check_model(tmp_path / "t.h5") == []
+
+
+def test_dirt_is_undone_to_the_bit(base, decided, folder, tmp_path) -> None:
+    model = remembering(base)
+    decisions = [decided(1, "dirt", 9.0, impurity="stain"), decided(2, "sound", 3.0),
+                 decided(4, "dirt", 9.0, impurity="stain")]
+    store, entries = store_of(folder, *decisions)
+    undo = new_entry("anna", "undo", "0" * 16, of=entries[2].id)
+    for name, counting in (("u", effective([*entries, undo])), ("n", entries[:2]), ("all", entries)):
+        save_model(replay(model, counting, store).model, tmp_path / f"{name}.h5")
+    assert (tmp_path / "u.h5").read_bytes() == (tmp_path / "n.h5").read_bytes() != (tmp_path / "all.h5").read_bytes()

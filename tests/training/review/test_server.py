@@ -173,7 +173,6 @@ def test_the_page_listens_on_the_loopback_address_only() -> None:
     with bound() as listening:
         address, port = listening.getsockname()
         assert address == "127.0.0.1"
-        listening.listen()
         with pytest.raises(UserError, match="choose another `port`"):
             bound(port)
 

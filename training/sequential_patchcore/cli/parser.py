@@ -20,6 +20,7 @@ from . import (
     score_options,
     train_commands,
     train_options,
+    verdict_command,
 )
 from .option_names import Command, as_options
 
@@ -119,6 +120,8 @@ def build_parser() -> argparse.ArgumentParser:
         "make one coreset of several, in seconds and without images", writes="out")
     add("calibrate", score_options.calibrate, score_commands.calibrate,
         "store the threshold of best pixel F1 on a validation split, or one that keeps a promise", writes="model")
+    add("verdicts", verdict_command.options, verdict_command.verdicts,
+        "let a model name its alarms, with a promise on how many defects are lost by it", writes="model")
     add("evaluate", score_options.evaluate, score_commands.evaluate,
         "score a split, write tables, figures, overlays and report.html")
     add("predict", score_options.predict, score_commands.predict,

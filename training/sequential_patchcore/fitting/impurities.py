@@ -80,7 +80,7 @@ def add_impurities(
         with deferred_interrupt() as interrupt:
             memories = run.fit(interrupt)
         changed = replace(
-            model, memories=dict(sorted({**model.memories, **memories}.items())), request=str(request)
+            model, memories=dict(sorted({**model.memories, **memories}.items())), naming=None, request=str(request)
         )
         if out is not None:
             save_model(changed, out)

@@ -15,9 +15,9 @@ from ..runtime.progress import say
 from .stream import Picture, Source, grid_of
 
 IMPURITY, DEFECT = "impurity", "defect"
-CLEARANCE = 2
+CLEARANCE = 3
 """Cells between a defect and a patch of an impurity's memory: a patch sees more of the image than its own cell, and
-what shows part of a defect must not be remembered as dirt."""
+what shows part of a defect must not be remembered as dirt. docs/impurities.md measures."""
 _UNSURE = 1e-3  # of the level: `NearestSearch` is right to five digits, so that farther from it the verdict is certain
 
 
@@ -45,7 +45,7 @@ def wanted_classes(datasets: Sequence[Dataset], split: str, with_defects: bool) 
         raise UserError(
             f"no image of the split {split!r} of {places} has a label of kind "
             f"{f'{IMPURITY} or {DEFECT}' if with_defects else IMPURITY} whose place is known; `split` takes other "
-            "images, and an import is told with its option --impurities which labels are impurities"
+            "images, and the setting `impurities` of an import says which labels are impurities"
         )
     return wanted
 

@@ -12,6 +12,7 @@ import numpy as np
 from .. import __version__
 from ..coreset.guarantee import certified_factor
 from .memory import Memory
+from .naming import Naming
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Model:
         created_by: program and version.
         memories: class name -> the memory of that class, in the order of the names; empty where there are none. No
             nominal score depends on them.
+        naming: the rule that gives alarms a verdict; None where there is none. It belongs to the nominal memory, the
+            other memories and the threshold that it was set with: a model with others has none.
     """
 
     features: np.ndarray
@@ -73,6 +76,7 @@ class Model:
     threshold: Threshold | None = None
     created_by: str = f"sequential-patchcore {__version__}"
     memories: Mapping[str, Memory] = field(default_factory=dict)
+    naming: Naming | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -112,8 +116,8 @@ class Model:
     def kept_beside(self) -> dict[str, Any]:
         """What the model holds beside its nominal memory and keeps when that changes: arguments of `Model`.
 
-        A further group of the file that fine-tuning has to keep belongs here; `model.reading` and `model.writing` have
-        one place each for it (`_beside`), `fitting.melding` another (`_melded_beside`).
+        A further group of the file that fine-tuning has to keep belongs here, and has one place each in `model.reading`
+        (`_beside`), in `model.writing` (`_write_beside`) and, melded, in `fitting.melding` (`Melder._beside`).
         """
         return {"memories": self.memories}
 
@@ -123,9 +127,13 @@ class Model:
         return replace(
             self, features=memory.vectors, source=memory.source, position=memory.position, sources=memory.sources,
             separation=memory.separation, covering_radius=memory.covering_radius, converged=memory.converged,
-            epochs=memory.epochs, data=memory.data, memories={},
+            epochs=memory.epochs, data=memory.data, memories={}, naming=None,
         )
 
     def with_threshold(self, threshold: Threshold) -> "Model":
-        """The same model with another threshold."""
-        return replace(self, threshold=threshold)
+        """The same model with another threshold.
+
+        A rule of verdicts that was set at another value is dropped: its promise is about the regions of that one.
+        """
+        same = self.naming is not None and self.naming.threshold == threshold.value
+        return replace(self, threshold=threshold, naming=self.naming if same else None)

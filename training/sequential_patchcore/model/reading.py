@@ -12,6 +12,8 @@ import numpy as np
 from ..runtime.errors import UserError
 from .contents import Model, Threshold
 from .memory import Memory
+from .naming import Naming
+from .naming_file import NAMING, read_naming
 from .parts import need, own, read_json, read_records, read_vectors
 from .values import check_memory, check_values
 from .writing import FORMAT, FORMAT_VERSION, MEMORIES, group_name
@@ -130,7 +132,20 @@ def _beside(file: h5py.File, dimension: int) -> dict[str, Any]:
                 raise UserError(f"{where}: a part is missing: {error.args[0]}") from error
             except (ValueError, TypeError, RuntimeError) as error:
                 raise UserError(f"{where}: damaged: {error}") from error
-    return {"memories": dict(sorted(memories.items()))}
+    return {"memories": dict(sorted(memories.items())), "naming": _naming(file, dimension, memories)}
+
+
+def _naming(file: h5py.File, dimension: int, memories: dict[str, Memory]) -> Naming | None:
+    if NAMING not in set(file):
+        return None
+    try:
+        return read_naming(file, dimension, memories)
+    except UserError as error:
+        raise UserError(f"{NAMING}: {error}") from error
+    except KeyError as error:
+        raise UserError(f"{NAMING}: a part is missing: {error.args[0]}") from error
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"{NAMING}: damaged: {error}") from error
 
 
 def _memory(group: h5py.Group, dimension: int) -> Memory:

@@ -11,6 +11,7 @@ import numpy as np
 from ..runtime.files import atomic_path
 from .contents import Model
 from .memory import Memory
+from .naming_file import write_naming
 
 FORMAT = "sequential-patchcore model"
 FORMAT_VERSION = 1
@@ -35,6 +36,8 @@ def _write_beside(file: h5py.File, model: Model) -> None:
     """What is kept beside the nominal memory, see `Model.kept_beside`; nothing where there is none."""
     for name, memory in sorted(model.memories.items()):
         _write_memory(file.create_group(f"{MEMORIES}/{group_name(name)}"), memory)
+    if model.naming is not None:
+        write_naming(file, model.naming)
 
 
 def group_name(class_name: str) -> str:

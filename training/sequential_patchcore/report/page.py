@@ -57,6 +57,9 @@ def render(
     return environment.get_template("report.html").render(
         metrics=metrics,
         models=[_shown_model(name, model, k) for k, (name, model) in enumerate(models.items())],
+        named=[
+            _shown_model(name, model, k) for k, (name, model) in enumerate(models.items()) if "verdicts" in model
+        ],
         random_models=[name for name, model in models.items() if model["info"].get("random_weights")],
         classes=[{**info, "colour": palette.css(palette.class_colour(k))} for k, info in enumerate(classes)],
         cards=[(cards.index(card), card) for card in worst_first(cards)],
@@ -85,6 +88,7 @@ def _shown_model(name: str, model: Mapping, position: int) -> dict:
         "colour": palette.css(palette.model_colour(position)),
         "top": overlays.scale_top(model["threshold"]),
         **model,
+        "promise": model["info"].get("verdicts", ""),
         "info": {key: value for key, value in model["info"].items() if key not in _HIDDEN_INFO},
     }
 

@@ -23,8 +23,8 @@ def write_promises_chart(trade: Trade, asked: tuple[float, float], per: str, pat
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     blue = css(model_colour(0))
-    axes.plot(trade.false_alarms, trade.lost_defects, drawstyle="steps-post", color=blue, lw=1.8)
-    axes.fill_between(trade.false_alarms[::-1], trade.lost_defects[::-1], 1, step="pre", color=blue, alpha=0.08, lw=0)
+    axes.plot(trade.false_alarms, trade.lost_defects, drawstyle="steps-pre", color=blue, lw=1.8)
+    axes.fill_between(trade.false_alarms[::-1], trade.lost_defects[::-1], 1, step="post", color=blue, alpha=0.08, lw=0)
     possible = bool(((trade.false_alarms <= asked[0]) & (trade.lost_defects <= asked[1])).any())
     axes.plot(*asked, "o", ms=9, color=css(TRUE_POSITIVE if possible else FALSE_POSITIVE),
               label=f"asked for: {asked[0]:g} and {asked[1]:g}, {'possible' if possible else 'not possible together'}")

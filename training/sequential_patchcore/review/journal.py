@@ -18,6 +18,7 @@ FILE = "journal.jsonl"
 SOUND, DIRT, DEFECT, MISSED, SKIP, UNDO = "sound", "dirt", "defect", "missed", "skip", "undo"
 DECISIONS = (SOUND, DIRT, DEFECT, MISSED, SKIP)
 DIRT_CLASSES = ("stain", "print", "sticker", "other")
+"""What dirt is called where the model has no memory of any; else by the memories' names."""
 LARGEST_LINE = 1 << 20  # bytes; a longer one is none of ours
 
 
@@ -33,7 +34,7 @@ class Entry:
         model: fingerprint of the model that was looked at.
         image: "name", "sha256" of its file, "size" [H, W].
         region: "box" [x, y, width, height] in pixels, "outline" [[x, y], ...], "score"; empty for an image as a whole.
-        impurity: of dirt, one of `DIRT_CLASSES`.
+        impurity: of dirt, its class.
         of: of an undo, the id of the line that no longer counts.
         confirmed: defects that were found before and no longer are, which the person accepted.
     """
@@ -66,12 +67,12 @@ def new_entry(
     """An entry of this moment.
 
     Raises:
-        UserError: no such decision, or dirt of no known class.
+        UserError: no such decision, or dirt without a class.
     """
     if decision not in (*DECISIONS, UNDO):
         raise UserError(f"expected a decision of {', '.join(DECISIONS)}, got {decision!r}")
-    if decision == DIRT and further.get("impurity") not in DIRT_CLASSES:
-        raise UserError(f"expected dirt of {', '.join(DIRT_CLASSES)}, got {further.get('impurity')!r}")
+    if (decision == DIRT) != bool(further.get("impurity")):
+        raise UserError("expected the class of dirt with dirt, and with nothing else")
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     return Entry(secrets.token_hex(8), now, who, decision, model, image or {}, region or {}, **further)
 

@@ -20,8 +20,13 @@ from ..runtime.files import make_folder, write_text
 from ..runtime.progress import say
 from .journal import DEFECT, DIRT, DIRT_CLASSES, MISSED, Entry
 
-CLASSES = (ClassInfo(1, DEFECT, "defect"),
-           *(ClassInfo(number, name, "impurity") for number, name in enumerate(DIRT_CLASSES, start=2)))
+
+def classes_of(entries: Iterable[Entry]) -> tuple[ClassInfo, ...]:
+    """Defect, and dirt by its names."""
+    named = {entry.impurity for entry in entries if entry.decision == DIRT} - {DEFECT}
+    names = [*DIRT_CLASSES, *sorted(named - set(DIRT_CLASSES))]
+    return (ClassInfo(1, DEFECT, "defect"),
+            *(ClassInfo(number, name, "impurity") for number, name in enumerate(names, start=2)))
 
 
 def export_labelme(entries: Sequence[Entry], folder: Path) -> int:
@@ -60,7 +65,8 @@ def export_dataset(entries: Sequence[Entry], folder: Path, split: str = "val") -
     """
     images = _by_image(entries)
     written = 0
-    with DatasetWriter(folder, folder.name, "review", CLASSES) as writer:
+    known = classes_of(entries)
+    with DatasetWriter(folder, folder.name, "review", known) as writer:
         for name, (image, decided) in zip(_names(images), images, strict=True):
             pixels = _pixels(image)
             if pixels is None:
@@ -71,7 +77,7 @@ def export_dataset(entries: Sequence[Entry], folder: Path, split: str = "val") -
             # Where a defect and an impurity overlap the defect owns the pixel, so defects come last.
             labelled = sorted((one for one in decided if _label(one)), key=lambda one: _label(one) == DEFECT)
             for number, entry in enumerate(labelled, start=1):
-                (class_id,) = [info.id for info in CLASSES if info.name == _label(entry)]
+                (class_id,) = [info.id for info in known if info.name == _label(entry)]
                 inside = _filled(entry, mask.shape)
                 mask[inside], instances[inside], classes[number] = class_id, number, class_id
             writer.add(name, pixels, mask, instances, classes, split, name)

@@ -78,6 +78,17 @@ class RegionPatches:
         """(n, 2) int64, (y, x) of the same on the image's grid."""
         return np.argwhere(self.taught) + np.array(self.corner)
 
+    @property
+    def touched_vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n, D) float32 and (n, 2) int64 cells of the patches that the region itself touches, without neighbours."""
+        inside = np.zeros(self.grid.size, bool)
+        x, y, width, height = self.box
+        inside[y : y + height, x : x + width] = self.pixels
+        top, left = self.corner
+        rows, columns = self.vectors.shape[:2]
+        own = self.grid.touched_by(inside)[top : top + rows, left : left + columns]
+        return np.ascontiguousarray(self.vectors[own]), np.argwhere(own) + np.array(self.corner)
+
     def peak(self, search: NearestSearch) -> float:
         """The region's highest score in the anomaly map that a memory makes of the image."""
         with torch.inference_mode():

@@ -2,9 +2,10 @@
 """From a base model and a journal to the model that it teaches: the same lines give the same model, to the bit.
 
 *Sound* regions are shown to the coreset by the sequential rule, in the order of the journal, as patches of one more
-training image each would be. The size of the coreset stays, so that each patch that enters takes the place of one of
-the two vectors that are closest to one another. A patch that lies no farther from the memory than these two from one
-another does not enter: the rule takes it for covered, whatever the threshold says, and `Taught.entered` shows it.
+training image each would be; *dirt* goes to the memory of its class, where the model has one (`dirt`). The size of the
+coreset stays, so that each patch that enters takes the place of one of the two vectors that are closest to one another.
+A patch that lies no farther from the memory than these two from one another does not enter: the rule takes it for
+covered, whatever the threshold says, and `Taught.entered` shows it.
 
 *Defect* and *missed* regions lower the threshold by a rule and teach the memory nothing: it remembers what sound
 surface looks like, and has no place for what a defect does. The threshold becomes the lowest score that one of these
@@ -29,6 +30,7 @@ from ..model.file import Model, Threshold
 from ..model.patch_ids import patch_ids_of, unpack_patch_ids
 from ..runtime.choices import LOWER_INDEX
 from ..runtime.errors import UserError
+from .dirt import names_of, with_dirt
 from .journal import DEFECT, DIRT, MISSED, SOUND, Entry
 from .patches import RegionPatches, load_patches
 
@@ -41,7 +43,7 @@ class Taught:
 
     Attributes:
         model: the taught one; the base itself where nothing counts.
-        entered: per id of a *sound* decision how many of its patches entered, and how many there were.
+        entered: per id of a decision that was taught how many of its patches entered, and how many there were.
         peaks: per id of a decision with a region, its highest score with this model.
         notes: what a person should know, in words.
     """
@@ -83,6 +85,15 @@ def replay(base: Model, entries: Sequence[Entry], store: PatchStore) -> Taught:
     """
     sound = [entry for entry in entries if entry.decision == SOUND and entry.region]
     model, entered = _with_sound(base, sound, store)
+    known = names_of(base)
+    dirt = [entry for entry in entries if entry.decision == DIRT and entry.impurity in known]
+    if dirt:
+        memories, told = with_dirt(base, [(entry, store[entry.id]) for entry in dirt], DATASET)
+        entered |= told
+        model = replace(
+            model, memories=memories, parents=(base.fingerprint,), request="",
+            settings=model.settings | {"taught_dirt": [entry.id for entry in dirt]},
+        )
     search = NearestSearch(model.features)
     peaks = {
         entry.id: store[entry.id].peak(search) for entry in entries

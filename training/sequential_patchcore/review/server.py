@@ -27,7 +27,6 @@ from starlette.routing import Route
 from ..report import overlays
 from ..runtime.errors import UserError
 from ..scoring.provenance import Provenance
-from .journal import DIRT_CLASSES
 from .replay import DATASET
 from .session import Session
 
@@ -113,7 +112,8 @@ class Review:
         if not known and not _same(request.query_params.get("token", ""), self.token):
             return _answer({"error": "open the address with the token that the program printed"}, 403)
         environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
-        text = environment.get_template("review.html").render(token=self.token, who=self.who, dirt=DIRT_CLASSES)
+        page = environment.get_template("review.html")
+        text = page.render(token=self.token, who=self.who, dirt=self.session.impurities)
         response = Response(text, media_type="text/html", headers=_HEADERS)
         response.set_cookie(COOKIE, self.token, httponly=True, samesite="strict", path="/")
         return response
@@ -222,7 +222,7 @@ def _said(words: str) -> dict[str, str]:
 
 
 def bound(port: int = 0) -> socket.socket:
-    """A socket on the loopback address; port 0 takes a free one.
+    """A socket that listens on the loopback address; port 0 takes a free one.
 
     Raises:
         UserError: the port is taken.
@@ -231,6 +231,7 @@ def bound(port: int = 0) -> socket.socket:
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((HOST, port))
+        found.listen()  # so that a browser that is quicker than the server waits for it
     except OSError as error:
         found.close()
         raise UserError(f"cannot serve on port {port}: {error.strerror or error}; choose another `port`") from error

@@ -10,13 +10,15 @@ from typing import Any
 from ..model.file import Model, save_model
 from ..runtime.errors import UserError
 from ..runtime.progress import say
+from .dirt import names_of
 from .guard import ValidationDefects, losses
-from .journal import DECISIONS, DEFECT, DIRT, MISSED, UNDO, Entry, Journal, effective, new_entry
+from .journal import DECISIONS, DEFECT, DIRT, DIRT_CLASSES, MISSED, UNDO, Entry, Journal, effective, new_entry
 from .patches import RegionPatches, patches_file, save_patches
 from .replay import PatchStore, Taught, replay
 from .review_set import ReviewImage, ReviewSet, outline_of
 
 _SMALLEST_BOX = 2  # pixels on a side
+_OTHER = "other"
 
 
 class Session:
@@ -30,6 +32,7 @@ class Session:
 
     Attributes:
         taught: the active model and what came of the decisions.
+        impurities: the classes that dirt can be of.
 
     Raises:
         UserError: no threshold; patches of the journal that are gone; a place that cannot be written.
@@ -41,6 +44,7 @@ class Session:
         if base.threshold is None:
             raise UserError("the model has no threshold: set one with `sequential-patchcore calibrate` first")
         self.base, self.set, self.folder, self.out, self.validation = base, review_set, folder, out, validation
+        self.impurities = (*names_of(base), _OTHER) if names_of(base) else DIRT_CLASSES
         self.journal, self.store = Journal(folder), PatchStore(folder)
         self._lock = threading.RLock()
         self.taught = replay(base, self.journal.effective(), self.store)
@@ -83,13 +87,16 @@ class Session:
             image, decision = self._image(asked.get("image")), asked.get("decision")
             if decision not in DECISIONS:
                 raise UserError(f"expected a decision of {', '.join(DECISIONS)}, got {decision!r}")
+            impurity = asked.get("impurity", "") if decision == DIRT else ""
+            if decision == DIRT and impurity not in self.impurities:
+                raise UserError(f"expected dirt of {', '.join(self.impurities)}, got {impurity!r}")
             box = self._box(asked.get("box"), image)
             if box is None and decision in (DIRT, DEFECT, MISSED):
                 raise UserError(f"{decision} is said of a region; mark one")
             patches, region = self._region(image, box)
             entry = new_entry(
                 who, decision, self.taught.model.fingerprint, image.record, region,
-                impurity=asked.get("impurity", "") if decision == DIRT else "",
+                impurity=impurity,
             )
             earlier = {one.key: one for one in self.journal.effective()}.get(entry.key)
             if earlier is not None and asked.get("over") != earlier.id:
@@ -147,12 +154,16 @@ class Session:
 
     def _activate(self, taught: Taught) -> None:
         self.taught = taught
+        save_model(taught.model, self.out)  # first: it is active from here on, and the images of the page follow
         self.set.use(taught.model.features, self.threshold)
-        save_model(taught.model, self.out)
 
     def _message(self, entry: Entry) -> str:
         """What came of a decision, in words."""
         peak = self.taught.peaks.get(entry.id)
+        if entry.decision == DIRT and entry.id in self.taught.entered:
+            new, shown = self.taught.entered[entry.id]
+            return (f"{new} of {shown} patches that look anomalous entered the memory of {entry.impurity}; scores and "
+                    "threshold stay")
         if entry.id in self.taught.entered and peak is not None:
             new, shown = self.taught.entered[entry.id]
             bare = f"{new} of {shown} patches entered the memory; the region scores {peak:.4g} now, "
@@ -161,8 +172,8 @@ class Session:
             return bare + (f"still above the threshold {self.threshold:.4g}: the others lie no farther from the memory "
                            "than its two closest vectors from one another, and the rule does not take them")
         if entry.decision == DIRT:
-            return (f"{entry.impurity} is noted; this model has no memory of dirt, and the region goes on alarming "
-                    "until it has")
+            return (f"{entry.impurity} is noted; this model has no memory of it, and the region goes on alarming until "
+                    "it has")
         if entry.decision in (DEFECT, MISSED):
             told = [note for note in self.taught.notes if "threshold" in note]
             plain = "the memory learns nothing from a defect, it only knows sound surface"

@@ -10,8 +10,9 @@ EVICTIONS = (LOWER_INDEX, SEEDED_RANDOM)
 
 CORESET_SIZE = 2048  # the paper's
 DEFAULT_EPOCHS = 5
-MEMORY_SIZE = 512  # vectors of the memory of one impurity
-PATCH_COVERAGE = 0.5  # of a patch's cell by the impurity
+# Of the memory of one impurity: vectors, and the share of a patch's cell that it covers; docs/impurities.md measures.
+MEMORY_SIZE = 2048
+PATCH_COVERAGE = 0.75
 SEQUENTIAL = "sequential"
 GREEDY = "greedy"
 CORESETS = (SEQUENTIAL, GREEDY)

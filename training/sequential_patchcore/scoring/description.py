@@ -8,6 +8,7 @@ import numpy as np
 
 from ..data.dataset import open_dataset
 from ..model.file import Model
+from ..model.naming import promise_in_words
 from ..runtime.errors import UserError
 from .composition import coreset_composition
 
@@ -35,6 +36,10 @@ def describe_model(model: Model) -> dict:
     }
     composition = coreset_composition(model)
     info |= {"coreset_composition": composition.as_dict(), "coreset_lies_on": "; ".join(composition.lines())}
+    if model.memories:
+        info["memories"] = ", ".join(f"{name} ({len(memory.vectors)})" for name, memory in model.memories.items())
+    if model.naming is not None:
+        info["verdicts"] = promise_in_words(model.naming.promise)
     if model.parents:
         info["made_from"] = ", ".join(model.parents)
     pictures = _training_pictures(model.data)
