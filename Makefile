@@ -119,7 +119,7 @@ predict: .venv/.done
 	$(call need,MODEL IMAGES OUT)
 	$(PATCHCORE) predict --model $(MODEL) $(IMAGES) --out $(OUT) $(ARGS)
 
-# PRESET: small (an hour on two cores, no evidence), medium (three hours), full, or smoke. REAL: a data set in place of the rendered twin.
+# PRESET: small (an hour on two cores, no evidence), medium (some hours), full, or smoke. REAL: a data set in place of the rendered twin.
 PRESET ?= small
 reproduce: .venv/.done $(RENDER_ENVIRONMENT)
 	@BLENDER="$(BLENDER)" $(TRAINING) tools/reproduce.py --preset "$(PRESET)" $(if $(REAL),--real "$(REAL)") \

@@ -244,6 +244,15 @@ def test_a_scenario_may_have_a_size_and_epochs_of_its_own() -> None:
         f"{of}.{step}" for of in with_it for step in ("train", "score")}
 
 
+def test_the_stains_of_training_are_those_of_the_calibrated_twin() -> None:
+    plan = load_plan(PLAN, "medium")
+    twin = tomllib.loads((REPOSITORY / plan.data[0].recipe).read_text(encoding="utf-8"))["stain"]
+    for each in plan.data[1:]:
+        given = each.over.get("stain", {})
+        assert bool(given) == each.id.endswith("_ws")
+        assert all(twin[key] == value for key, value in given.items() if key in twin), each.id
+
+
 def test_the_plan_of_the_stains_uses_what_the_papers_plan_has_made() -> None:
     """Its folder may be the other's: what both have is the same job; and one thing at a time is changed."""
     plan, stains = load_plan(PLAN, "medium"), load_plan(PLAN.with_name("stains.toml"), "medium")
