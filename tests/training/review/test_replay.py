@@ -6,7 +6,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from sequential_patchcore.coreset.search import NearestSearch
-from sequential_patchcore.model.file import Model, load_model, save_model
+from sequential_patchcore.model.file import Model, check_model, load_model, save_model
 from sequential_patchcore.review.journal import Entry, Journal, effective, new_entry
 from sequential_patchcore.review.patches import load_patches, patches_file, save_patches
 from sequential_patchcore.review.replay import PatchStore, replay
@@ -134,7 +134,7 @@ def test_a_taught_model_can_be_stored_and_read(base, decided, folder, tmp_path) 
     store, entries = store_of(folder, decided(1, "sound", 3.0), decided(7, "missed", 1.5))
     taught = replay(base, entries, store).model
     save_model(taught, tmp_path / "t.h5")
-    assert same(load_model(tmp_path / "t.h5"), taught)
+    assert same(load_model(tmp_path / "t.h5"), taught) and check_model(tmp_path / "t.h5") == []
 
 
 def test_another_base_of_the_same_features_can_be_taught_and_one_of_others_not(base, decided, folder) -> None:
@@ -143,9 +143,12 @@ def test_another_base_of_the_same_features_can_be_taught_and_one_of_others_not(b
     store, entries = store_of(folder, decided(1, "sound", 3.0))
     other = replace(base, features=base.features + np.float32(0.5))
     assert replay(other, entries, store).model.parents == (other.fingerprint,)
-    longer = replace(base, features=np.hstack([base.features, base.features]))
-    with pytest.raises(UserError, match="vectors of length 4, the base model's have 8"):
-        replay(longer, entries, store)
+    elsewhere = replace(base, extractor=base.extractor | {"offset": 3.25, "weights": "another note"})
+    assert same(replace(replay(elsewhere, entries, store).model, extractor=base.extractor, parents=()),
+                replace(replay(base, entries, store).model, parents=()))
+    for changed in ({"weights_fingerprint": "1"}, {"pool": 2}, {"image_scale": 0.5}):
+        with pytest.raises(UserError, match="another feature extractor"):
+            replay(replace(base, extractor=base.extractor | changed), entries, store)
 
 
 def test_patches_that_are_gone_or_damaged_are_named(base, decided, folder) -> None:
@@ -206,8 +209,6 @@ def test_dirt_goes_to_the_memory_of_its_class_and_nowhere_else(base, decided, fo
     again = load_model(tmp_path / "t.h5")
     assert again.fingerprint == taught.model.fingerprint != model.fingerprint
     assert np.array_equal(again.memories["stain"].vectors, stain.vectors)
-    from sequential_patchcore.model.file import check_model
-
     assert check_model(tmp_path / "t.h5") == []
 
 

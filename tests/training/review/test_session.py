@@ -249,6 +249,14 @@ def test_replay_merge_and_exports_by_the_command_line(begun, made, tmp_path, cap
     assert Path("again.h5").read_bytes() == session.out.read_bytes()
     assert cli.main((*command, "--export-labelme", "l", "--export-dataset", "s")) == 0
     assert open_dataset("s").samples and len(list(Path("l").iterdir())) == 2
+    first = session.journal.entries[0].id
+    (tmp_path / "m.review" / "patches" / f"{first}.npz").unlink()
+    capsys.readouterr()
+    assert cli.main((*command, "--replay")) == 2
+    assert f"or take the decision back: --undo {first}" in capsys.readouterr().err
+    assert cli.main((*command, "--undo", first, "--replay", "--out", "again.h5")) == 0
+    assert "1 decision(s) replayed" in capsys.readouterr().out
+    assert cli.main((*command, "--undo", first)) == 2 and "no decision" in capsys.readouterr().err
     assert cli.main((*command, "--merge", "nowhere")) == 2
     assert "holds no journal" in capsys.readouterr().err
     assert cli.main((*command, "--replay", "--out", "m.h5")) == 2

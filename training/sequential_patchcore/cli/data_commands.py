@@ -98,6 +98,8 @@ def _model_info(arguments: Namespace, path: Path) -> None:
     }
     if model.memories:
         facts["memories"] = _memories_of(model, in_full=arguments.json)
+    if threshold is not None and not arguments.json:  # `promise` says it in words
+        facts["calibrated_on"] = {name: one for name, one in threshold.calibrated_on.items() if name != "promises"}
     print(json.dumps(facts) if arguments.json else _as_lines(facts))
 
 

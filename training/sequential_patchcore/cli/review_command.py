@@ -27,12 +27,15 @@ def review(arguments: Namespace) -> None:
     with locked(folder):
         for other in arguments.merge:
             _merge(folder, Path(other), arguments.theirs)
+        for entry_id in arguments.undo:
+            _undo(folder, entry_id, base.fingerprint, arguments.who or getuser())
         exports = arguments.export_labelme or arguments.export_dataset
         if exports:
             _export(folder, arguments)
         if arguments.replay:
             _replay(base, folder, out)
-        if not (exports or arguments.replay or (arguments.merge and not arguments.images)):
+        asked = exports or arguments.replay or arguments.undo or arguments.merge
+        if not asked or (arguments.images and not exports and not arguments.replay):
             _serve(base, folder, out, arguments)
 
 
@@ -46,6 +49,16 @@ def _merge(folder: Path, other: Path, theirs: bool) -> None:
             f"{' '.join(ours.answer).strip()}, {their.who} says {' '.join(their.answer).strip()}; "
             f"{'theirs' if theirs else 'ours'} counts")
     tell(f"{taken} decision(s) of {other} taken over into {folder}, {len(conflicts)} conflict(s)")
+
+
+def _undo(folder: Path, entry_id: str, model: str, who: str) -> None:
+    from ..review.journal import UNDO, Journal, new_entry
+
+    journal = Journal(folder)
+    if entry_id not in {entry.id for entry in journal.effective()}:
+        raise UserError(f"{journal.path} holds no decision {entry_id!r} that counts")
+    journal.append(new_entry(who, UNDO, model, of=entry_id))
+    tell(f"{entry_id} is taken back")
 
 
 def _export(folder: Path, arguments: Namespace) -> None:

@@ -22,6 +22,8 @@ def review(command: Command) -> None:
         help="folder of the journal, such as another model's, to go on with it on this one (default: M.review)")
     add("--replay", action="store_true",
         help="serve nothing: teach the model what the journal says, write it and end; the images may be gone")
+    add("--undo", action="append", default=[], metavar="ID",
+        help="serve nothing: take back the decision of this id (of journal.jsonl), such as one whose patches are lost")
     add("--merge", action="append", default=[], metavar="DIR",
         help="take over the decisions of another review's journal; where the two answer differently both are shown, "
              "and ours counts unless --theirs is given")

@@ -17,7 +17,6 @@ from ..model.file import Model
 from ..model.memory import Memory
 from ..model.patch_ids import patch_ids_of, unpack_patch_ids
 from ..runtime.choices import LOWER_INDEX
-from ..runtime.errors import UserError
 from .journal import DIRT, Entry
 from .patches import RegionPatches
 
@@ -59,11 +58,6 @@ def _shown(
     sources, entered, seen = list(memory.sources), {}, memory.seen
     for entry, patches in decided:
         vectors, cells = patches.touched_vectors
-        if vectors.shape[1] != dimension:
-            raise UserError(
-                f"the journal's patches have vectors of length {vectors.shape[1]}, the base model's have {dimension}: "
-                "replay it onto a model of the same feature extractor"
-            )
         strange = nominal.distances(torch.from_numpy(vectors).to(nominal.device)).cpu().numpy() >= memory.level
         vectors, cells = vectors[strange], cells[strange]
         ids = patch_ids_of(np.full(len(vectors), len(sources), np.uint32), cells.astype(np.uint16))

@@ -49,7 +49,8 @@ class ValidationDefects:
                     inside = region & (numbers == one.id)
                     if one.class_name in defects and one.pixels is not None and inside.any():
                         name = f"{one.class_name} {one.id} of {sample.id} ({dataset.name}, {split})"
-                        self._patches[name] = RegionPatches.of(vectors, grid, review_set.blur_sigma, picture, inside)
+                        self._patches[name] = RegionPatches.of(
+                            vectors, grid, review_set.blur_sigma, picture, inside, extractor="")
                 progress.step()
         self._known: tuple[str, dict[str, float]] | None = None
 

@@ -3,8 +3,10 @@
 
 import io
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import cv2
@@ -15,6 +17,7 @@ from ..coreset.search import NearestSearch
 from ..extractors.grid import Grid
 from ..runtime.errors import UserError
 from ..runtime.files import make_folder
+from ..runtime.requests import digest_of
 from ..scoring.anomaly_map import anomaly_map
 from .journal import sync_folder
 
@@ -36,6 +39,7 @@ class RegionPatches:
         grid: of the whole image.
         blur_sigma: of the map, in pixels.
         thumbnail: JPEG of the region with its surroundings.
+        extractor: `extractor_digest` of what made the vectors.
     """
 
     vectors: np.ndarray
@@ -46,10 +50,12 @@ class RegionPatches:
     grid: Grid
     blur_sigma: float
     thumbnail: bytes
+    extractor: str
 
     @classmethod
     def of(
-        cls, vectors: np.ndarray, grid: Grid, blur_sigma: float, image: np.ndarray, inside: np.ndarray
+        cls, vectors: np.ndarray, grid: Grid, blur_sigma: float, image: np.ndarray, inside: np.ndarray,
+        extractor: str,
     ) -> "RegionPatches":
         """Those of a region.
 
@@ -57,6 +63,7 @@ class RegionPatches:
             vectors: (h, w, D) float32 of the whole image.
             image: (H, W, 3) float32 RGB in [0, 1].
             inside: (H, W) bool, at least one pixel.
+            extractor: `extractor_digest` of what made the vectors.
         """
         box = box_of(inside)
         x, y, width, height = box
@@ -66,7 +73,7 @@ class RegionPatches:
         top, left = max(0, rows[0] - _MARGIN), max(0, columns[0] - _MARGIN)
         block = slice(top, rows[-1] + _MARGIN + 1), slice(left, columns[-1] + _MARGIN + 1)
         return cls(np.array(vectors[block], np.float32), taught[block].copy(), (int(top), int(left)), box,
-                   inside[y : y + height, x : x + width].copy(), grid, blur_sigma, _thumbnail(image, box))
+                   inside[y : y + height, x : x + width].copy(), grid, blur_sigma, _thumbnail(image, box), extractor)
 
     @property
     def taught_vectors(self) -> np.ndarray:
@@ -102,6 +109,11 @@ class RegionPatches:
         return float(scores[top : top + height, left : left + width][self.pixels].max())
 
 
+def extractor_digest(extractor: Mapping[str, Any]) -> str:
+    """Of a model's feature extractor, without what is measured anew on each machine: vectors of equal ones compare."""
+    return digest_of({name: value for name, value in extractor.items() if name not in ("weights", "offset")})
+
+
 def box_of(inside: np.ndarray) -> tuple[int, int, int, int]:
     """(x, y, width, height) of the pixels (H, W) bool that are set."""
     rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
@@ -135,7 +147,7 @@ def save_patches(patches: RegionPatches, folder: Path, entry_id: str) -> None:
         data, vectors=patches.vectors, taught=patches.taught, corner=np.array(patches.corner),
         box=np.array(patches.box), pixels=patches.pixels, blur_sigma=patches.blur_sigma,
         grid=np.array([*grid.size, *grid.cells, grid.stride]), scale=np.array([grid.offset, grid.image_scale]),
-        thumbnail=np.frombuffer(patches.thumbnail, np.uint8),
+        thumbnail=np.frombuffer(patches.thumbnail, np.uint8), extractor=np.array(patches.extractor),
     )
     beside = path.with_name(f".{path.name}.part")
     try:
@@ -164,10 +176,10 @@ def load_patches(folder: Path, entry_id: str) -> RegionPatches:
                 kept["vectors"], kept["taught"], tuple(int(v) for v in kept["corner"]),
                 tuple(int(v) for v in kept["box"]), kept["pixels"],
                 Grid((height, width), (rows, columns), stride, offset, scale),
-                float(kept["blur_sigma"]), kept["thumbnail"].tobytes(),
+                float(kept["blur_sigma"]), kept["thumbnail"].tobytes(), str(kept["extractor"]),
             )
     except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise UserError(
             f"cannot read {path} ({error}): the patches of the decision {entry_id} are needed to replay it; restore "
-            "the file"
+            f"the file, or take the decision back: `undo` {entry_id}"
         ) from error

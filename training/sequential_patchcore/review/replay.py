@@ -31,8 +31,8 @@ from ..model.patch_ids import patch_ids_of, unpack_patch_ids
 from ..runtime.choices import LOWER_INDEX
 from ..runtime.errors import UserError
 from .dirt import names_of, with_dirt
-from .journal import DEFECT, DIRT, MISSED, SOUND, Entry
-from .patches import RegionPatches, load_patches
+from .journal import DEFECT, DIRT, MISSED, SKIP, SOUND, Entry
+from .patches import RegionPatches, extractor_digest, load_patches
 
 DATASET = "review"  # in the sources of a taught model, in place of a data set's name
 
@@ -81,8 +81,15 @@ def replay(base: Model, entries: Sequence[Entry], store: PatchStore) -> Taught:
         entries: those that count, in order (`journal.effective`).
 
     Raises:
-        UserError: patches that are gone, or of another feature extractor's length.
+        UserError: patches that are gone, or of another feature extractor.
     """
+    expected = extractor_digest(base.extractor)
+    for entry in entries:
+        if entry.region and entry.decision != SKIP and store[entry.id].extractor != expected:
+            raise UserError(
+                f"the journal's decision {entry.id} was taken with another feature extractor than the base model's: "
+                "replay it onto a model of the same backbone, weights and settings"
+            )
     sound = [entry for entry in entries if entry.decision == SOUND and entry.region]
     model, entered = _with_sound(base, sound, store)
     known = names_of(base)
@@ -121,11 +128,6 @@ def _with_sound(
     for entry in sound:
         patches = store[entry.id]
         vectors, cells = patches.taught_vectors, patches.taught_cells
-        if vectors.shape[1] != dimension:
-            raise UserError(
-                f"the journal's patches have vectors of length {vectors.shape[1]}, the base model's have {dimension}: "
-                "replay it onto a model of the same feature extractor"
-            )
         source = np.full(len(vectors), len(sources), np.uint32)
         ids = patch_ids_of(source, cells.astype(np.uint16))
         entered[entry.id] = engine.update(torch.from_numpy(vectors), ids), len(vectors)

@@ -13,7 +13,7 @@ from ..runtime.progress import say
 from .dirt import names_of
 from .guard import ValidationDefects, losses
 from .journal import DECISIONS, DEFECT, DIRT, DIRT_CLASSES, MISSED, UNDO, Entry, Journal, effective, new_entry
-from .patches import RegionPatches, patches_file, save_patches
+from .patches import RegionPatches, extractor_digest, patches_file, save_patches
 from .replay import PatchStore, Taught, replay
 from .review_set import ReviewImage, ReviewSet, outline_of
 
@@ -235,7 +235,10 @@ class Session:
             return None, {}
         inside = self.set.inside(image, box, self.threshold)
         vectors = self.set.vectors(image)
-        patches = RegionPatches.of(vectors, image.grid, self.set.blur_sigma, self.set.picture(image), inside)
+        patches = RegionPatches.of(
+            vectors, image.grid, self.set.blur_sigma, self.set.picture(image), inside,
+            extractor_digest(self.base.extractor),
+        )
         x, y, width, height = patches.box
         scores = self.set.map(image)
         outline = outline_of(patches.pixels, (x, y))

@@ -304,7 +304,7 @@ def _cannot(
     """Why the two cannot be kept together, and what could be."""
     return (
         f"these two promises cannot be kept together: {wish.false_alarms:.3g} of false alarms takes a threshold of at "
-        f"least {lowest:.6g}, {wish.lost_defects:.3g} of lost defects one of at most {highest:.6g}. With the first, "
-        f"{promised_lost_defects(lost, lowest):.3g} of the defects can be promised; with the second, "
+        f"least {lowest:.6g}, {wish.lost_defects:.3g} of lost defects one of at most {highest:.6g}. With the first "
+        f"{promised_lost_defects(lost, lowest):.3g} of lost defects can be promised, with the second "
         f"{promised_false_alarms(sound, highest):.3g} of false alarms. The model is as it was"
     )
