@@ -50,7 +50,10 @@ class Data:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A row of table II: trained on `train`, from `start` if given, or melded of `meld`; `paper`: percent, or None."""
+    """A row of table II: trained on `train`, from `start` if given, or melded of `meld`; `paper`: percent, or None.
+
+    Alarms are named by memories and a rule made of the data sets `impurities`, where there are any.
+    """
 
     id: str
     name: str
@@ -60,6 +63,7 @@ class Scenario:
     augment: bool = False
     coreset: str = SEQUENTIAL
     backbone: str | None = None
+    impurities: tuple[str, ...] = ()
     extra: bool = False
     paper: tuple[float, ...] | None = None
 
@@ -166,7 +170,8 @@ def _scenario(of: Table) -> Scenario:
     made = Scenario(
         of.take("id", str), of.take("name", str), of.names("train", []), of.take("start", str, None),
         of.names("meld", []), of.take("augment", bool, False), of.take("coreset", str, SEQUENTIAL),
-        of.take("backbone", str, None), of.take("extra", bool, False), of.numbers("paper", len(FIGURES)),
+        of.take("backbone", str, None), of.names("impurities", []), of.take("extra", bool, False),
+        of.numbers("paper", len(FIGURES)),
     )
     of.done()
     if bool(made.train) == bool(made.meld) or (made.start and made.meld):
@@ -226,7 +231,7 @@ def _check_names(path: str, plan: Plan) -> None:
     for each in plan.scenarios:
         if each.id in known:
             raise UserError(f"{path}: two scenarios have the id {each.id!r}")
-        _all_known(path, f"scenario {each.id}", each.train, data, "data set")
+        _all_known(path, f"scenario {each.id}", (*each.train, *each.impurities), data, "data set")
         _all_known(path, f"scenario {each.id}", each.parents, known, "earlier scenario")
         known.add(each.id)
     _all_known(path, "table_1", plan.table_1, known, "scenario")
