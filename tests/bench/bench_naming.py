@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What verdicts are worth on plates that nothing was trained or set on: docs/impurities.md holds what it printed.
 
-    python tests/bench/bench_naming.py MODEL.h5 PLATES [--split test] [--json FILE]
+    python tests/bench/bench_naming.py MODEL.h5 PLATES [--split test] [--set-on val] [--json FILE]
 
 MODEL.h5 has memories of impurities and of defects (`impurities --with-defects`) and a rule (`verdicts`). Beside the
 rule stand three others on the same regions: the vote of the nearest memory, the ratio of the distances to the memories,
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from sequential_patchcore import Scorer, load_model, open_dataset
+from sequential_patchcore.data.dataset import Dataset
 from sequential_patchcore.metrics.binomial import upper_limit
 from sequential_patchcore.metrics.bootstrap import draw, interval
 from sequential_patchcore.naming.figures import image_verdicts, verdict_figures
@@ -70,6 +71,53 @@ def drawn_shares(regions: list[dict], rules: tuple[str, ...], lost: int, draws: 
     return {rule: np.array(values) for rule, values in found.items()}
 
 
+def at_own_points(set_on: list[dict], regions: list[dict], rules: tuple[str, ...]) -> None:
+    """Each rule with the point below which no defect view of the validation plates lies: passed and lost elsewhere."""
+    plates, times = draw([region["plate"] for region in regions])
+    passed: dict[str, np.ndarray] = {}
+    dirt = np.array([not region["views"] for region in regions])
+    at = np.array([plates.index(region["plate"]) for region in regions])
+    whole = times @ np.bincount(at[dirt], minlength=len(plates))
+    for rule in rules:
+        views: dict[tuple, float] = {}
+        for region in set_on:
+            for key in region["views"]:
+                views[key] = max(views.get(key, -np.inf), region[rule])
+        point = min(views.values()) if rule != RULE else min(0.0, *views.values())
+        below = np.array([region[rule] < point for region in regions])
+        left = {key for region, low in zip(regions, below, strict=True) if not low for key in region["views"]}
+        lost = {key for region in regions for key in region["views"]} - left
+        passed[rule] = times @ np.bincount(at[dirt & below], minlength=len(plates)) / whole
+        print(f"{rule:28} set on validation: {(dirt & below).sum()} of {dirt.sum()} passed "
+              f"({(dirt & below).sum() / dirt.sum():.1%}), {len(lost)} of {len(lost | left)} defect views lost")
+    for rule in rules[1:]:
+        low, high = interval(passed[RULE] - passed[rule])
+        print(f"{RULE} less {rule}, each as set on validation: {low:+.3f} to {high:+.3f}")
+
+
+def regions_of_split(scorer: Scorer, namer: Namer, dataset: Dataset, split: str, kinds: np.ndarray) -> list[dict]:
+    """What every rule says of each region of a split."""
+    regions = []
+    for sample in dataset.split(split):
+        scored, predicted = predicted_of(scorer, dataset, sample)
+        found = regions_of(predicted, scored.grid)
+        if not found.count:
+            continue
+        truths = region_truths(found.labels, found.count, dataset.mask(sample), dataset.instances(sample),
+                               dataset.classes)
+        figures = namer.figures(scored, found)
+        bounds = np.searchsorted(found.region, np.arange(found.count + 1))
+        for number, verdict in enumerate(judge(namer.naming, found, figures, scored.grid)):
+            rows = slice(int(bounds[number]), int(bounds[number + 1]))
+            unknown = verdict.reason == "far from every memory"
+            regions.append({
+                "plate": str(sample.group or sample.id),
+                "views": [(sample.id, instance) for instance in truths[number].defects],
+                RULE: np.inf if unknown else verdict.defect_likeness, **region_numbers(figures, kinds, rows),
+            })
+    return regions
+
+
 def timed(work: Callable[[], object], times: int = 5) -> float:
     """The least seconds of several runs."""
     least = np.inf
@@ -85,6 +133,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("plates")
     parser.add_argument("--split", default="test")
+    parser.add_argument("--set-on", metavar="SPLIT", help="also compare the rules, each with its point set on this")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     scorer, dataset = Scorer(load_model(chosen.model)), open_dataset(chosen.plates)
@@ -131,11 +180,13 @@ def main() -> None:
         shares = [share_below(regions, rule, lost)[0] for lost in LOST]
         table[rule] = shares
         print(f"{rule:28}" + "  ".join(f"{lost} lost: {share:6.1%}" for lost, share in zip(LOST, shares, strict=True)))
-    for lost in (0, 2):
+    for lost in (0, 1, 2):
         drawn = drawn_shares(regions, rules, lost)
         for rule in rules[1:]:
             low, high = interval(drawn[RULE] - drawn[rule])
             print(f"{RULE} less {rule}, at {lost} lost: {low:+.3f} to {high:+.3f}")
+    if chosen.set_on:
+        at_own_points(regions_of_split(scorer, namer, dataset, chosen.set_on, kinds), regions, rules)
     image = dataset.image(dataset.split(chosen.split)[0])
     labels = regions_of(predicted_of(scorer, dataset, dataset.split(chosen.split)[0])[1], scored.grid)
     plain = timed(lambda: scorer.anomaly_map(image))

@@ -129,7 +129,8 @@ def _evaluate_image(
         judged = None if verdicts is None else verdicts.add(scores, image, scored, group)
         outcome = cards.outcome(scored.counts, image.defect_ids, tally.coverage)
         regions = None if judged is None else judged.records
-        found.append(ModelResult(scored.counts, outcome, tally.false_regions.per_image[-1], regions))
+        after = None if verdicts is None or judged is None else verdicts.latest()
+        found.append(ModelResult(scored.counts, outcome, tally.false_regions.per_image[-1], regions, after))
         if pictures is not None:
             tiles.append(pictures.tile(number, image, scores, scored, outcome, found[-1].false_regions, judged))
     result = ImageResult(sample.id, str(sample.group or ""), tuple(found), found[0].counts.whole)
