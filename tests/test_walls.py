@@ -74,10 +74,12 @@ ALLOWED = {
     "model": {"coreset"},
     "fitting": {"coreset", "data", "extractors", "model"},
     "scoring": {"coreset", "data", "extractors", "metrics", "model"},
+    "naming": {"coreset", "data", "extractors", "metrics", "model", "scoring"},
     "report": {"metrics", "model", "scoring"},
-    "evaluation": {"data", "metrics", "report", "scoring"},
+    "evaluation": {"data", "metrics", "naming", "report", "scoring"},
     "export": {"data", "extractors", "metrics", "model", "scoring"},
-    "prediction": {"data", "metrics", "model", "report", "scoring"},
+    "prediction": {"data", "metrics", "model", "naming", "report", "scoring"},
+    "review": {"coreset", "data", "extractors", "metrics", "model", "report", "scoring"},
 }
 
 

@@ -12,11 +12,13 @@ __version__ = "0.1.0"
 
 # Name -> the module that defines it.
 _PUBLIC = {
+    "MemorySettings": "fitting.settings",
     "RunOptions": "fitting.settings",
     "Scorer": "scoring.scorer",
     "SequentialCoreset": "coreset.sequential",
     "TrainSettings": "fitting.settings",
     "UserError": "runtime.errors",
+    "add_impurities": "fitting.impurities",
     "build_extractor": "extractors.builder",
     "greedy_coreset": "coreset.greedy",
     "evaluate": "evaluation.evaluator",
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from .data.dataset import open_dataset as open_dataset
     from .evaluation.evaluator import evaluate as evaluate
     from .extractors.builder import build_extractor as build_extractor
+    from .fitting.impurities import add_impurities as add_impurities
+    from .fitting.settings import MemorySettings as MemorySettings
     from .fitting.settings import RunOptions as RunOptions
     from .fitting.settings import TrainSettings as TrainSettings
     from .fitting.training import train as train

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import sequential_patchcore
-from sequential_patchcore.cli.result_code import EVALUATION, MELDING, PREDICTION, SCORING, TRAINING
+from sequential_patchcore.cli.result_code import EVALUATION, MELDING, NAMING, PREDICTION, REMEMBERING, SCORING, TRAINING
 
 PACKAGE = Path(sequential_patchcore.__file__).parent
 
@@ -19,11 +19,15 @@ CARRIES_OUT = {
     "extractors/transformer_graph.py",  # an export is made of it, and that names its files' digests
 }
 # The model file: what is wrong with one, and how it is written; every model says its format's version.
-THE_FILE = {f"model/{name}.py" for name in ("check", "contents", "file", "reading", "values", "writing")}
-# A model file that is to be checked is, by the rule; no score depends on it.
+THE_FILE = {
+    f"model/{name}.py"
+    for name in ("check", "contents", "file", "memory", "naming", "naming_file", "parts", "reading", "values",
+                 "writing")
+}
+# A model file that is to be checked is, by the rule; no score depends on it, nor on how a patch's place is packed.
 CHECKS = {
     f"coreset/{name}.py" for name in ("arrays", "coverage", "engine", "guarantee", "kernels", "screen", "shortlist")
-}
+} | {"model/patch_ids.py"}
 
 
 def imported(file: str) -> Iterable[str]:
@@ -58,15 +62,19 @@ def modules_of(places: Iterable[str]) -> set[str]:
     [
         (TRAINING, ["fitting/training.py"],
          # The checkpoint holds what was made; the melding is asked whether extractors differ.
-         {"fitting/checkpoint.py", "fitting/melding.py"}
+         {"fitting/checkpoint.py", "fitting/melding.py", "fitting/memory_melding.py"}
          | {f"coreset/{name}.py" for name in ("arrays", "epochs", "melding", "parameters", "search", "sequential",
                                                 "state")}),
+        (REMEMBERING, ["fitting/impurities.py"],
+         {"fitting/checkpoint.py", "fitting/memory_checkpoint.py", "fitting/melding.py", "fitting/memory_melding.py",
+          "coreset/melding.py", "coreset/parameters.py"}),
         (MELDING, ["fitting/melding.py"], set()),
         (SCORING, ["scoring/scorer.py", "scoring/calibration.py"], CHECKS),
+        (NAMING, ["naming/setting.py"], CHECKS | {"metrics/counts.py"}),
         (EVALUATION, ["evaluation/evaluator.py"], CHECKS),
         (PREDICTION, ["prediction/predictor.py", "prediction/explanation.py", "export/exported_model.py"], CHECKS),
     ],
-    ids=["training", "melding", "scoring", "evaluation", "prediction"],
+    ids=["training", "remembering", "melding", "scoring", "naming", "evaluation", "prediction"],
 )
 def test_what_is_imported_to_make_a_result_has_a_say_or_is_known_to_have_none(code, starts, without_a_say):
     found = closure(*starts)
@@ -76,5 +84,5 @@ def test_what_is_imported_to_make_a_result_has_a_say_or_is_known_to_have_none(co
 
 
 def test_what_is_named_is_there():
-    for place in {*TRAINING, *MELDING, *SCORING, *EVALUATION, *PREDICTION}:
+    for place in {*TRAINING, *REMEMBERING, *MELDING, *SCORING, *EVALUATION, *PREDICTION}:
         assert (PACKAGE / place).exists(), place

@@ -105,3 +105,16 @@ def test_a_mirrored_patch_is_looked_for_where_it_came_from(offset):
             wanted = length - 1 - looks_at[cell]
             assert abs(looks_at[place] - wanted) == np.abs(looks_at - wanted).min()
     assert grid.places(left_right=True)[0].tolist() == list(range(8))
+
+
+@pytest.mark.parametrize("grid", [grid_of(*one) for one in GRIDS], ids=str)
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.5, 1.0])
+def test_the_share_of_a_cell_is_counted_over_its_own_pixels(grid, density):
+    pixels = np.random.default_rng(1).random(grid.size) < density
+    rows, columns = grid.nearest_cells()
+    found = grid.share_of(pixels)
+    assert found.shape == grid.cells
+    for y in range(grid.cells[0]):
+        for x in range(grid.cells[1]):
+            own = pixels[np.ix_(rows == y, columns == x)]
+            assert found[y, x] == (own.sum() / own.size if own.size else 0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sequential_patchcore.coreset.engine import Coreset, CoresetEngine
 from sequential_patchcore.fitting.melding import Melder, check_same_extractor, meld
-from sequential_patchcore.model.file import Model
+from sequential_patchcore.model.file import Memory, Model
 from sequential_patchcore.model.patch_ids import pack_patch_ids, unpack_patch_ids
 from sequential_patchcore.runtime.errors import UserError
 
@@ -166,3 +166,73 @@ def test_the_blur_and_the_place_of_the_weights_are_those_of_the_first(pair):
     settings = meld([first, second], ["a", "b"]).settings
     assert (settings["blur_sigma"], settings["weights"]) == (4.0, "a.pth")
     assert "epochs" not in settings
+
+
+def memory(name, patches, size, **changes):
+    """The memory of a class, made of these patches as `trained` makes a model."""
+    made = trained(name, patches, size)
+    whole = Memory(
+        kind="impurity", vectors=made.features, source=made.source, position=made.position, sources=made.sources,
+        separation=made.separation, covering_radius=made.covering_radius, converged=False, epochs=(),
+        seen=IMAGES * SIDE * SIDE, images=IMAGES, coverage_share=0.5, level=1.5, level_from="threshold",
+        nominal="f00d", data=made.data,
+    )
+    return replace(whole, **changes)
+
+
+@pytest.fixture
+def remembering(pair):
+    """Two models that both remember stains, the second in another size; only the first smears, only the second oil."""
+    first = {"smear": memory("s", patches_of(3), 8), "stain": memory("a", patches_of(4), 10)}
+    second = {"oil": memory("o", patches_of(5), 6), "stain": memory("b", patches_of(6, shift=0.5), 14)}
+    return [replace(pair[0], memories=first), replace(pair[1], memories=second)]
+
+
+def test_memories_of_one_name_meld_by_the_same_rule(remembering):
+    result = meld(remembering, ["a", "b"])
+    assert list(result.memories) == ["oil", "smear", "stain"]
+    assert result.memories["smear"] is remembering[0].memories["smear"]
+    assert result.memories["oil"] is remembering[1].memories["oil"]
+    stain, parts = result.memories["stain"], [model.memories["stain"] for model in remembering]
+    independent = meld([model.of_memory("stain") for model in remembering], ["a", "b"], 14)
+    np.testing.assert_array_equal(stain.vectors, independent.features)
+    np.testing.assert_array_equal(stain.vectors, slow_meld([model.of_memory("stain") for model in remembering], 14))
+    assert (stain.separation, stain.covering_radius) == (independent.separation, independent.covering_radius)
+    assert stain.sources == independent.sources and stain.epochs == independent.epochs
+    np.testing.assert_array_equal(stain.patch_ids >> 32, independent.source)
+    images = {"a": patches_of(4), "b": patches_of(6, shift=0.5)}
+    for vector, source, (y, x) in zip(stain.vectors, stain.source, stain.position, strict=True):
+        name, sample = stain.sources[source]
+        np.testing.assert_array_equal(vector, images[name][int(sample.removeprefix("image"))][y * SIDE + x])
+    assert stain.seen == sum(part.seen for part in parts) and stain.images == 2 * IMAGES
+    assert [share["name"] for share in stain.data] == ["a", "b"]
+    np.testing.assert_array_equal(result.features, meld([replace(m, memories={}) for m in remembering], "ab").features)
+
+
+def test_a_memory_melded_with_itself_stays_as_it_is(remembering):
+    result = meld([remembering[0]] * 2, ["a", "a"])
+    for name, held in remembering[0].memories.items():
+        np.testing.assert_array_equal(result.memories[name].vectors, held.vectors)
+        np.testing.assert_array_equal(result.memories[name].position, held.position)
+        assert result.memories[name].separation == held.separation
+
+
+def test_what_differs_between_melded_memories_is_noted_with_caution(remembering):
+    first, second = (model.memories["stain"] for model in remembering)
+    second = replace(second, level=1.0, coverage_share=0.25, nominal="beef", covering_radius=None)
+    others = [remembering[0], replace(remembering[1], memories={"stain": second})]
+    stain = meld(others, ["a", "b"]).memories["stain"]
+    assert (stain.level, stain.level_from, stain.coverage_share) == (1.0, "melded", 0.25)
+    assert stain.nominal == "" and stain.covering_radius is None and stain.settings == {"melded": ["a", "b"]}
+    same = meld(remembering, ["a", "b"]).memories["stain"]
+    assert (same.level, same.level_from, same.nominal) == (first.level, "threshold", "f00d")
+
+
+def test_a_class_of_two_kinds_is_refused_by_name(remembering):
+    other = replace(remembering[1].memories["stain"], kind="defect")
+    with pytest.raises(UserError, match=r"'stain' is of kind impurity in a.h5 and of kind defect in b.h5"):
+        meld([remembering[0], replace(remembering[1], memories={"stain": other})], ["a.h5", "b.h5"])
+
+
+def test_models_without_memories_meld_to_one_without(pair):
+    assert meld(pair, ["a", "b"]).memories == {}

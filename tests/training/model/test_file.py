@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 import pytest
 from sequential_patchcore.cli import parser as cli
-from sequential_patchcore.model.file import Model, Threshold, check_model, load_model, read_request, save_model
+from sequential_patchcore.model.file import Memory, Model, Threshold, check_model, load_model, read_request, save_model
+from sequential_patchcore.model.writing import group_name
 from sequential_patchcore.runtime import files
 from sequential_patchcore.runtime.choices import BOUNDS
 from sequential_patchcore.runtime.errors import UserError
@@ -404,3 +405,182 @@ def test_an_interrupted_save_leaves_the_old_file(path, monkeypatch):
         assert os.listdir(path.parent) == ["m.h5"]
     with pytest.raises(UserError, match="cannot"):
         save_model(model(), path / "below.h5")
+
+
+def memory(**changes) -> Memory:
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(4, D)).astype(np.float32)
+    whole = Memory(
+        kind="impurity", vectors=vectors, source=rng.integers(0, 2, 4, np.uint32),
+        position=rng.integers(0, 99, (4, 2), np.uint16), sources=(("soiled", "a"), ("soiled", "Fleck 2")),
+        separation=separation(vectors), covering_radius=0.25, converged=True,
+        epochs=({"replacements": 3, "separation": 0.1, "covering_radius": 0.2},), seen=40, images=2,
+        coverage_share=0.5, level=1 / 3, level_from="threshold", nominal="f00d",
+        data=({"name": "soiled", "path": "/s", "fingerprint": "aa", "images": 2},), settings={"memory_size": 4},
+    )
+    return replace(whole, **changes)
+
+
+NAMES = ["water_stain", "a/b", "%2F", ".", "..", "Ölfleck 2", "smear.dark", " "]
+
+
+@pytest.fixture
+def remembering(tmp_path):
+    save_model(model(memories={"smear": memory(), "a/b": memory(kind="defect")}), tmp_path / "m.h5")
+    return tmp_path / "m.h5"
+
+
+def test_memories_come_back_bit_for_bit_whatever_their_class_is_called(tmp_path):
+    for name in NAMES:
+        save_model(model(memories={name: memory(covering_radius=None), "z": memory(kind="defect")}), tmp_path / "m.h5")
+        loaded = load_model(tmp_path / "m.h5")
+        assert list(loaded.memories) == sorted([name, "z"])
+        arrays = ("vectors", "source", "position")
+        for found, given in ((loaded.memories[name], memory(covering_radius=None)),
+                             (loaded.memories["z"], memory(kind="defect"))):
+            assert replace(found, **dict.fromkeys(arrays)) == replace(given, **dict.fromkeys(arrays))
+            for array in arrays:
+                assert getattr(found, array).dtype == getattr(given, array).dtype
+                assert getattr(found, array).tobytes() == getattr(given, array).tobytes()
+        assert check_model(tmp_path / "m.h5") == []
+        assert same(replace(loaded, memories={}), model())
+    assert len({group_name(name) for name in NAMES}) == len(NAMES)
+
+
+def test_a_model_without_memories_is_written_as_before(path):
+    with h5py.File(path) as file:
+        parts: list[str] = []
+        file.visit(parts.append)
+        assert sorted(parts) == ["coreset", "coreset/features", "coreset/position", "coreset/source", "sources",
+                                 "sources/dataset", "sources/sample"]
+    assert load_model(path).memories == {}
+
+
+def test_memories_are_of_the_same_form_as_the_coreset_and_the_page_names_their_parts(remembering):
+    text = DOCUMENT.read_text(encoding="utf-8")
+    with h5py.File(remembering) as file:
+        group = file["memories/smear"]
+        for name in ("features", "source", "position"):
+            assert group[name].dtype == file[f"coreset/{name}"].dtype
+            assert f"`/memories/CLASS/{name}`" in text
+        assert sorted(group["sources"]) == sorted(file["sources"])
+        assert "a%2Fb" in file["memories"]
+        assert [name for name in group.attrs if f"`{name}`" not in text] == []
+
+
+def test_the_fingerprint_is_of_the_memories_too():
+    plain, soiled = model(), model(memories={"smear": memory()})
+    assert plain.fingerprint == plain.nominal_fingerprint == soiled.nominal_fingerprint
+    changed = memory().vectors.copy()
+    changed[0, 0] = np.nextafter(changed[0, 0], np.float32(9))
+    others = [{"smear": memory(vectors=changed)}, {"stain": memory()}, {"smear": memory(kind="defect")},
+              {"smear": memory(), "stain": memory()}]
+    assert len({model(memories=held).fingerprint for held in others} | {plain.fingerprint, soiled.fingerprint}) == 6
+    assert soiled.with_threshold(CALIBRATED).fingerprint == soiled.fingerprint
+    assert model(memories={"smear": memory(level=9.0)}).fingerprint == soiled.fingerprint
+
+
+@pytest.mark.parametrize(
+    "part", ["features", "source", "position", "sources", "sources/dataset", "sources/sample"]
+)
+def test_a_part_of_a_memory_is_missing(remembering, part):
+    with Opened(remembering) as opened:
+        del opened.file[f"memories/smear/{part}"]
+    refused(remembering, "memories/smear", "missing")
+
+
+@pytest.mark.parametrize(
+    "name", ["kind", "separation", "covering_radius", "converged", "epochs", "seen", "images", "coverage_share",
+             "level", "level_from", "nominal", "data", "settings"],
+)
+def test_an_attribute_of_a_memory_is_missing_or_of_another_kind(remembering, name):
+    for value in ("][", np.arange(3.0), h5py.Empty("f4"), None):
+        save_model(model(memories={"smear": memory()}), remembering)
+        with Opened(remembering) as opened:
+            del opened.file["memories/smear"].attrs[name]
+            if value is not None:
+                opened.file["memories/smear"].attrs[name] = value
+        if name not in ("level_from", "nominal", "converged") or value is None:  # of these any text, any truth does
+            refused(remembering, "memories/smear")
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "words"),
+    [
+        ("features", np.zeros((4, D)), "should be float32"),
+        ("features", np.zeros((4, D + 1), np.float32), "nominal memory have 5"),
+        ("features", np.full((4, D), np.nan, np.float32), "not finite"),
+        ("source", np.zeros(5, np.uint32), "5 rows for 4 vectors"),
+        ("source", np.full(4, 2, np.uint32), "points outside sources"),
+        ("position", np.zeros((4, 3), np.uint16), "shape (4, 3)"),
+        ("sources/sample", ["a"], "outside sources"),
+        ("sources/sample", np.zeros(2), "list of texts"),
+    ],
+)
+def test_arrays_of_a_memory_of_another_form(remembering, part, value, words):
+    with Opened(remembering) as opened:
+        opened.set(f"memories/smear/{part}", value)
+    refused(remembering, "memories/smear: damaged", words)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({"kind": "dirt"}, "kind 'dirt', expected one of impurity, defect"), ({"level": -1.0}, "level -1.0"),
+        ({"level": np.nan}, "level nan"), ({"coverage_share": 2.0}, "coverage_share 2.0"),
+        ({"separation": -1.0}, "negative or not finite"), ({"covering_radius": np.inf}, "not finite"),
+        ({"seen": -3}, "seen -3"), ({"data": '[{"name": "x"}]'}, "lacks a sound 'path'"),
+        ({"epochs": '[{"replacements": "many"}]'}, "'replacements'"), ({"settings": "[" * 100_000}, "damaged"),
+        ({"epochs": '[{"replacements": 1, "separation": -2.0}]'}, "negative"),
+    ],
+)
+def test_attributes_of_a_memory_that_make_no_sense(remembering, attributes, words):
+    with Opened(remembering) as opened:
+        opened.file["memories/smear"].attrs.update(attributes)
+    refused(remembering, "memories/smear", words)
+
+
+def test_memories_that_are_none(remembering, path):
+    def fresh():
+        save_model(model(memories={"smear": memory()}), remembering)
+        return Opened(remembering)
+
+    with fresh() as opened:
+        opened.file["memories"].create_group("%zz")  # no class is written so
+    refused(remembering, "memories/%zz", "no class has such a group")
+    with fresh() as opened:
+        opened.file["memories/stain"] = np.zeros(3)
+    refused(remembering, "memories/stain", "expected a group")
+    with fresh() as opened:
+        del opened.file["memories"]
+        opened.file["memories"] = np.zeros(3)
+    refused(remembering, "memories should be a group")
+    for link in (h5py.ExternalLink("other.h5", "/coreset"), h5py.SoftLink("/elsewhere")):
+        with fresh() as opened:
+            opened.file["memories/stain"] = link
+        refused(remembering, "memories/stain", "is a link, and links are not followed")
+        with fresh() as opened:
+            del opened.file["memories"]
+            opened.file["memories"] = link
+        refused(remembering, "memories is a link, and links are not followed")
+    save_model(model(memories={"smear": memory(
+        vectors=np.ones((1, D), np.float32), source=np.zeros(1, np.uint32), position=np.zeros((1, 2), np.uint16)
+    )}), remembering)
+    refused(remembering, "1 vector, expected at least 2")
+    with fresh() as opened:
+        opened.set("memories/smear/features", shape=(1 << 40, D), dtype=np.float32, chunks=(1024, D))
+    refused(remembering, "declares the shape")
+    assert remembering.stat().st_size < 100_000
+
+
+def test_the_checker_computes_the_separation_of_each_memory_anew(remembering):
+    save_model(model(memories={"smear": memory(separation=memory().separation * (1 + 1e-6))}), remembering)
+    (problem,) = check_model(remembering)
+    assert problem.startswith("memories/smear: separation is recorded as")
+
+
+def test_a_file_with_memories_cut_short_anywhere(remembering):
+    whole = remembering.read_bytes()
+    for length in [*np.linspace(1, len(whole) - 1, 60).astype(int), len(whole) - 1]:
+        remembering.write_bytes(whole[:length])
+        refused(remembering)

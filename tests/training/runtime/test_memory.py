@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from sequential_patchcore.coreset.engine import bytes_needed
-from sequential_patchcore.data.format import Sample
+from sequential_patchcore.data.format import ClassInfo, Sample
 from sequential_patchcore.data.writer import DatasetWriter
 from sequential_patchcore.extractors.base import ExtractorSettings, scaled_size
 from sequential_patchcore.extractors.builder import extractor_of
@@ -262,3 +262,36 @@ def test_images_that_are_changed_and_threads_that_read_them_take_more():
         return stream.bytes_needed(LARGE, workers, augmented)
 
     assert 0 < loader(0, False) < loader(0, True) < loader(1, True) < loader(4, True) == 4 * loader(1, True)
+
+
+def test_the_estimate_of_memories_is_what_their_run_takes_at_most_and_little_more(tmp_path):
+    """Two classes, each over half of an image, so that masks and memories count."""
+    rng, folder = np.random.default_rng(0), tmp_path / "dirty"
+    classes = (ClassInfo(1, "smear", "impurity"), ClassInfo(2, "print", "impurity"))
+    with DatasetWriter(folder, "dirty", "test", classes) as writer:
+        for number in range(4):
+            mask = np.ones((2050, 2448), np.uint8)
+            mask[:, 1200:] = 2
+            image = rng.integers(0, 256, mask.shape, np.uint8)
+            writer.add(f"p{number}", image, mask, mask.astype(np.uint16), {1: 1, 2: 2}, "train", f"p{number}")
+    with DatasetWriter(tmp_path / "clean", "clean", "test", ()) as writer:
+        nothing = np.zeros((256, 256), np.uint8)
+        writer.add("c", rng.integers(0, 256, nothing.shape, np.uint8), nothing, nothing.astype(np.uint16), {}, "train",
+                   "c")
+    shared = ("--threads", "1", "--device", "cpu", "--epochs", "1")
+    commands = [
+        ("train", "--data", tmp_path / "clean", "--out", tmp_path / "m.h5", "--backbone", "filters", "--coreset-size",
+         "2000", *shared),
+        ("impurities", "--model", tmp_path / "m.h5", "--data", folder, "--out", tmp_path / "m2.h5", "--level", "0",
+         "--memory-size", "2000", *shared),
+    ]
+    for command in commands:
+        done = subprocess.run((sys.executable, "-m", "sequential_patchcore", *command), capture_output=True, text=True,
+                              env=os.environ | {"OMP_NUM_THREADS": "1"})
+        assert done.returncode == 0, done.stderr
+    told = done.stdout + done.stderr
+    estimate, measured = (float(re.search(f"memory: {word} ([0-9.]+) GiB", told)[1]) for word in ("about", "at most"))
+    assert measured <= estimate <= 1.4 * measured
+    refused = subprocess.run((sys.executable, "-m", "sequential_patchcore", *commands[1], "--memory-budget", "500MiB",
+                              "--overwrite"), capture_output=True, text=True)
+    assert refused.returncode == 2 and "lower --memory-size, or raise --memory-budget" in refused.stderr

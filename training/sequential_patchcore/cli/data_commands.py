@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..model.file import Model
 
 _SOME_LEFT_OUT = 4  # exit code of an import that left something out
+_ARRAYS = ("vectors", "source", "position", "sources")  # of a memory: not for a summary
 
 
 def info(arguments: Namespace) -> None:
@@ -50,6 +51,7 @@ def _dataset_info(arguments: Namespace, path: Path) -> None:
 
 def _model_info(arguments: Namespace, path: Path) -> None:
     from ..model.file import check_model, load_model
+    from ..model.promised import in_words
 
     if arguments.check:
         _report_problems(arguments, path, check_model(path))
@@ -61,7 +63,11 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         missing = write_sheet(model, arguments.coreset_sheet, arguments.data)
         lost = f"; the images of {missing} are not found, --data DIR says where they are now" if missing else ""
         facts = {"file": arguments.coreset_sheet, "vectors": len(model.features), "missing": missing}
-        text = f"{arguments.coreset_sheet}: {len(model.features)} pieces of image{lost}"
+        text = f"{arguments.coreset_sheet}: {len(model.features)} pieces of image"
+        if model.memories:
+            facts["memories"] = {name: len(memory.vectors) for name, memory in model.memories.items()}
+            text += "".join(f", {len(memory.vectors)} of {name}" for name, memory in model.memories.items())
+        text += lost
         print(json.dumps(facts) if arguments.json else text)
     if arguments.plot:
         from ..report.epochs_plot import write_epochs_plot
@@ -69,7 +75,13 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         write_epochs_plot(model, arguments.plot)
         facts = {"file": arguments.plot, "epochs": len(model.epochs)}
         print(json.dumps(facts) if arguments.json else f"{arguments.plot}: {len(model.epochs)} epoch(s)")
-    if arguments.coreset_sheet or arguments.plot:
+    if arguments.composition:
+        from ..scoring.composition import coreset_composition
+
+        of = coreset_composition(model, arguments.data)
+        facts = {"file": str(path), "vectors": of.vectors, "composition": of.as_dict()}
+        print(json.dumps(facts) if arguments.json else "\n".join([f"vectors: {of.vectors}", *of.lines()]))
+    if arguments.coreset_sheet or arguments.plot or arguments.composition:
         return
     threshold = model.threshold
     facts = {
@@ -81,9 +93,37 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         "data": list(model.data), "images": len(model.sources),
         "threshold": None if threshold is None else threshold.value,
         "threshold_method": None if threshold is None else threshold.method,
+        "promise": None if threshold is None else in_words(threshold),
         "calibrated_on": None if threshold is None else threshold.calibrated_on, "settings": model.settings,
     }
+    if model.memories:
+        facts["memories"] = _memories_of(model, in_full=arguments.json)
+    if threshold is not None and not arguments.json:  # `promise` says it in words
+        facts["calibrated_on"] = {name: one for name, one in threshold.calibrated_on.items() if name != "promises"}
     print(json.dumps(facts) if arguments.json else _as_lines(facts))
+
+
+def _memories_of(model: "Model", in_full: bool) -> "list[dict] | list[str]":
+    """Per memory all that is known of it, or a line of what counts."""
+    if in_full:
+        return [
+            {"class": name, "vectors": len(memory.vectors), "certified_factor": memory.certified_factor}
+            | {field.name: getattr(memory, field.name) for field in fields(memory) if field.name not in _ARRAYS}
+            for name, memory in model.memories.items()
+        ]
+    return [
+        f"{name} ({memory.kind}): {len(memory.vectors)} vectors of {memory.seen} patches of {memory.images} images, "
+        f"separation {memory.separation:.6g}, covering radius {_figure(memory.covering_radius)}, "
+        f"within {_figure(memory.certified_factor)} times the best possible, "
+        f"{'converged' if memory.converged else 'not converged'}; patches at least {memory.level:.6g} "
+        f"({memory.level_from.replace('_', ' ')}) from the nominal memory and covered by {memory.coverage_share:g}"
+        + ("" if memory.nominal == model.nominal_fingerprint else ", chosen by another nominal memory than this one")
+        for name, memory in model.memories.items()
+    ]
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.6g}"
 
 
 def _certified_over(model: "Model") -> str:

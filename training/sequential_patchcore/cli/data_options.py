@@ -11,6 +11,8 @@ def info(command: Command) -> None:
     add("path", metavar="M.h5|DATASET")
     add("--coreset-sheet", metavar="PNG", help="model: draw every vector's piece of image")
     add("--plot", metavar="PNG", help="model: draw separation, covering radius and factor over the epochs")
+    add("--composition", action="store_true",
+        help="model: how many vectors lie on each class of its training labels, on outlines, on bare surface")
     add("--data", action="append", default=[], metavar="DIR", help="where a data set of the model is now")
     add("--contact-sheet", metavar="PNG", help="data set: draw its images with their labels and regions")
     add("--json", action="store_true", help="machine-readable")

@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options that several commands share."""
 
-from ..runtime.choices import AUTO, CHUNK_SIZE, DEFAULT_EPOCHS, ENGINES, EVICTIONS, PRECISIONS
+from ..runtime.choices import (
+    AUTO,
+    CHUNK_SIZE,
+    DEFAULT_EPOCHS,
+    ENGINES,
+    EVICTIONS,
+    MEMORY_SIZE,
+    PATCH_COVERAGE,
+    PRECISIONS,
+)
 from . import values
 from .option_names import Command
 
@@ -17,7 +26,15 @@ def add_training(command: Command, size: int | None) -> None:
     add("--out", required=True, metavar="M.h5", help="the model file to write")
     keep = "vectors to keep" + ("" if size else " (default: as the model)")
     add("--coreset-size", type=values.size, default=size, metavar="K", help=keep)
-    # It and --eviction have no default here, so that it can be told whether it was given.
+    add("--shard", type=values.shard, default=(1, 1), metavar="I/N",
+        help="train on part I of N, to be melded (default: on all)")
+    add_run(command)
+
+
+def add_run(command: Command) -> None:
+    """How images are shown to a coreset, and what carries that out."""
+    add = command.add_argument
+    # --epochs and --eviction have no default here, so that it can be told whether it was given.
     add("--epochs", type=values.count,
         help=f"passes at most; stops when one changes nothing (default: {DEFAULT_EPOCHS})")
     add("--augment", action="store_true", help="random brightness, contrast, flips, blur and noise")
@@ -26,8 +43,6 @@ def add_training(command: Command, size: int | None) -> None:
     add("--shuffle", action="store_true", help="a new order of the images in every epoch, by the seed")
     add("--seed", type=values.seed, default=0, help="of augmentation and order")
     add("--eviction", choices=EVICTIONS, help=f"which of the closest pair makes room (default: {EVICTIONS[0]})")
-    add("--shard", type=values.shard, default=(1, 1), metavar="I/N",
-        help="train on part I of N, to be melded (default: on all)")
     add("--chunk-size", type=values.chunk, default=None, metavar="N|auto",
         help=f"patches per matrix product (default: auto, {CHUNK_SIZE} if memory allows)")
     add("--memory-budget", default="12GiB", metavar="SIZE", help="refuse what would not fit")
@@ -40,6 +55,21 @@ def add_training(command: Command, size: int | None) -> None:
     add("--restart", action="store_true", help="drop a checkpoint and begin anew")
     add("--overwrite", action="store_true", help="replace another model at --out")
     add("--json-progress", action="store_true", help="progress as JSON lines on stdout")
+
+
+def add_memories(command: Command) -> None:
+    """What the memories of impurities are made of."""
+    add = command.add_argument
+    # None has a default here, so that it can be told which were given.
+    add("--memory-size", type=values.size, metavar="K",
+        help=f"vectors to keep of each impurity; one that has fewer patches keeps all (default: {MEMORY_SIZE})")
+    add("--coverage", type=values.share_or_none, metavar="SHARE",
+        help="how much of a patch the impurity has to cover; 0: some of it, so that outlines count "
+        f"(default: {PATCH_COVERAGE})")
+    add("--level", type=values.not_negative, metavar="DISTANCE",
+        help="to the nominal memory, from which a patch is anomalous and hence needs a name (default: the model's "
+        "threshold; without one, more than any training patch has)")
+    add("--with-defects", action="store_true", default=None, help="make a memory of each defect class too")
 
 
 def add_rule(command: Command) -> None:

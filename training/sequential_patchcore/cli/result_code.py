@@ -23,7 +23,13 @@ TRAINING = (
     *(f"fitting/{name}.py" for name in ("augmentation", "greedy", "run", "sequential", "settings", "stream",
                                         "training")),
 )
-MELDING = ("coreset", "fitting/melding.py", *_SHARED)
-SCORING = (*_READING, *_FEATURES, "coreset/search.py", "runtime/choices.py", "scoring", "metrics/threshold.py")
-EVALUATION = (*SCORING, "evaluation", "metrics", "report")
-PREDICTION = (*SCORING, "prediction", "metrics", "report", "export")
+REMEMBERING = (
+    *TRAINING, "coreset/search.py", "coreset/arrays.py", "coreset/epochs.py", "coreset/sequential.py",
+    "coreset/state.py", "fitting/impurities.py", "fitting/labelled_patches.py", "fitting/memory_run.py",
+)
+MELDING = ("coreset", "fitting/melding.py", "fitting/memory_melding.py", *_SHARED)
+SCORING = (*_READING, *_FEATURES, "coreset/search.py", "runtime/choices.py", "scoring", "metrics/threshold.py",
+           "metrics/conformal.py")
+NAMING = (*SCORING, "naming", "model/naming.py", "metrics/binarize.py", "metrics/binomial.py")
+EVALUATION = (*NAMING, "evaluation", "metrics", "report")
+PREDICTION = (*NAMING, "prediction", "metrics", "report", "export")

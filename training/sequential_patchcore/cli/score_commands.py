@@ -13,9 +13,11 @@ from ..runtime.errors import UserError
 from ..runtime.progress import say, tell
 from ..runtime.requests import Standing, code_digest
 from .finished_work import request_of, weights_override
+from .promise_command import promise
 from .result_code import EVALUATION, PREDICTION, SCORING
 
 if TYPE_CHECKING:
+    from ..model.file import Model
     from ..prediction.folder import Prediction
     from ..prediction.predictor import Predictor
 
@@ -37,6 +39,9 @@ def calibrate(arguments: Namespace) -> None:
     if arguments.data is None:
         raise UserError("calibrate needs --data DIR (a validation split), or --threshold VALUE by hand")
     dataset = open_dataset(arguments.data)
+    if arguments.promise is not None or arguments.lost_defects is not None or arguments.chart is not None:
+        promise(arguments, model, dataset)
+        return
     before, rate = model.threshold, arguments.false_positive_rate
     same = (
         before is not None
@@ -95,6 +100,7 @@ def evaluate(arguments: Namespace) -> None:
         conditions=[scorer.conditions for scorer in scorers],
         thresholds=[model.threshold and model.threshold.value for model in models.values()],
         dataset=dataset.fingerprint, split=arguments.split, rule=asdict(rule), coverage=arguments.detection_coverage,
+        **_verdict_inputs(list(models.values())),
     )
     record = read_record(Path(arguments.out))
     if record is not None and request.standing(record["inputs"]) is Standing.OTHER_CODE:
@@ -111,6 +117,15 @@ def evaluate(arguments: Namespace) -> None:
         tell(f"{summary_table(metrics)}\n{report}")
 
 
+def _verdict_inputs(models: "list[Model]") -> dict[str, object]:
+    """What an evaluation depends on beside, where a model names its alarms."""
+    from ..naming.namer import naming_digest
+
+    if all(model.naming is None for model in models):
+        return {}
+    return {"naming": [model.naming and naming_digest(model.naming) for model in models]}
+
+
 def predict(arguments: Namespace) -> int:
     from ..prediction.predictor import Predictor, find_images
     from ..prediction.predictor import predict as run
@@ -119,12 +134,12 @@ def predict(arguments: Namespace) -> int:
     folders = _watched_folders(arguments.images) if arguments.watch else []
     images = [] if arguments.watch else find_images(arguments.images)
     prepare = _prepare_export if Path(arguments.model).is_dir() else _prepare_model
-    scorer, model, settings, fits, explainer = prepare(arguments)
+    scorer, model, settings, fits, explainer, namer = prepare(arguments)
     request = str(request_of("predict", PREDICTION))
     if arguments.watch:
-        predictor = Predictor(scorer, model, arguments.out, settings, fits, explainer, request)
+        predictor = Predictor(scorer, model, arguments.out, settings, fits, explainer, request, namer)
         return _summed_up(_watch(predictor, folders, arguments), arguments)
-    predictions = run(scorer, model, images, arguments.out, settings, fits, explainer, request)
+    predictions = run(scorer, model, images, arguments.out, settings, fits, explainer, request, namer)
     if all(found.verdict == "unreadable" for found in predictions) and not arguments.exit_code:
         first = predictions[0]
         raise UserError(f"not one of {len(predictions)} file(s) could be read; {first.image}: {first.error}")
@@ -142,8 +157,11 @@ def _watched_folders(images: list[str]) -> list[Path]:
 
 def _watch(predictor: "Predictor", folders: list[Path], arguments: Namespace) -> list["Prediction"]:
     """The latest prediction of each file, when nothing arrives any more."""
+    from ..prediction.drift import DriftWatch
     from ..prediction.watcher import watch
 
+    if arguments.drift:
+        predictor.observer = DriftWatch(predictor.folder.path).see
     latest: dict[Path, Prediction] = {}
 
     def handle(path: Path) -> None:
@@ -162,7 +180,7 @@ def _show(found: "Prediction", as_json: bool) -> None:
         return
     detail = found.error or f"{len(found.regions):3} region(s)"
     score = "-" if found.score is None else f"{found.score:.4g}"
-    tell(f"{found.verdict:10}  {score:>10}  {detail}  {found.image}")
+    tell(f"{found.shown:10}  {score:>10}  {detail}  {found.image}")
 
 
 def _summed_up(predictions: list["Prediction"], arguments: Namespace) -> int:
@@ -170,16 +188,18 @@ def _summed_up(predictions: list["Prediction"], arguments: Namespace) -> int:
     verdicts = [found.verdict for found in predictions]
     anomalous, unreadable = verdicts.count("anomalous"), verdicts.count("unreadable")
     if not arguments.json:
-        tell(f"{anomalous} of {len(predictions)} anomalous, {unreadable} unreadable; tables and overlays in "
+        dirty = f", {verdicts.count('dirty')} normal but dirty" if "dirty" in verdicts else ""
+        tell(f"{anomalous} of {len(predictions)} anomalous{dirty}, {unreadable} unreadable; tables and overlays in "
              f"{arguments.out}")
     return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0
 
 
 def _prepare_model(arguments: Namespace) -> tuple:
-    """Scorer, model, settings, check of sizes and explainer, of a model file."""
+    """Scorer, model, settings, check of sizes, explainer and namer, of a model file."""
     from ..extractors.device import choose_device, use_threads
     from ..metrics.binarize import Rule
     from ..model.file import load_model
+    from ..naming.namer import namer_of
     from ..prediction.predictor import PredictSettings
     from ..scoring.scorer import Scorer
     from ..scoring.size_check import size_check
@@ -193,12 +213,15 @@ def _prepare_model(arguments: Namespace) -> tuple:
     scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
                     precision=arguments.precision, engine=arguments.engine, device=choose_device(arguments.device),
                     data=arguments.data)
-    explainer = None
+    explainer, namer = None, namer_of(scorer, settings.threshold, settings.rule)
     if arguments.explain:
         from ..prediction.explanation import Explainer
+        from ..prediction.verdict_pictures import VerdictPictures
 
-        explainer = Explainer(scorer, model, arguments.out)
-    return scorer, model, settings, size_check(scorer, len(model.features), arguments.memory_budget), explainer
+        pictures = None if namer is None else VerdictPictures(scorer, model, namer, arguments.data)
+        explainer = Explainer(scorer, model, arguments.out, pictures)
+    fits = size_check(scorer, len(model.features), arguments.memory_budget)
+    return scorer, model, settings, fits, explainer, namer
 
 
 def _prepare_export(arguments: Namespace) -> tuple:
@@ -223,4 +246,4 @@ def _prepare_export(arguments: Namespace) -> tuple:
     settings = PredictSettings(
         arguments.threshold, rule, arguments.pixel_size_um, arguments.save_map, arguments.bit_depth
     )
-    return exported, exported, settings, exported.size_check(arguments.memory_budget), None
+    return exported, exported, settings, exported.size_check(arguments.memory_budget), None, None

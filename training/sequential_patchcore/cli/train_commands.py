@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that make a model: train, finetune, meld. Each checks, recognises finished work, loads, calls, reports.
+"""The commands that make a model. Each checks, recognises finished work, loads, calls, reports.
 
 torch and timm take seconds to import, so each function imports what it needs, after the checks that need neither.
 """
@@ -7,14 +7,15 @@ torch and timm take seconds to import, so each function imports what it needs, a
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..runtime.allocation import keep_freed_memory
 from ..runtime.choices import AUTO, GREEDY, TORCH
 from ..runtime.errors import UserError
-from ..runtime.progress import say, tell
-from ..runtime.requests import Request
+from ..runtime.progress import say
+from .carrying_out import carried_out, engine_of, need_checkpoint, written
 from .finished_work import (
     Requests,
     earlier_request,
@@ -24,41 +25,51 @@ from .finished_work import (
     weights_override,
     weights_place,
 )
-from .result_code import MELDING, TRAINING
+from .memories import Impurities, finished_before
+from .result_code import MELDING, REMEMBERING, TRAINING
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
-    from ..extractors.base import Extractor, ExtractorSettings
-    from ..fitting.settings import RunOptions, TrainSettings
-    from ..model.file import Model
+    from ..extractors.base import ExtractorSettings
+    from ..fitting.settings import TrainSettings
 
 
 def train(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
     from ..extractors.builder import extractor_of
+    from ..fitting.memory_needs import needs_of
     from ..fitting.training import train as run
     from ..runtime.memory import peak
 
     keep_freed_memory()
     _refuse_what_greedy_lacks(arguments)
+    impurities = Impurities.asked_for(arguments)
     if arguments.ray:
         _train_on_cluster(arguments)
         return
     datasets = [open_dataset(path) for path in arguments.data]
     chosen, settings = _chosen_features(arguments), _settings(arguments, arguments.coreset_size)
     place = weights_place(arguments.weights, arguments.backbone)
-    requests = _train_requests(arguments, datasets, settings, place)
-    if is_finished(arguments.out, requests.finished(arguments.engine), arguments.overwrite):
+    nominal = requests = _train_requests(arguments, datasets, settings, place)
+    if impurities is not None:
+        requests = _train_requests(arguments, datasets, settings, place, REMEMBERING, impurities=impurities.inputs)
+    model = None if impurities is None else finished_before(arguments, nominal, requests)
+    if model is None and is_finished(arguments.out, requests.finished(arguments.engine), arguments.overwrite):
         return
-    _need_checkpoint(arguments, requests)
-    extractor = extractor_of(chosen, place, _engine(arguments))
-    request = requests.by(extractor.engine)
+    need_checkpoint(arguments, [*nominal.finished(arguments.engine), *requests.finished(arguments.engine)])
+    extractor = extractor_of(chosen, place, engine_of(arguments))
     say(f"backbone {chosen.backbone}, weights {extractor.weights}: vectors of {extractor.dimension}")
-    record = {"weights": place, "blur_sigma": arguments.blur_sigma}
-    options = _carried_out(arguments, request, datasets, extractor, settings, record)
-    model = run(datasets, extractor, settings, out=arguments.out, options=options)
-    say(peak(options.device))
-    _written(arguments.out, model)
+    if impurities is not None:
+        impurities.check(arguments.coreset_size, extractor)
+    if model is None:
+        record = {"weights": place, "blur_sigma": arguments.blur_sigma}
+        needs = partial(needs_of, datasets, extractor, settings)
+        options = carried_out(arguments, nominal.by(extractor.engine), needs, record)
+        model = run(datasets, extractor, settings, out=arguments.out, options=options)
+        say(peak(options.device))
+    if impurities is not None:
+        model = impurities.add_to(model, extractor, requests.by(extractor.engine))
+    written(arguments.out, model)
 
 
 def _refuse_what_greedy_lacks(arguments: Namespace) -> None:
@@ -136,11 +147,12 @@ def _train_on_cluster(arguments: Namespace) -> None:
         melder.add(load_model(shards[number].out), Path(shards[number].out).name)
     model = melder.finish(str(request)) if count > 1 else replace(load_model(shards[0].out), request=str(request))
     save_model(model, arguments.out)
-    _written(arguments.out, model)
+    written(arguments.out, model)
 
 
 def finetune(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
+    from ..fitting.memory_needs import needs_of
     from ..fitting.training import train as run
     from ..model.file import load_model
     from ..runtime.memory import peak
@@ -155,15 +167,32 @@ def finetune(arguments: Namespace) -> None:
     )
     if is_finished(arguments.out, requests.finished(arguments.engine), arguments.overwrite):
         return
-    _need_checkpoint(arguments, requests)
+    need_checkpoint(arguments, requests.finished(arguments.engine))
     extractor = restore_extractor(
-        initial, arguments.model, weights_override(arguments.weights), engine=_engine(arguments)
+        initial, arguments.model, weights_override(arguments.weights), engine=engine_of(arguments)
     )
     request = requests.by(extractor.engine)
-    options = _carried_out(arguments, request, datasets, extractor, settings, {})
+    options = carried_out(arguments, request, partial(needs_of, datasets, extractor, settings), {})
     model = run(datasets, extractor, settings, initial=initial, out=arguments.out, options=options)
     say(peak(options.device))
-    _written(arguments.out, model)
+    written(arguments.out, model)
+
+
+def impurities(arguments: Namespace) -> None:
+    from ..model.file import load_model
+    from ..scoring.restore import restore_extractor
+
+    initial, wanted = load_model(arguments.model), Impurities(arguments, arguments.data)
+    requests = Requests(
+        "impurities", REMEMBERING, wanted.datasets, arguments.split, **wanted.inputs_with(initial)
+    )
+    if is_finished(arguments.out, requests.finished(arguments.engine), arguments.overwrite):
+        return
+    need_checkpoint(arguments, requests.finished(arguments.engine))
+    extractor = restore_extractor(
+        initial, arguments.model, weights_override(arguments.weights), engine=engine_of(arguments)
+    )
+    written(arguments.out, wanted.add_to(initial, extractor, requests.by(extractor.engine)))
 
 
 def meld(arguments: Namespace) -> None:
@@ -177,57 +206,4 @@ def meld(arguments: Namespace) -> None:
         return
     model = run(models, [Path(path).name for path in arguments.models], arguments.coreset_size, str(request))
     save_model(model, arguments.out)
-    _written(arguments.out, model)
-
-
-def _engine(arguments: Namespace) -> str:
-    """The engine to build the extractor with.
-
-    Raises:
-        UserError: another than torch was asked for, on a GPU.
-    """
-    from ..extractors.device import choose_device
-    from ..extractors.onnx_engine import engine_on
-
-    return engine_on(choose_device(arguments.device), arguments.engine)
-
-
-def _need_checkpoint(arguments: Namespace, requests: Requests) -> None:
-    """Told before weights are loaded."""
-    from ..fitting.checkpoint import check_resumable
-
-    if arguments.resume:
-        check_resumable(arguments.out, requests.finished(arguments.engine))
-
-
-def _carried_out(
-    arguments: Namespace, request: Request, datasets: list["Dataset"], extractor: "Extractor",
-    settings: "TrainSettings", record: dict[str, Any],
-) -> "RunOptions":
-    """Threads, device, and the chunk size that fits the budget; prints the estimate."""
-    import torch
-
-    from ..coreset.engine import compile_rule
-    from ..extractors.device import choose_device
-    from ..fitting.memory_needs import needs_of
-    from ..fitting.settings import RunOptions
-    from ..runtime.memory import cap, parse_size, plan, resident
-
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    options = RunOptions(
-        split=arguments.split, workers=arguments.workers, checkpoint_images=arguments.checkpoint_images,
-        restart=arguments.restart, request=request, record=record,
-    )
-    needs = needs_of(datasets, extractor, settings, options)
-    compile_rule()  # now, so that it counts as resident
-    chosen = plan(needs, parse_size(arguments.memory_budget), arguments.chunk_size, resident=resident())
-    say(str(chosen))
-    device = choose_device(arguments.device)
-    cap(device, chosen.budget)
-    return replace(options, device=device, chunk_size=chosen.chunk_size)
-
-
-def _written(out: str, model: "Model") -> None:
-    state = "converged" if model.converged else "not converged"
-    tell(f"{out}: {len(model.features)} vectors of {model.features.shape[1]}, {state}")
+    written(arguments.out, model)

@@ -29,6 +29,10 @@ def train(command: Command) -> None:
         help="greedy: the original PatchCore's, of all patches and in one go; to compare")
     add("--ray", metavar="local|auto|HOST:PORT", help="shards as tasks of a Ray cluster, melded")
     add("--shards", type=values.count, default=2, metavar="N", help="how many, with --ray")
+    add("--impurities", action="append", default=[], metavar="DIR",
+        help="data set with labelled impurities: each gets a memory of its own beside the nominal one, as by the "
+        "command impurities; repeat it for several")
+    groups.add_memories(command)
     groups.add_training(command, CORESET_SIZE)
 
 
@@ -38,6 +42,16 @@ def finetune(command: Command) -> None:
     groups.add_data_sets(command)
     groups.add_weights_override(command)
     groups.add_training(command, None)
+
+
+def impurities(command: Command) -> None:
+    add = command.add_argument
+    add("--model", required=True, help="the model to add to; it stays as it is. Calibrate it first")
+    groups.add_data_sets(command)
+    add("--out", required=True, metavar="M2.h5", help="the model file to write")
+    groups.add_memories(command)
+    groups.add_weights_override(command)
+    groups.add_run(command)
 
 
 def meld(command: Command) -> None:

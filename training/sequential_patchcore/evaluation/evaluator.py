@@ -21,6 +21,7 @@ from .evaluated_model import EvaluatedModel, evaluated_models
 from .folder import RECORD, is_whole, publish, read_record, staging_folder
 from .pictures import ResultPictures
 from .record import ImageResult, ModelResult, metrics_record
+from .verdicts import VerdictTally
 
 
 def evaluate(
@@ -51,7 +52,7 @@ def evaluate(
         UserError: no scorers, one without a threshold, two of one name, an empty split, scores that are not finite,
             an unwritable folder.
     """
-    return evaluate_models(evaluated_models(scorers), dataset, split, out, inputs, rule, coverage)
+    return evaluate_models(evaluated_models(scorers, rule), dataset, split, out, inputs, rule, coverage)
 
 
 def evaluate_models(
@@ -67,14 +68,18 @@ def evaluate_models(
         raise UserError(f"a detection can ask for one of {', '.join(map(str, COVERAGE_PERCENT))} %, not {coverage}")
     samples = dataset.split(split)  # raises where it is empty
     tallies = [Tally(_value(model), dataset.classes, rule, coverage) for model in models]
+    named = [
+        None if model.names is None else VerdictTally(model.names, _value(model), dataset.classes, coverage)
+        for model in models
+    ]
     results: list[ImageResult] = []
     with staging_folder(folder) if folder is not None else nullcontext() as staging:
         pictures = None if staging is None else ResultPictures(staging, models, tallies, dataset, samples)
         with Progress("evaluate", len(samples)) as progress:
             for sample, image in zip(samples, read_ahead(partial(labelled, dataset), samples), strict=True):
-                results.append(_evaluate_image(models, tallies, sample, image, pictures))
+                results.append(_evaluate_image(models, tallies, named, sample, image, pictures))
                 progress.step()
-        metrics = metrics_record(models, tallies, dataset, split, inputs, results)
+        metrics = metrics_record(models, tallies, dataset, split, inputs, results, named)
         if folder is not None and staging is not None and pictures is not None:
             pictures.finish(metrics)
             publish(staging, folder, metrics)
@@ -115,18 +120,20 @@ def _value(model: EvaluatedModel) -> float:
 
 
 def _evaluate_image(
-    models: Sequence[EvaluatedModel], tallies: Sequence[Tally], sample: Sample, image: Labelled,
-    pictures: ResultPictures | None,
+    models: Sequence[EvaluatedModel], tallies: Sequence[Tally], named: Sequence[VerdictTally | None],
+    sample: Sample, image: Labelled, pictures: ResultPictures | None,
 ) -> ImageResult:
     """Count one image for every model, and draw it."""
     found, tiles = [], []
-    for number, (model, tally) in enumerate(zip(models, tallies, strict=True)):
-        scores = _scores(model, image.image)
-        scored = tally.add(scores, image, str(sample.group or f"image {sample.id}"))
+    for number, (model, tally, verdicts) in enumerate(zip(models, tallies, named, strict=True)):
+        scores, group = _scores(model, image.image), str(sample.group or f"image {sample.id}")
+        scored = tally.add(scores, image, group)
+        judged = None if verdicts is None else verdicts.add(scores, image, scored, group)
         outcome = cards.outcome(scored.counts, image.defect_ids, tally.coverage)
-        found.append(ModelResult(scored.counts, outcome, tally.false_regions.per_image[-1]))
+        regions = None if judged is None else judged.records
+        found.append(ModelResult(scored.counts, outcome, tally.false_regions.per_image[-1], regions))
         if pictures is not None:
-            tiles.append(pictures.tile(number, image, scores, scored, outcome, found[-1].false_regions))
+            tiles.append(pictures.tile(number, image, scores, scored, outcome, found[-1].false_regions, judged))
     result = ImageResult(sample.id, str(sample.group or ""), tuple(found), found[0].counts.whole)
     if pictures is not None:
         pictures.add(result.id, result.group, image, tiles)

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..data.dataset import Dataset, Sample
 from ..metrics.tally import Labelled, Scored, Tally
-from ..report import alarms, cards, figures, overlays, page, tables, worst_images
+from ..naming.figures import ImageVerdicts, is_passed
+from ..report import alarms, cards, figures, overlays, page, palette, tables, worst_images
 from ..runtime.file_names import unique_names
 from ..runtime.files import atomic_path, make_folder, write_text
 from .evaluated_model import EvaluatedModel
@@ -41,23 +42,26 @@ class ResultPictures:
         self._cards: list[cards.Card] = []
 
     def tile(
-        self, number: int, image: Labelled, scores: np.ndarray, scored: Scored, outcome: str, false_regions: int
+        self, number: int, image: Labelled, scores: np.ndarray, scored: Scored, outcome: str, false_regions: int,
+        judged: ImageVerdicts | None = None,
     ) -> cards.Tile:
         """Write the overlay and the map of the next image by the model of this number; its part of the image's card.
 
         Args:
             scores: (H, W) float32.
             scored: what the model's tally made of them.
+            judged: the verdicts of its regions, of a model that names.
         """
         model, tally = self._models[number], self._tallies[number]
         name = f"{self._image_names[len(self._cards)]}.{self._model_names[number]}"
-        _write_full_size(str(self._folder / "overlays" / name), scores, tally.threshold, scored, image)
+        _write_full_size(str(self._folder / "overlays" / name), scores, tally.threshold, scored, image, judged)
         size = overlays.picture_size(image.mask.shape, self._side)
         return cards.Tile(
             scored.counts, outcome, false_regions, overlays.png(overlays.largest(scored.reached, size)),
             None if tally.rule.plain else overlays.png(overlays.largest(scored.codes, size)),
             () if image.as_a_whole else
             alarms.find(scores, scored.codes, tally.sweep, image, model.explain, self._most),
+            None if judged is None else tuple((*each["box"], each["verdict"]) for each in judged.records),
         )
 
     def add(self, sample_id: str, group: str, image: Labelled, tiles: Sequence[cards.Tile]) -> None:
@@ -75,7 +79,8 @@ class ResultPictures:
     def finish(self, metrics: dict) -> None:
         """Write the tables, figures, the page and the sheet of the worst images."""
         for name, table in tables.TABLES.items():
-            write_text(self._folder / f"{name}.csv", table(metrics))
+            if text := table(metrics):
+                write_text(self._folder / f"{name}.csv", text)
         drawn = figures.write(metrics, self._folder)
         training = {model.name: model.info.get("training_pictures") or [] for model in self._models}
         sweeps = [tally.sweep for tally in self._tallies]
@@ -83,10 +88,18 @@ class ResultPictures:
         worst_images.write(metrics, self._folder, self._image_names, self._model_names)
 
 
-def _write_full_size(stem: str, scores: np.ndarray, threshold: float, scored: Scored, image: Labelled) -> None:
+def _write_full_size(
+    stem: str, scores: np.ndarray, threshold: float, scored: Scored, image: Labelled, judged: ImageVerdicts | None
+) -> None:
     overlay = overlays.overlay(
-        image.image, scored.predicted, image.mask, image.region, image.classes, located=not image.as_a_whole
+        image.image, scored.predicted, image.mask, image.region, image.classes, located=not image.as_a_whole,
+        passed=None if judged is None else judged.passed,
     )
+    if judged is not None:
+        overlay = overlays.with_names(overlay, [
+            (each["box"], each["verdict"], palette.verdict_colour(each["verdict"]))
+            for each in sorted(judged.records, key=lambda each: not is_passed(each))
+        ])
     anomaly_map = overlays.with_colour_bar(overlays.anomaly_map(scores, threshold, image.region), threshold)
     for kind, picture in (("overlay", overlay), ("map", anomaly_map)):
         with atomic_path(f"{stem}.{kind}.jpg") as beside:

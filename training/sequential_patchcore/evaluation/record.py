@@ -13,6 +13,7 @@ from ..metrics.counts import DEFINITIONS, ImageCounts
 from ..metrics.tally import Tally
 from .evaluated_model import EvaluatedModel
 from .folder import FORMAT_VERSION
+from .verdicts import VerdictTally, counts_record
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class ModelResult:
         counts: of pixels and instances.
         outcome: a key of `report.cards.OUTCOMES`.
         false_regions: how many predicted regions touch no defect.
+        regions: the records of its regions (`naming.figures`), of a model that names them; else None.
     """
 
     counts: ImageCounts
     outcome: str
     false_regions: int
+    regions: list[dict] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,14 @@ class ImageResult:
 
 def metrics_record(
     models: Sequence[EvaluatedModel], tallies: Sequence[Tally], dataset: Dataset, split: str, inputs: str | None,
-    results: Sequence[ImageResult],
+    results: Sequence[ImageResult], named: Sequence[VerdictTally | None],
 ) -> dict:
     """What metrics.json holds, but for the names of the files beside it."""
     classes = [{"id": c.id, "name": c.name, "kind": c.kind} for c in dataset.classes]
     samples = [_sample_record(result, models, tallies[0].coverage) for result in results]
     reference = models[0].name
     found = {}
-    for model, tally in zip(models, tallies, strict=True):
+    for model, tally, verdicts in zip(models, tallies, named, strict=True):
         chance = intervals(samples, model.name, classes)
         if chance["intervals"]:
             chance["intervals"] |= tally.ranking_intervals()
@@ -60,6 +63,7 @@ def metrics_record(
             "path": model.path,
             **tally.figures(),
             "bootstrap": chance,
+            **({} if verdicts is None else {"verdicts": verdicts.figures()}),
             "info": _plain({key: value for key, value in model.info.items() if key != "training_pictures"}),
         }
     return {
@@ -91,23 +95,8 @@ def _sample_record(result: ImageResult, models: Sequence[EvaluatedModel], covera
         "models": {
             model.name: {
                 "outcome": found.outcome,
-                "score": found.counts.score,
-                "alarmed": found.counts.predicted > 0,
-                "true_positive": found.counts.tp,
-                "false_positive": found.counts.fp,
-                "false_negative": found.counts.fn,
-                "true_negative": found.counts.tn,
-                "false_positive_on_impurities": found.counts.fp_on_impurities,
-                "false_positive_regions": found.false_regions,
-                "classes": [
-                    {"class_id": class_id, "pixels": pixels, "predicted": predicted}
-                    for class_id, (pixels, predicted) in found.counts.class_pixels.items()
-                ],
-                "instances": [
-                    {"id": i.id, "class_id": i.class_id, "pixels": i.pixels, "predicted": i.predicted,
-                     "detected": i.detected(coverage)}
-                    for i in found.counts.instances
-                ],
+                **counts_record(found.counts, found.false_regions, coverage),
+                **({} if found.regions is None else {"regions": found.regions}),
             }
             for model, found in zip(models, result.by_model, strict=True)
         },

@@ -54,6 +54,21 @@ class Grid:
         touched[np.ix_(rows[first[0]], columns[first[1]])] = within
         return touched
 
+    def share_of(self, pixels: np.ndarray) -> np.ndarray:
+        """(H, W) bool to (h, w) float64: which share of each cell's pixels is True.
+
+        A cell's pixels are those that it looks at more nearly than any other cell; one beyond the border has none, and
+        its share is 0.
+        """
+        rows, columns = self.nearest_cells()
+        first_rows, first_columns = (np.flatnonzero(np.diff(line, prepend=-1)) for line in (rows, columns))
+        counts = np.add.reduceat(np.add.reduceat(pixels, first_rows, 0, np.int32), first_columns, 1)
+        whole = np.outer(*(np.bincount(line) for line in (rows, columns)))
+        shares = np.zeros(self.cells)
+        seen = np.ix_(rows[first_rows], columns[first_columns])
+        shares[seen] = counts / whole[seen]
+        return shares
+
     def places(self, up_down: bool = False, left_right: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """(h,) rows and (w,) columns of the patches on the grid of the data set's own image.
 

@@ -85,6 +85,12 @@ def check_resumable(model: str | Path, requests: Collection[Request]) -> None:
         )
 
 
+def is_under_way(model: str | Path, requests: Collection[Request]) -> bool:
+    """Whether there is a checkpoint of just one of these requests."""
+    path = checkpoint_path(model)
+    return path.exists() and standing_of(_request_in(path), requests) is Standing.SAME
+
+
 def load_checkpoint(model: str | Path, request: Request) -> Checkpoint | None:
     """The state to go on from; None where there is none, or, with a word, one that other code has come to.
 
@@ -92,17 +98,9 @@ def load_checkpoint(model: str | Path, request: Request) -> Checkpoint | None:
         UserError: it belongs to a run with other inputs, or is damaged.
     """
     path = checkpoint_path(model)
-    if not path.exists():
+    if not has_checkpoint(model, request):
         return None
-    standing = request.standing(_request_in(path))
-    if standing is Standing.OTHER:
-        raise UserError(
-            f"{path} belongs to a run with other data or settings; give `restart` to drop it, or another `out`"
-        )
-    if standing is Standing.OTHER_CODE:
-        say(f"{path} was made by another state of this program's code; beginning anew")
-        return None
-    with _readable(path) as file:
+    with readable(path) as file:
         coreset = None
         if "features" in file:
             coreset = Coreset(file["features"][()].astype(np.float32), file["tags"][()].astype(np.int64))
@@ -111,13 +109,38 @@ def load_checkpoint(model: str | Path, request: Request) -> Checkpoint | None:
         return Checkpoint(coreset=coreset, watched=watched, watched_sq=told.pop("watched2"), **told)
 
 
+def has_checkpoint(model: str | Path, request: Request) -> bool:
+    """Whether a run of this request has a checkpoint to go on from; one of other code is none, with a word.
+
+    Raises:
+        UserError: there is one of a run with other inputs, or a damaged one.
+    """
+    path = checkpoint_path(model)
+    if not path.exists():
+        return False
+    standing = request.standing(_request_in(path))
+    if standing is Standing.OTHER:
+        raise UserError(
+            f"{path} belongs to a run with other data or settings; give `restart` to drop it, or another `out`"
+        )
+    if standing is Standing.OTHER_CODE:
+        say(f"{path} was made by another state of this program's code; beginning anew")
+        return False
+    return True
+
+
 def _request_in(path: Path) -> str:
-    with _readable(path) as file:
+    with readable(path) as file:
         return str(file.attrs["request"])
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[h5py.File]:
+def readable(path: Path) -> Iterator[h5py.File]:
+    """A checkpoint, opened; what goes wrong inside the block is told as damage.
+
+    Raises:
+        UserError: damaged.
+    """
     try:
         with h5py.File(path, "r") as file:
             yield file

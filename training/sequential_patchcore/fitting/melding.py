@@ -12,6 +12,7 @@ from ..model.file import Model
 from ..model.patch_ids import patch_ids_of, unpack_patch_ids
 from ..runtime.errors import UserError
 from ..runtime.progress import say
+from .memory_melding import meld_memories
 
 _NOT_COMPARED = ("weights", "offset")  # the note for people; and what each machine measures for itself
 
@@ -92,6 +93,7 @@ class Melder:
         source, position = unpack_patch_ids(np.concatenate(self._patch_ids)[melded.rows])
         used, source = np.unique(source, return_inverse=True)
         return Model(
+            **self._beside(),
             features=melded.vectors, source=source.astype(np.uint32), position=position,
             sources=tuple(self._sources[row] for row in used), extractor=models[0].extractor,
             settings={"coreset_size": size, "melded": self._names} | _scoring_settings(models[0]),
@@ -100,6 +102,10 @@ class Melder:
             data=tuple({_share_key(share): share for model in models for share in model.data}.values()),
             request=request,
         )
+
+    def _beside(self) -> dict[str, Any]:
+        """What the models hold beside their nominal memories, melded; arguments of `Model`."""
+        return {"memories": meld_memories([model.memories for model in self._models], self._names)}
 
 
 def meld(models: Sequence[Model], names: Sequence[str], size: int | None = None, request: str = "") -> Model:

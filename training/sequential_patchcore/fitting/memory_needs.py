@@ -2,9 +2,10 @@
 """What a training run needs of memory, part by part."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
-from ..coreset import engine, greedy
+from ..coreset import engine, greedy, search
 from ..data.dataset import Dataset
 from ..extractors.base import Extractor
 from ..extractors.footprint import Footprint
@@ -12,7 +13,8 @@ from ..runtime.choices import GREEDY
 from ..runtime.memory import Needs
 from . import stream
 from .greedy import count_patches
-from .settings import RunOptions, TrainSettings
+from .labelled_patches import wanted_classes
+from .settings import MemorySettings, RunOptions, TrainSettings
 
 
 def needs_of(
@@ -41,4 +43,31 @@ def needs_of(
         image_size=largest,
         coreset_size=settings.coreset_size,
         patches=patches,
+    )
+
+
+_MASK = 10  # bytes a pixel of an image's labels: as stored, by region, and what counts their values
+
+
+def needs_of_memories(
+    nominal_size: int, datasets: Sequence[Dataset], extractor: Extractor, settings: MemorySettings, options: RunOptions
+) -> Needs:
+    """The same of a run that makes memories.
+
+    Args:
+        nominal_size: vectors of the nominal memory.
+
+    Raises:
+        UserError: a data set without images in the split, or no impurity on any.
+    """
+    one = needs_of(datasets, extractor, settings.stream, options)
+    height, width = one.image_size
+    classes = len(wanted_classes(datasets, options.split, settings.with_defects))
+
+    def coresets(chunk_size: int) -> int:
+        return classes * one.coreset(chunk_size) + search.bytes_needed(nominal_size, extractor.dimension, chunk_size)
+
+    return replace(
+        one, coreset=coresets, loader=one.loader + _MASK * height * width, coreset_size=classes * settings.memory_size,
+        advice="lower `memory_size`",
     )

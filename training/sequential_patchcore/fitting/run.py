@@ -51,7 +51,7 @@ class Run:
         self.datasets, self.initial = tuple(datasets), initial
         self.out = None if out is None else Path(out)
         if self.out is not None:
-            _check_writable(self.out)
+            check_writable(self.out)
         if initial is not None and (found := differences(initial.extractor, identity(extractor))):
             raise UserError(f"the initial model was made with another feature extractor ({found}); restore its own")
         self._known = initial.sources if initial is not None else ()
@@ -125,7 +125,8 @@ class Run:
             settings=(initial.settings if initial is not None else {}) | settings,
             separation=coreset.separation, covering_radius=radius, converged=converged, epochs=tuple(log),
             parents=(initial.fingerprint,) if initial is not None else (),
-            data=(initial.data if initial is not None else ()) + tuple(self._shares()),
+            **(initial.kept_beside() if initial is not None else {}),
+            data=(initial.data if initial is not None else ()) + tuple(shares_of(self.datasets, self.sources)),
             request=str(self.request),
         )
 
@@ -140,17 +141,22 @@ class Run:
             + (f", within {factor:.3g} times the best possible radius{beside}" if factor is not None else "")
         )
 
-    def _shares(self) -> Iterator[dict]:
-        """Per data set what the model file says about it."""
-        for dataset in self.datasets:
-            samples = [source.sample for source in self.sources if source.dataset is dataset]
-            sides = list(zip(*(dataset.image_size(sample) for sample in samples), strict=True))
-            yield {
-                "name": dataset.name, "path": str(dataset.path), "fingerprint": dataset.fingerprint,
-                "images": len(samples),
-                "image_sizes": [[min(side) for side in sides], [max(side) for side in sides]] if sides else [],
-                "pixel_size_um": dataset.pixel_size_um,
-            }
+
+def shares_of(datasets: Sequence[Dataset], sources: Sequence[Source]) -> Iterator[dict]:
+    """Per data set what the model file says about it.
+
+    Args:
+        sources: the images that were taken.
+    """
+    for dataset in datasets:
+        samples = [source.sample for source in sources if source.dataset is dataset]
+        sides = list(zip(*(dataset.image_size(sample) for sample in samples), strict=True))
+        yield {
+            "name": dataset.name, "path": str(dataset.path), "fingerprint": dataset.fingerprint,
+            "images": len(samples),
+            "image_sizes": [[min(side) for side in sides], [max(side) for side in sides]] if sides else [],
+            "pixel_size_um": dataset.pixel_size_um,
+        }
 
 
 def _request_of(
@@ -167,7 +173,7 @@ def _request_of(
     return Request(digest_of(inputs))
 
 
-def _check_writable(out: Path) -> None:
+def check_writable(out: Path) -> None:
     """Better now than after the first epoch."""
     try:
         with tempfile.TemporaryFile(dir=make_folder(out.parent)):

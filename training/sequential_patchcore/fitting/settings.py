@@ -7,7 +7,17 @@ from typing import Any
 
 import torch
 
-from ..runtime.choices import CHUNK_SIZE, CORESET_SIZE, CORESETS, DEFAULT_EPOCHS, EVICTIONS, LOWER_INDEX, SEQUENTIAL
+from ..runtime.choices import (
+    CHUNK_SIZE,
+    CORESET_SIZE,
+    CORESETS,
+    DEFAULT_EPOCHS,
+    EVICTIONS,
+    LOWER_INDEX,
+    MEMORY_SIZE,
+    PATCH_COVERAGE,
+    SEQUENTIAL,
+)
 from ..runtime.errors import UserError
 from ..runtime.requests import Request
 
@@ -54,6 +64,52 @@ class TrainSettings:
 
 
 @dataclass(frozen=True)
+class MemorySettings:
+    """What a person chooses about the memories of impurities.
+
+    Attributes:
+        memory_size: K, vectors to keep of each class; a class that has fewer patches keeps all of them.
+        coverage: the share of a patch's cell that the class has to cover at least, from 0 (a pixel is enough, so that
+            outlines count) to 1.
+        level: distance to the nominal memory from which a patch counts as anomalous; None takes it from the model, see
+            `impurities.level_of`.
+        with_defects: make a memory of each defect class too.
+        epochs, augment, border_mask, shuffle, seed, eviction: as in `TrainSettings`.
+
+    Raises:
+        UserError: a value that cannot be.
+    """
+
+    memory_size: int = MEMORY_SIZE
+    coverage: float = PATCH_COVERAGE
+    level: float | None = None
+    with_defects: bool = False
+    epochs: int = DEFAULT_EPOCHS
+    augment: bool = False
+    border_mask: bool = True
+    shuffle: bool = False
+    seed: int = 0
+    eviction: str = LOWER_INDEX
+
+    def __post_init__(self) -> None:
+        if self.memory_size < 2:
+            raise UserError(f"`memory_size` {self.memory_size}: expected a whole number of at least 2")
+        if not 0 <= self.coverage <= 1:
+            raise UserError(f"`coverage` {self.coverage}: expected a share from 0 to 1")
+        if self.level is not None and not 0 <= self.level < float("inf"):
+            raise UserError(f"`level` {self.level}: expected a distance of at least 0")
+        _ = self.stream
+
+    @property
+    def stream(self) -> TrainSettings:
+        """The same choices about images, order and rule, as the stream of a training run takes them."""
+        return TrainSettings(
+            coreset_size=self.memory_size, epochs=self.epochs, augment=self.augment, border_mask=self.border_mask,
+            shuffle=self.shuffle, seed=self.seed, eviction=self.eviction,
+        )
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """How a run is carried out; all but `split` and `record` are of no influence on the model.
 
@@ -81,3 +137,4 @@ class RunOptions:
 
 DEFAULT_SETTINGS = TrainSettings()
 DEFAULT_OPTIONS = RunOptions()
+DEFAULT_MEMORY_SETTINGS = MemorySettings()

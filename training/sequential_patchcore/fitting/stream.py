@@ -113,17 +113,24 @@ def _picture(source: Source, settings: TrainSettings, epoch: int | None) -> Pict
     return Picture(source, image, region, flips)
 
 
-def patches_of(
+def grid_of(
     picture: Picture, extractor: Extractor, device: torch.device | str
-) -> tuple[torch.Tensor, np.ndarray]:
-    """(N, D) vectors and (N,) patch ids of the patches inside the region."""
+) -> tuple[torch.Tensor, np.ndarray, Grid]:
+    """(h * w, D) vectors and (h * w,) patch ids of all patches, row by row, and where they look."""
     size = picture.image.shape[:2]
     patches = extractor(to_tensor(picture.image, extractor.settings.image_scale, torch.device(device)))[0]
     cells = (patches.shape[0], patches.shape[1])
     grid = Grid.of(extractor, size, cells)
-    inside = grid.touched_by(picture.region).reshape(-1)
-    flat = patches.reshape(-1, patches.shape[-1])
     patch_ids = pack_patch_ids(picture.source.number, cells, grid.places(*picture.flips))
+    return patches.reshape(-1, patches.shape[-1]), patch_ids, grid
+
+
+def patches_of(
+    picture: Picture, extractor: Extractor, device: torch.device | str
+) -> tuple[torch.Tensor, np.ndarray]:
+    """(N, D) vectors and (N,) patch ids of the patches inside the region."""
+    flat, patch_ids, grid = grid_of(picture, extractor, device)
+    inside = grid.touched_by(picture.region).reshape(-1)
     if inside.all():
         return flat, patch_ids
     return flat[torch.from_numpy(inside).to(flat.device)], patch_ids[inside]

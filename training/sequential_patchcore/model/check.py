@@ -29,11 +29,14 @@ def _contradictions(model: Model, fingerprint: object) -> list[str]:
     problems = []
     if not isinstance(fingerprint, str) or fingerprint != model.fingerprint:
         problems.append(f"fingerprint is recorded as {fingerprint}, vectors and extractor give {model.fingerprint}")
-    if len(model.features) > 1:
-        size, dimension = model.features.shape
-        coreset = CoresetEngine(size, dimension, initial=Coreset(model.features, np.zeros(size, np.int64)))
-        if not np.isclose(coreset.separation, model.separation, rtol=1e-9, atol=0):
+    memories = {f"memories/{name}: ": (memory.vectors, memory.separation) for name, memory in model.memories.items()}
+    for where, (vectors, recorded) in {"": (model.features, model.separation), **memories}.items():
+        size, dimension = vectors.shape
+        if size < 2:
+            continue
+        coreset = CoresetEngine(size, dimension, initial=Coreset(vectors, np.zeros(size, np.int64)))
+        if not np.isclose(coreset.separation, recorded, rtol=1e-9, atol=0):
             problems.append(
-                f"separation is recorded as {model.separation:.9g}, the vectors give {coreset.separation:.9g}"
+                f"{where}separation is recorded as {recorded:.9g}, the vectors give {coreset.separation:.9g}"
             )
     return problems

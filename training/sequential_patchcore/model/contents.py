@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from .. import __version__
 from ..coreset.guarantee import certified_factor
+from .memory import Memory
+from .naming import Naming
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ class Model:
         request: fingerprint of the command that made the model, by which finished work is recognised.
         threshold: None until calibrated.
         created_by: program and version.
+        memories: class name -> the memory of that class, in the order of the names; empty where there are none. No
+            nominal score depends on them.
+        naming: the rule that gives alarms a verdict; None where there is none. It belongs to the nominal memory, the
+            other memories and the threshold that it was set with: a model with others has none.
     """
 
     features: np.ndarray
@@ -68,13 +75,27 @@ class Model:
     request: str = ""
     threshold: Threshold | None = None
     created_by: str = f"sequential-patchcore {__version__}"
+    memories: Mapping[str, Memory] = field(default_factory=dict)
+    naming: Naming | None = None
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of the vectors and the extractor; the threshold is not part of it."""
+        """Hex digest of extractor, vectors and memories; the threshold is not part of it."""
+        sha = self._nominal_digest()
+        for name, memory in sorted(self.memories.items()):
+            sha.update(json.dumps([name, memory.kind, len(memory.vectors)]).encode())
+            sha.update(np.ascontiguousarray(memory.vectors).tobytes())
+        return sha.hexdigest()[:16]
+
+    @property
+    def nominal_fingerprint(self) -> str:
+        """The same as if there were no memories."""
+        return self._nominal_digest().hexdigest()[:16]
+
+    def _nominal_digest(self) -> "hashlib._Hash":
         sha = hashlib.sha256(json.dumps(self.extractor, sort_keys=True).encode())
         sha.update(np.ascontiguousarray(self.features).tobytes())
-        return sha.hexdigest()[:16]
+        return sha
 
     @property
     def certified_factor(self) -> float | None:
@@ -92,6 +113,27 @@ class Model:
             for radius, epoch in zip(radii, self.epochs, strict=True)
         )
 
+    def kept_beside(self) -> dict[str, Any]:
+        """What the model holds beside its nominal memory and keeps when that changes: arguments of `Model`.
+
+        A further group of the file that fine-tuning has to keep belongs here, and has one place each in `model.reading`
+        (`_beside`), in `model.writing` (`_write_beside`) and, melded, in `fitting.melding` (`Melder._beside`).
+        """
+        return {"memories": self.memories}
+
+    def of_memory(self, name: str) -> "Model":
+        """A model whose nominal memory is the memory of this name: for what looks up vectors and their pictures."""
+        memory = self.memories[name]
+        return replace(
+            self, features=memory.vectors, source=memory.source, position=memory.position, sources=memory.sources,
+            separation=memory.separation, covering_radius=memory.covering_radius, converged=memory.converged,
+            epochs=memory.epochs, data=memory.data, memories={}, naming=None,
+        )
+
     def with_threshold(self, threshold: Threshold) -> "Model":
-        """The same model with another threshold."""
-        return replace(self, threshold=threshold)
+        """The same model with another threshold.
+
+        A rule of verdicts that was set at another value is dropped: its promise is about the regions of that one.
+        """
+        same = self.naming is not None and self.naming.threshold == threshold.value
+        return replace(self, threshold=threshold, naming=self.naming if same else None)

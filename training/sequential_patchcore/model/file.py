@@ -8,6 +8,8 @@ the feature grid of that image. Here are the names by which the rest of the prog
 from .check import check_model as check_model
 from .contents import Model as Model
 from .contents import Threshold as Threshold
+from .memory import Memory as Memory
+from .naming import Naming as Naming
 from .reading import load_model as load_model
 from .reading import read_request as read_request
 from .writing import FORMAT_VERSION as FORMAT_VERSION

@@ -9,7 +9,9 @@ import numpy as np
 
 from ..runtime.choices import BOUNDS, LARGEST_VALUE, NORMALISATIONS, PRECISIONS
 from ..runtime.errors import UserError
+from .memory import SMALLEST, Memory
 
+_KINDS = ("impurity", "defect")
 _STRIDES = (1, 4096)
 _WRITTEN = (
     "backbone", "weights_fingerprint", "layers", "preprocessing", "threshold_method", "calibrated_on", "fingerprint",
@@ -52,6 +54,34 @@ def check_values(
         raise UserError(f"damaged: settings has weights {weights!r}, expected a name or a path")
     if not all(0 <= radius < math.inf for radius in radii):
         raise UserError("damaged: a separation or covering radius of an epoch is negative or not finite")
+
+
+def check_memory(memory: Memory, dimension: int) -> None:
+    """The same of a memory.
+
+    Args:
+        dimension: D of the nominal memory.
+
+    Raises:
+        UserError: the first such value.
+    """
+    count, length = memory.vectors.shape
+    if length != dimension:
+        raise UserError(f"damaged: vectors of length {length}, those of the nominal memory have {dimension}")
+    if count < SMALLEST:
+        raise UserError(f"damaged: {count} vector, expected at least {SMALLEST}")
+    if not np.abs(memory.vectors).max() < LARGEST_VALUE:
+        raise UserError(f"damaged: features holds values that are not finite, or beyond {LARGEST_VALUE:g}")
+    if memory.kind not in _KINDS:
+        raise UserError(f"damaged: kind {memory.kind!r}, expected one of {', '.join(_KINDS)}")
+    radii = [memory.separation, 0.0 if memory.covering_radius is None else memory.covering_radius]
+    radii += [epoch[name] for epoch in memory.epochs for name in ("separation", "covering_radius") if name in epoch]
+    if not all(0 <= radius < math.inf for radius in radii):
+        raise UserError("damaged: a separation or covering radius is negative or not finite")
+    if not (0 <= memory.coverage_share <= 1 and 0 <= memory.level < math.inf):
+        raise UserError(f"damaged: coverage_share {memory.coverage_share}, level {memory.level}")
+    if min(memory.seen, memory.images) < 0:
+        raise UserError(f"damaged: seen {memory.seen}, images {memory.images}")
 
 
 def _is_number(value: object) -> bool:

@@ -10,9 +10,12 @@ import numpy as np
 
 from ..runtime.files import atomic_path
 from .contents import Model
+from .memory import Memory
+from .naming_file import write_naming
 
 FORMAT = "sequential-patchcore model"
 FORMAT_VERSION = 1
+MEMORIES = "memories"  # the group of the memories, one group each
 
 
 def save_model(model: Model, path: str | Path) -> None:
@@ -23,14 +26,55 @@ def save_model(model: Model, path: str | Path) -> None:
     """
     with atomic_path(path) as beside, h5py.File(beside, "w") as file:
         coreset = file.create_group("coreset")
-        coreset["features"] = np.ascontiguousarray(model.features, np.float32)
-        coreset["source"] = np.ascontiguousarray(model.source, np.uint32)
-        coreset["position"] = np.ascontiguousarray(model.position, np.uint16)
-        sources = file.create_group("sources")
-        text = h5py.string_dtype()
-        sources.create_dataset("dataset", data=[name for name, _ in model.sources], dtype=text)
-        sources.create_dataset("sample", data=[sample for _, sample in model.sources], dtype=text)
+        _write_vectors(coreset, model.features, model.source, model.position)
+        _write_sources(file.create_group("sources"), model.sources)
         file.attrs.update(_attributes(model))
+        _write_beside(file, model)
+
+
+def _write_beside(file: h5py.File, model: Model) -> None:
+    """What is kept beside the nominal memory, see `Model.kept_beside`; nothing where there is none."""
+    for name, memory in sorted(model.memories.items()):
+        _write_memory(file.create_group(f"{MEMORIES}/{group_name(name)}"), memory)
+    if model.naming is not None:
+        write_naming(file, model.naming)
+
+
+def group_name(class_name: str) -> str:
+    """A class's name as that of a group: what HDF5 takes for a path is written as in addresses of the web.
+
+    `urllib.parse.unquote` gives the name back.
+    """
+    name = class_name.replace("%", "%25").replace("/", "%2F")
+    return name.replace(".", "%2E") if set(name) == {"."} else name
+
+
+def _write_memory(group: h5py.Group, memory: Memory) -> None:
+    _write_vectors(group, memory.vectors, memory.source, memory.position)
+    _write_sources(group.create_group("sources"), memory.sources)
+    group.attrs.update({
+        "kind": memory.kind, "separation": memory.separation, "covering_radius": _or_nan(memory.covering_radius),
+        "converged": memory.converged, "epochs": json.dumps(memory.epochs), "seen": memory.seen,
+        "images": memory.images, "coverage_share": memory.coverage_share, "level": memory.level,
+        "level_from": memory.level_from, "nominal": memory.nominal, "data": json.dumps(memory.data),
+        "settings": json.dumps(memory.settings, sort_keys=True),
+    })
+
+
+def _write_vectors(group: h5py.Group, features: np.ndarray, source: np.ndarray, position: np.ndarray) -> None:
+    group["features"] = np.ascontiguousarray(features, np.float32)
+    group["source"] = np.ascontiguousarray(source, np.uint32)
+    group["position"] = np.ascontiguousarray(position, np.uint16)
+
+
+def _write_sources(group: h5py.Group, sources: tuple[tuple[str, str], ...]) -> None:
+    text = h5py.string_dtype()
+    group.create_dataset("dataset", data=[name for name, _ in sources], dtype=text)
+    group.create_dataset("sample", data=[sample for _, sample in sources], dtype=text)
+
+
+def _or_nan(radius: float | None) -> float:
+    return float("nan") if radius is None else radius
 
 
 def _attributes(model: Model) -> dict[str, Any]:
@@ -46,7 +90,7 @@ def _attributes(model: Model) -> dict[str, Any]:
         "preprocessing": json.dumps(model.extractor["preprocessing"], sort_keys=True),
         "extractor": json.dumps(model.extractor, sort_keys=True),
         "separation": model.separation,
-        "covering_radius": float("nan") if model.covering_radius is None else model.covering_radius,
+        "covering_radius": _or_nan(model.covering_radius),
         "converged": model.converged,
         "epochs": json.dumps(model.epochs),
         "parents": json.dumps(model.parents),

@@ -9,12 +9,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..model.file import Model
+from ..naming.verdict import RegionVerdict
 from ..report.overlays import jpeg
 from ..runtime.files import atomic_path, write_text
 from ..scoring.anomaly_map import PatchScores
 from ..scoring.nearest_nominal import Explanation
 from ..scoring.provenance import Provenance, context_pixels, piece
 from ..scoring.scorer import Scorer
+from .verdict_pictures import VerdictPictures
 
 _SIDE = 176
 _LINE = 19
@@ -101,25 +103,39 @@ def _fitted(draw: ImageDraw.ImageDraw, text: str, width: int) -> str:
 class Explainer:
     """Writes `explain/NAME.jpg` for each photograph as it is judged, and `explanations.json` for all of them.
 
+    Of a model that names, `explain/NAME.verdicts.jpg` and `verdicts.json` too.
+
     Args:
         scorer: made of `model`.
         out: the folder of the predictions.
+        verdicts: of a model that names.
     """
 
-    def __init__(self, scorer: Scorer, model: Model, out: str | Path) -> None:
-        self._scorer, self._model, self._out = scorer, model, Path(out)
+    def __init__(
+        self, scorer: Scorer, model: Model, out: str | Path, verdicts: VerdictPictures | None = None
+    ) -> None:
+        self._scorer, self._model, self._out, self._verdicts = scorer, model, Path(out), verdicts
         self._records: dict[str, list[dict]] = {}
+        self._named: dict[str, list[dict]] = {}
 
-    def __call__(self, path: str, name: str, image: np.ndarray, scored: PatchScores) -> None:
+    def __call__(
+        self, path: str, name: str, image: np.ndarray, scored: PatchScores, named: Sequence[RegionVerdict] = ()
+    ) -> None:
         """
         Args:
             path: of the photograph, for the record.
             name: of the picture to write, without suffix.
             image: (H, W, 3) float32 RGB in [0, 1].
             scored: what the scorer made of it.
+            named: the verdicts of its regions, of a model that names.
         """
         found = self._scorer.explain(scored)
         self._records[path] = as_json(found)
         with atomic_path(self._out / "explain" / f"{name}.jpg") as beside:
             beside.write_bytes(jpeg(picture(image, found, self._model, self._scorer.provenance), 92))
         write_text(self._out / "explanations.json", json.dumps(self._records, indent=2) + "\n")
+        if self._verdicts is not None:
+            self._named[path] = explained = self._verdicts.explain(scored, named)
+            with atomic_path(self._out / "explain" / f"{name}.verdicts.jpg") as beside:
+                beside.write_bytes(jpeg(self._verdicts.draw(image, explained), 92))
+            write_text(self._out / "verdicts.json", json.dumps(self._named, indent=2) + "\n")

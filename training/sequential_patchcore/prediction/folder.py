@@ -8,13 +8,16 @@ from dataclasses import asdict, dataclass, replace
 from io import StringIO
 from pathlib import Path
 
+from ..naming.verdict import RegionVerdict, shown
 from ..runtime.errors import UserError
 from ..runtime.file_names import unique_names
 from ..runtime.files import make_folder, write_text
 
 JOURNAL = "predictions.jsonl"
-VERDICTS = ("normal", "anomalous", "unreadable")
-_ON_REQUEST = ("map", "mask", "map_step")
+VERDICTS = ("normal", "dirty", "anomalous", "unreadable")
+"""Of an image. "dirty" is normal, too: all that is predicted was passed as impurities; a model that names gives it."""
+
+_ON_REQUEST = ("map", "mask", "map_step", "dirt")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Region:
         box: (x, y, width, height) in pixels.
         pixels, area_mm2: its size; mm² where the pixel size is known.
         peak, peak_at: the highest score in it, raw units, and its (x, y).
+        named: what it was taken for; None of a model that does not name.
     """
 
     box: tuple[int, int, int, int]
@@ -32,6 +36,22 @@ class Region:
     area_mm2: float | None
     peak: float
     peak_at: tuple[int, int]
+    named: RegionVerdict | None = None
+
+    def record(self) -> dict:
+        """For JSON."""
+        record = asdict(replace(self, named=None))
+        del record["named"]
+        if self.named is None:
+            return record
+        return record | {"verdict": self.named.verdict, "figures": self.named.figures()}
+
+    @classmethod
+    def from_record(cls, record: dict) -> "Region":
+        named = RegionVerdict.from_figures(record["verdict"], record["figures"]) if "verdict" in record else None
+        return cls(
+            tuple(record["box"]), record["pixels"], record["area_mm2"], record["peak"], tuple(record["peak_at"]), named
+        )
 
 
 @dataclass(frozen=True)
@@ -49,6 +69,7 @@ class Prediction:
         overlay: path of the picture within the folder.
         map, mask: paths of the anomaly map and of the binary mask within the folder, where they were asked for.
         map_step: of a map of whole numbers, the score of one step.
+        dirt: how many regions were passed under each impurity's name; None of a model that does not name.
     """
 
     image: str
@@ -64,6 +85,7 @@ class Prediction:
     map: str | None = None
     mask: str | None = None
     map_step: float | None = None
+    dirt: dict[str, int] | None = None
 
     @classmethod
     def unreadable(cls, path: Path, error: str) -> "Prediction":
@@ -74,19 +96,21 @@ class Prediction:
         """(x, y, width, height) in pixels of each region, largest first."""
         return [region.box for region in self.regions]
 
+    @property
+    def shown(self) -> str:
+        """The verdict for reading: "normal, dirty: water_stain x3"."""
+        return shown(self.verdict, self.dirt)
+
     def record(self) -> dict:
-        """For JSON; what was not asked for is left out."""
-        record = asdict(self) | {"boxes": [list(box) for box in self.boxes]}
+        """For JSON; what was not asked for, and the dirt of a model that does not name, are left out."""
+        record = asdict(replace(self, regions=())) | {
+            "regions": [region.record() for region in self.regions], "boxes": [list(box) for box in self.boxes],
+        }
         return {name: value for name, value in record.items() if value is not None or name not in _ON_REQUEST}
 
     @classmethod
     def from_record(cls, record: dict) -> "Prediction":
-        regions = tuple(
-            Region(
-                tuple(region["box"]), region["pixels"], region["area_mm2"], region["peak"], tuple(region["peak_at"])
-            )
-            for region in record["regions"]
-        )
+        regions = tuple(Region.from_record(region) for region in record["regions"])
         fields = {
             name: record.get(name) if name in _ON_REQUEST else record[name]
             for name in cls.__dataclass_fields__ if name != "regions"
@@ -147,21 +171,51 @@ class PredictionFolder:
         """
         if all(found.verdict == "unreadable" for found in predictions):
             return
+        named = any(found.dirt is not None for found in predictions)
         rows = [
             [found.image, found.verdict, "" if found.score is None else f"{found.score:.6g}", found.anomalous_pixels,
-             _number(found.area_mm2), len(found.regions), found.error]
+             _number(found.area_mm2), len(found.regions), found.error, *[_counted(found.dirt or {}, " x")] * named]
             for found in predictions
         ]
-        columns = ["image", "verdict", "score", "anomalous_pixels", "area_mm2", "regions", "error"]
+        columns = ["image", "verdict", "score", "anomalous_pixels", "area_mm2", "regions", "error", *["dirt"] * named]
         write_text(self.path / "predictions.csv", _csv(columns, rows))
         columns = ["image", "x", "y", "width", "height", "pixels", "area_mm2", "peak", "peak_x", "peak_y"]
+        memories = _memories(predictions)
         rows = [
-            [found.image, *region.box, region.pixels, _number(region.area_mm2), f"{region.peak:.6g}", *region.peak_at]
+            [found.image, *region.box, region.pixels, _number(region.area_mm2), f"{region.peak:.6g}", *region.peak_at,
+             *(_verdict_cells(region.named, memories) if named else ())]
             for found in predictions for region in found.regions
         ]
+        columns += [*_VERDICT_COLUMNS, *(f"distance_to_{name}" for name in memories)] if named else []
         write_text(self.path / "regions.csv", _csv(columns, rows))
         records = [found.record() for found in predictions]
         write_text(self.path / "predictions.json", json.dumps(records, indent=2) + "\n")
+
+
+_VERDICT_COLUMNS = (
+    "verdict", "reason", "defect_likeness", "patches", "decided_at_x", "decided_at_y", "distance_to_nominal",
+)
+
+
+def _verdict_cells(named: RegionVerdict | None, memories: Sequence[str]) -> list:
+    """The cells of `_VERDICT_COLUMNS`, and the distance to each memory."""
+    if named is None:
+        return [""] * (len(_VERDICT_COLUMNS) + len(memories))
+    return [
+        named.verdict, named.reason, f"{named.defect_likeness:.4g}", _counted(named.patches, " "), *named.at,
+        _number(named.nominal_distance), *(_number(named.memory_distances.get(memory)) for memory in memories),
+    ]
+
+
+def _memories(predictions: Sequence[Prediction]) -> list[str]:
+    """The names of all memories that a region was compared with."""
+    named = [region.named for found in predictions for region in found.regions if region.named is not None]
+    return sorted({memory for each in named for memory in each.memory_distances})
+
+
+def _counted(counts: dict[str, int], between: str) -> str:
+    """Such as "fingerprint x1; water_stain x3"."""
+    return "; ".join(f"{what}{between}{count}" for what, count in counts.items())
 
 
 def _place(image: str) -> str:

@@ -17,6 +17,7 @@ from ..data.photographs import IMAGE_SUFFIXES, as_float_rgb, decode_image, few_b
 from ..data.picture_files import UNREAD_PICTURES
 from ..data.png import read_bytes
 from ..metrics.binarize import PLAIN, Rule, binary_map
+from ..naming.verdict import RegionVerdict, image_verdict
 from ..report import overlays, palette
 from ..runtime.choices import MAP_KINDS
 from ..runtime.errors import UserError
@@ -29,7 +30,7 @@ from .saved_map import write_map, write_mask
 if TYPE_CHECKING:  # torch and HDF5: an exported model needs neither
     from ..scoring.anomaly_map import PatchScores
 
-Explains = Callable[[str, str, np.ndarray, "PatchScores"], None]
+Explains = Callable[[str, str, np.ndarray, "PatchScores", Sequence[RegionVerdict]], None]
 
 _BOXES_DRAWN = 50  # of the largest regions; more would hide the photograph
 
@@ -50,6 +51,14 @@ class ScorerLike(Protocol):
     """A `Scorer`, or an `ExportedModel`; the latter has no `patches`, and so no explanations."""
 
     def anomaly_map(self, image: np.ndarray) -> np.ndarray: ...
+
+
+class NamerLike(Protocol):
+    """A `naming.namer.Namer`."""
+
+    identity: list
+
+    def verdicts(self, scored: "PatchScores", labels: np.ndarray, count: int) -> list[RegionVerdict]: ...
 
 
 @dataclass(frozen=True)
@@ -134,8 +143,13 @@ class Predictor:
         out: the folder of tables and overlays.
         check_size: called with each file before it is decoded; raises a UserError for an image that is too large.
         request: a digest of what else the result depends on, such as the program's version.
-        explainer: called with the path, the overlay's name without suffix, the (H, W, 3) image and its scored patches,
-            after its overlay.
+        explainer: called with the path, the overlay's name without suffix, the (H, W, 3) image, its scored patches and
+            the verdicts of its regions, after its overlay.
+        namer: gives each region a verdict; without one every region is an alarm.
+
+    Attributes:
+        observer: called with the path, the (H, W, 3) image and its (H, W) map of each image that is scored, not of
+            those that were before; such as `DriftWatch.see`.
 
     Raises:
         UserError: there is no threshold, or the folder cannot be written.
@@ -144,7 +158,7 @@ class Predictor:
     def __init__(
         self, scorer: ScorerLike, model: ModelLike, out: str | Path, settings: PredictSettings = PredictSettings(),
         check_size: Callable[[Path], None] | None = None,
-        explainer: Explains | None = None, request: str = "",
+        explainer: Explains | None = None, request: str = "", namer: NamerLike | None = None,
     ) -> None:
         chosen = settings.threshold
         if chosen is None and model.threshold is not None:
@@ -156,13 +170,17 @@ class Predictor:
             )
         self.threshold = chosen
         self._scorer, self._settings, self._check_size, self._explainer = scorer, settings, check_size, explainer
+        self._namer = namer
         self._same = [
             request, model.fingerprint, getattr(scorer, "conditions", None), self.threshold, settings.rule.min_region,
             settings.rule.hysteresis, settings.pixel_size_um, settings.save_map,
         ]
         if settings.bit_depth is not None:
             self._same.append(settings.bit_depth)
+        if namer is not None:
+            self._same.append(namer.identity)
         self._seen, self._unlike = SeenImages(model.data), set[str]()
+        self.observer: Callable[[Path, np.ndarray, np.ndarray], object] | None = None
         self.folder = PredictionFolder(Path(out))
 
     def __call__(self, path: Path) -> Prediction:
@@ -180,7 +198,8 @@ class Predictor:
             if self._check_size is not None:
                 self._check_size(path)
             image = self._photograph(path)
-            scored = None if self._explainer is None else self._scorer.patches(image)
+            whole = self._explainer is None and self._namer is None
+            scored = None if whole else self._scorer.patches(image)
             scores = self._scorer.anomaly_map(image) if scored is None else scored.anomaly_map()
         except UserError as error:
             return self.folder.add(Prediction.unreadable(path, str(error).removeprefix(f"{path}: ")), key)
@@ -188,15 +207,18 @@ class Predictor:
             # Whatever a file can do to a decoder or to the network: the other images still want their verdict.
             return self.folder.add(Prediction.unreadable(path, f"{type(error).__name__}: {error}"), key)
         self._compare(path, image.shape[:2])
+        if self.observer is not None:
+            self.observer(path, image, scores)
         predicted = binary_map(scores, self.threshold, np.ones(scores.shape, bool), self._settings.rule)
         overlay = self.folder.overlay_path(path)
-        found = self._describe(path, scores, predicted, overlay.name)
+        found, passed = self._describe(path, scores, predicted, overlay.name, scored)
         with atomic_path(overlay) as beside:
-            picture = _picture(image, scores, predicted, self.threshold, found)
+            picture = _picture(image, scores, predicted, self.threshold, found, passed)
             beside.write_bytes(overlays.jpeg(picture, 92))
         found = self._save_map(found, scores, predicted, overlay.stem)
         if self._explainer is not None and scored is not None:
-            self._explainer(str(path), overlay.stem, image, scored)
+            named = [region.named for region in found.regions if region.named is not None]
+            self._explainer(str(path), overlay.stem, image, scored, named)
         return self.folder.add(found, key)
 
     def _photograph(self, path: Path) -> np.ndarray:
@@ -227,10 +249,16 @@ class Predictor:
             self._unlike.add(unlike)
             say(f"note: {path}: {unlike}; scores and threshold may mean little on it (said once for such images)")
 
-    def _describe(self, path: Path, scores: np.ndarray, predicted: np.ndarray, overlay: str) -> Prediction:
+    def _describe(
+        self, path: Path, scores: np.ndarray, predicted: np.ndarray, overlay: str, scored: "PatchScores | None",
+    ) -> tuple[Prediction, np.ndarray | None]:
+        """The prediction, and (H, W) bool what of it was passed as impurities; None of a model that does not name."""
         size_um = self._settings.pixel_size_um or pixel_size_around(path.parent)
         square_mm = None if size_um is None else (size_um / 1000) ** 2
         count, labels, stats, _ = cv2.connectedComponentsWithStats(predicted.astype(np.uint8), connectivity=8)
+        named = None
+        if self._namer is not None and scored is not None:
+            named = self._namer.verdicts(scored, labels, count - 1)
         regions = []
         for number in range(1, count):
             x, y, width, height, pixels = (int(v) for v in stats[number])
@@ -240,13 +268,16 @@ class Predictor:
             regions.append(Region(
                 (x, y, width, height), pixels, None if square_mm is None else pixels * square_mm,
                 float(inside[row, column]), (x + int(column), y + int(row)),
+                None if named is None else named[number - 1],
             ))
         regions.sort(key=lambda region: -region.pixels)
+        verdict, dirt = ("anomalous" if regions else "normal", None) if named is None else image_verdict(named)
+        passed = None if named is None else np.array([False, *(each.passed for each in named)])[labels]
         return Prediction(
-            str(path), "anomalous" if regions else "normal", float(scores.max()), int(predicted.sum()),
+            str(path), verdict, float(scores.max()), int(predicted.sum()),
             None if square_mm is None else int(predicted.sum()) * square_mm, tuple(regions),
-            width=scores.shape[1], height=scores.shape[0], overlay=f"overlays/{overlay}",
-        )
+            width=scores.shape[1], height=scores.shape[0], overlay=f"overlays/{overlay}", dirt=dirt,
+        ), passed
 
     def _key(self, path: Path) -> str:
         """A digest of the file as it is now and of all that the prediction depends on."""
@@ -262,7 +293,7 @@ def predict(
     scorer: ScorerLike, model: ModelLike, images: Sequence[Path], out: str | Path,
     settings: PredictSettings = PredictSettings(),
     check_size: Callable[[Path], None] | None = None,
-    explainer: Explains | None = None, request: str = "",
+    explainer: Explains | None = None, request: str = "", namer: NamerLike | None = None,
 ) -> list[Prediction]:
     """Predict the images and write `predictions.csv`, `predictions.json`, `regions.csv` and `overlays/NAME.jpg`.
 
@@ -272,7 +303,7 @@ def predict(
     Raises:
         UserError: the model has no threshold, or the folder cannot be written.
     """
-    predictor = Predictor(scorer, model, out, settings, check_size, explainer, request)
+    predictor = Predictor(scorer, model, out, settings, check_size, explainer, request, namer)
     predictions: list[Prediction] = []
     try:
         with Progress("predict", len(images)) as progress:
@@ -294,16 +325,25 @@ def pixel_size_around(folder: Path) -> float | None:
 
 
 def _picture(
-    image: np.ndarray, scores: np.ndarray, predicted: np.ndarray, threshold: float, found: Prediction
+    image: np.ndarray, scores: np.ndarray, predicted: np.ndarray, threshold: float, found: Prediction,
+    passed: np.ndarray | None,
 ) -> np.ndarray:
     whole = np.ones(scores.shape, bool)
     nothing = np.zeros(scores.shape, np.uint8)
-    marked = np.ascontiguousarray(overlays.overlay(image, predicted, nothing, whole, ()))
+    marked = np.ascontiguousarray(overlays.overlay(image, predicted, nothing, whole, (), passed=passed))
     line = max(1, round(max(scores.shape) / 800))
     for region in found.regions[:_BOXES_DRAWN]:
+        if region.named is not None:
+            continue
         x, y, width, height = region.box
         corner = (x - 2 - line, y - 2 - line), (x + width + 1 + line, y + height + 1 + line)
         cv2.rectangle(marked, *corner, palette.IMPURITY_OUTLINE, line)
+    if named := [region for region in found.regions if region.named is not None]:
+        named.sort(key=lambda region: region.named.passed)  # where there are many, alarms come first
+        marked = overlays.with_names(marked, [
+            (region.box, region.named.verdict, palette.verdict_colour(region.named.verdict))
+            for region in named[:_BOXES_DRAWN][::-1]
+        ])
     heat = overlays.with_colour_bar(overlays.anomaly_map(scores, threshold, whole), threshold)
     height = max(marked.shape[0], heat.shape[0])
     padded = [

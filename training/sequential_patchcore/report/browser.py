@@ -50,6 +50,7 @@ def numbers(metrics: Mapping, cards: Sequence[Card], sweeps: Sequence[ThresholdS
         "colours": {
             "tp": palette.TRUE_POSITIVE, "fp": palette.FALSE_POSITIVE, "fn": palette.FALSE_NEGATIVE,
             "impurity": palette.IMPURITY_OUTLINE, "unplaced": palette.UNPLACED,
+            "verdicts": {word: palette.css(palette.verdict_colour(word)) for word in ("defect", "unsure", "passed")},
             "map": overlays.colour_table()[::4].tolist(),
         },
         "images": [
@@ -64,6 +65,7 @@ def numbers(metrics: Mapping, cards: Sequence[Card], sweeps: Sequence[ThresholdS
                 "instances": [place.get(i.class_id, -1) for i in card.tiles[0].counts.instances],
                 "scores": [tile.counts.score for tile in card.tiles],
                 "alarms": [[_alarm(alarm) for alarm in tile.alarms] for tile in card.tiles],
+                "named": [tile.named for tile in card.tiles],
             }
             for card in cards
         ],

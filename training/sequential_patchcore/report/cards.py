@@ -29,7 +29,8 @@ QUALITY = 82
 class Tile:
     """What one model made of the image: counts, pictures of levels as PNG (`tally.Scored`), its false alarms.
 
-    `codes` is None where no filter acts, so that it would be `reached`.
+    `codes` is None where no filter acts, so that it would be `reached`. `named` are the boxes (x, y, width, height) of
+    the regions at the model's threshold with their verdicts; None of a model that does not name.
     """
 
     counts: ImageCounts
@@ -38,6 +39,7 @@ class Tile:
     reached: bytes
     codes: bytes | None
     alarms: tuple[Alarm, ...]
+    named: tuple[tuple[int, int, int, int, str], ...] | None = None
 
 
 @dataclass(frozen=True)

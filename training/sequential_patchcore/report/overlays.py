@@ -82,26 +82,58 @@ def overlay(
     classes: Sequence[ClassLike],
     side: int | None = None,
     located: bool = True,
+    passed: np.ndarray | None = None,
 ) -> np.ndarray:
     """True positives green, false positives red, false negatives blue, impurities outlined.
 
     `predicted` and `region` are (H, W) bool, `mask` is (H, W) uint8. Nothing is drawn outside the region. Where a
     pixel of the picture covers several kinds, it takes the one that covers most of it. Where labels are not `located`
-    nobody knows what is false, and what is predicted outside the mask has a colour of its own.
+    nobody knows what is false, and what is predicted outside the mask has a colour of its own. What of the prediction
+    was `passed` (H, W) bool as an impurity is no alarm: it has a colour of its own too, and on a defect it is a miss.
     """
     size = picture_size(mask.shape, side)
     canvas = _grey_base(image, region, size)
     positive = np.isin(mask, [c.id for c in classes if c.kind == "defect"]) & region
-    predicted = predicted & region
-    kinds = _prevailing([positive & predicted, predicted & ~positive, positive & ~predicted], size)
+    let_through = np.zeros(mask.shape, bool) if passed is None else passed & predicted & region
+    predicted = predicted & region & ~let_through
+    kinds = _prevailing(
+        [positive & predicted, predicted & ~positive, positive & ~predicted, let_through & ~positive], size
+    )
     elsewhere = palette.FALSE_POSITIVE if located else palette.UNPLACED
-    colours = (palette.TRUE_POSITIVE, elsewhere, palette.FALSE_NEGATIVE)
+    colours = (palette.TRUE_POSITIVE, elsewhere, palette.FALSE_NEGATIVE, palette.PASSED)
     for kind, colour in zip(kinds, colours, strict=True):
         _tint(canvas, kind, colour, _TINT)
     impurity = np.isin(mask, [c.id for c in classes if c.kind == "impurity"]) & region
     if impurity.any():
         _tint(canvas, _outline(_any_of(impurity, size)), palette.IMPURITY_OUTLINE, 1.0)
     return canvas
+
+
+def with_names(picture: np.ndarray, named: Sequence[tuple[Sequence[int], str, palette.RGB]]) -> np.ndarray:
+    """The picture with boxes (x, y, width, height) and what each holds written over them, in the given colours."""
+    line = max(1, round(max(picture.shape) / 800))
+    page = Image.fromarray(picture)
+    draw, font = ImageDraw.Draw(page), _font(max(11, round(max(picture.shape) / 55)))
+    for (x, y, width, height), _, colour in named:
+        draw.rectangle((x - 2 - line, y - 2 - line, x + width + 1 + line, y + height + 1 + line), None, colour, line)
+    written: list[tuple[int, int, int, int, str]] = []
+    for (x, y, _, height), text, colour in named:  # over all boxes
+        left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+        at_x = min(max(0, x - 2 - line), max(0, picture.shape[1] - (right - left) - 6))
+        above = y - 2 - line - (bottom - top) - 6
+        at_y = above if above >= 0 else min(y + height + 2 + line, picture.shape[0] - (bottom - top) - 6)
+        place = (at_x, at_y, at_x + right - left + 5, at_y + bottom - top + 5)
+        if any(text == other and _overlap(place, taken) for *taken, other in written):
+            continue  # the neighbour says it already
+        written.append((*place, text))
+        draw.rectangle(place, (20, 20, 20))
+        draw.text((at_x + 3 - left, at_y + 3 - top), text, fill=colour, font=font)
+    return np.asarray(page)
+
+
+def _overlap(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Of two rectangles (left, top, right, bottom)."""
+    return one[0] <= other[2] and other[0] <= one[2] and one[1] <= other[3] and other[1] <= one[3]
 
 
 def scale_top(threshold: float) -> float:

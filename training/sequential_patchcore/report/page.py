@@ -25,7 +25,8 @@ _FIGURE_TITLES = {
     "filters": "What a smallest region and hysteresis would change",
     "replacements": "Coreset replacements in each epoch of training",
 }
-_HIDDEN_INFO = ("epochs", "random_weights")  # shown as a figure and as the banner
+# Shown as a figure, as the banner, and in words beside it.
+_HIDDEN_INFO = ("epochs", "random_weights", "coreset_composition")
 
 
 def render(
@@ -56,6 +57,9 @@ def render(
     return environment.get_template("report.html").render(
         metrics=metrics,
         models=[_shown_model(name, model, k) for k, (name, model) in enumerate(models.items())],
+        named=[
+            _shown_model(name, model, k) for k, (name, model) in enumerate(models.items()) if "verdicts" in model
+        ],
         random_models=[name for name, model in models.items() if model["info"].get("random_weights")],
         classes=[{**info, "colour": palette.css(palette.class_colour(k))} for k, info in enumerate(classes)],
         cards=[(cards.index(card), card) for card in worst_first(cards)],
@@ -84,6 +88,7 @@ def _shown_model(name: str, model: Mapping, position: int) -> dict:
         "colour": palette.css(palette.model_colour(position)),
         "top": overlays.scale_top(model["threshold"]),
         **model,
+        "promise": model["info"].get("verdicts", ""),
         "info": {key: value for key, value in model["info"].items() if key not in _HIDDEN_INFO},
     }
 

@@ -9,6 +9,8 @@ FALSE_POSITIVE: RGB = (230, 48, 44)
 FALSE_NEGATIVE: RGB = (38, 104, 255)
 IMPURITY_OUTLINE: RGB = (255, 186, 36)
 UNPLACED: RGB = (170, 84, 224)  # predicted on an image that is labelled as a whole: right or wrong, nobody knows
+PASSED: RGB = (66, 190, 214)  # predicted, and passed under an impurity's name
+UNSURE: RGB = (255, 150, 20)
 
 # Dark enough for lines on white, bright enough for outlines on grey metal, and none of the four above.
 _CLASSES: tuple[RGB, ...] = (
@@ -28,6 +30,11 @@ def class_colour(position: int) -> RGB:
 def model_colour(position: int) -> RGB:
     """Colour of the model at this place in the comparison."""
     return _MODELS[position % len(_MODELS)]
+
+
+def verdict_colour(verdict: str) -> RGB:
+    """Of a region's verdict: "defect", "unsure" or the name that it was passed under."""
+    return {"defect": FALSE_POSITIVE, "unsure": UNSURE}.get(verdict, PASSED)
 
 
 def css(colour: RGB) -> str:

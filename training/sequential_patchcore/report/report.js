@@ -156,7 +156,7 @@ function load(i) {
         pixels("jpeg", text.photograph), pixels("png", text.labels), greys(text.maps), greys(text.predicted),
       ]);
       const whole = data.images[i].whole;
-      const image = { photograph, labels: grey(labels), whole, maps, predicted: predicted.map((codes, m) => codes ?? maps[m]) };
+      const image = { i, photograph, labels: grey(labels), whole, maps, predicted: predicted.map((codes, m) => codes ?? maps[m]) };
       ready.set(i, image);
       if (ready.size > KEPT) { // the oldest that is not on the screen
         for (const old of ready.keys()) {
@@ -183,6 +183,27 @@ function draw(canvas, kind, m, image) {
   else if (kind === "overlay") drawOverlay(out, photograph, image, image.predicted[m], data.models[m].level);
   else drawMap(out, image.labels, image.maps[m], image.predicted[m], width, data.models[m]);
   context.putImageData(picture, 0, 0);
+  const named = kind === "overlay" && data.models[m].level === data.models[m].chosen && data.images[image.i].named[m];
+  if (named) drawNames(context, named, width / data.images[image.i].width, width);
+}
+
+function drawNames(context, named, scale, width) { // at the threshold that the verdicts were set for, and at no other
+  const colour = (verdict) => data.colours.verdicts[verdict] ?? data.colours.verdicts.passed;
+  context.font = `${Math.max(9, Math.round(width / 45))}px sans-serif`;
+  context.textBaseline = "bottom";
+  for (const [x, y, w, h, verdict] of named) {
+    context.strokeStyle = colour(verdict);
+    context.strokeRect(scale * x - 1.5, scale * y - 1.5, scale * w + 3, scale * h + 3);
+  }
+  for (const [x, y, w, h, verdict] of named) {
+    const length = context.measureText(verdict).width, size = parseInt(context.font);
+    const left = Math.max(0, Math.min(scale * x - 2, width - length - 4));
+    const bottom = scale * y - 3 > size + 2 ? scale * y - 3 : scale * (y + h) + size + 5;
+    context.fillStyle = "rgba(20, 20, 20, 0.8)";
+    context.fillRect(left, bottom - size - 2, length + 4, size + 3);
+    context.fillStyle = colour(verdict);
+    context.fillText(verdict, left + 2, bottom);
+  }
 }
 
 function tint(out, at, base, colour, share) {

@@ -107,6 +107,31 @@ def false_positive_regions(metrics: dict) -> str:
     ])
 
 
+def verdicts(metrics: dict) -> str:
+    """One row a model that names its alarms, and class: what its regions were taken for, or how many were lost."""
+    rows = []
+    for name, model in metrics["models"].items():
+        found = model.get("verdicts", {"impurities": {}, "defects": {}})
+        for label, shares in found["impurities"].items():
+            rows.append({"model": name, "class": label, "kind": "impurity", "regions": shares["passed"]["of"]}
+                        | {part: shares[part]["count"] for part in ("named", "passed", "unsure", "defect")}
+                        | _share_columns(shares["passed"], "passed_share") | dict.fromkeys(_LOST))
+        for label, lost in found["defects"].items():
+            rows.append({"model": name, "class": label, "kind": "defect"}
+                        | dict.fromkeys(key for key in rows[0] if key not in ("model", "class", "kind", *_LOST))
+                        | {"views": lost["of"], "lost": lost["count"]} | _share_columns(lost, "lost_share")
+                        | {"lost_at_most": lost["at_most"]})
+    return _csv(rows) if rows else ""
+
+
+_LOST = ("views", "lost", "lost_share", "lost_share_low", "lost_share_high", "lost_at_most")
+
+
+def _share_columns(share: dict, name: str) -> dict[str, float | None]:
+    low, high = share["interval"] or (None, None)
+    return {name: share["share"], f"{name}_low": low, f"{name}_high": high}
+
+
 TABLES: dict[str, Callable[[dict], str]] = {
     "scenarios": scenarios,
     "per_class": per_class,
@@ -114,7 +139,9 @@ TABLES: dict[str, Callable[[dict], str]] = {
     "filter_sweep": filter_sweep,
     "threshold_sweep": threshold_sweep,
     "false_positive_regions": false_positive_regions,
+    "verdicts": verdicts,
 }
+"""Name of the file to what makes it; empty text is no file."""
 
 
 def _interval_columns(model: dict, names: Sequence[str], suffix: str = "") -> dict[str, float | None]:

@@ -37,6 +37,7 @@ class Needs:
         image_size: (H, W) of the largest image, for messages.
         coreset_size: vectors of the coreset, for messages.
         patches: how many all patches are, for messages.
+        advice: what would make the sequential run smaller, for messages.
     """
 
     image: int
@@ -49,6 +50,7 @@ class Needs:
     image_size: tuple[int, int] = (0, 0)
     coreset_size: int = 0
     patches: int = 0
+    advice: str = "lower `image_scale` or `coreset_size`, take a smaller `backbone`"
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,7 @@ def _refusal(needs: Needs, chosen: MemoryPlan) -> str:
     return (
         f"the run would take about {gib(chosen.total)} of memory and the budget is {gib(chosen.budget)}: images of "
         f"{width} x {height} need {gib(chosen.image + chosen.features)}, the coreset of {needs.coreset_size} "
-        f"{gib(chosen.coreset)}; lower `image_scale` or `coreset_size`, take a smaller `backbone`, or raise "
-        "`memory_budget`"
+        f"{gib(chosen.coreset)}; {needs.advice}, or raise `memory_budget`"
     )
 
 

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rule at work: the patches of an image's regions to a verdict for each region. Arrays in, verdicts out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..extractors.grid import Grid
+from ..model.naming import Naming
+from .pooling import worst_neighbourhood
+from .regions import Regions
+from .verdict import DEFECT, UNKNOWN, UNSURE, RegionVerdict
+
+UNKNOWN_WINDOW = 5
+"""Side, in cells, of the neighbourhoods over which unknown patches are counted: single ones are chance."""
+
+
+@dataclass(frozen=True)
+class PatchFigures:
+    """The patches of an image's regions, in the order of `Regions.cells`.
+
+    Attributes:
+        scores: (n, G) float64, of each class of the rule.
+        likeness: (n,) float64, log odds of a defect against an impurity.
+        nominal: (n,) float32, distance to the nominal memory.
+        memories: names of the other memories.
+        distances: (n, M) float32, to each of them.
+    """
+
+    scores: np.ndarray
+    likeness: np.ndarray
+    nominal: np.ndarray
+    memories: tuple[str, ...]
+    distances: np.ndarray
+
+    @classmethod
+    def of(
+        cls, naming: Naming, vectors: np.ndarray, nominal: np.ndarray, memories: Sequence[str], distances: np.ndarray
+    ) -> "PatchFigures":
+        """
+        Args:
+            vectors: (n, D) float32.
+        """
+        scores = vectors.astype(np.float64) @ naming.weights.T.astype(np.float64) + naming.offsets
+        defect = np.array([kind == "defect" for kind in naming.kinds])
+        likeness = _log_sum(scores[:, defect]) - _log_sum(scores[:, ~defect])
+        return cls(scores, likeness, nominal, tuple(memories), distances)
+
+
+def _log_sum(scores: np.ndarray) -> np.ndarray:
+    """(n, G) to (n,) log of the sum of exponentials, without overflow."""
+    highest = scores.max(1)
+    return highest + np.log(np.exp(scores - highest[:, None]).sum(1))
+
+
+def judge(naming: Naming, regions: Regions, figures: PatchFigures, grid: Grid) -> list[RegionVerdict]:
+    """The verdict of each region of an image, in the order of their numbers."""
+    says, far, words = _what_patches_say(naming, figures)
+    bounds = np.searchsorted(regions.region, np.arange(regions.count + 1))
+    found = []
+    for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        rows = slice(first, last)
+        likeness, middle = worst_neighbourhood(regions.cells[rows], figures.likeness[rows], naming.window)
+        unknown, _ = worst_neighbourhood(regions.cells[rows], far[rows].astype(np.float64), UNKNOWN_WINDOW)
+        votes = np.bincount(says[rows], minlength=len(words))
+        verdict, reason = _verdict(naming, likeness, unknown, votes, words)
+        row = first + middle
+        y, x = (int(value) for value in regions.cells[row])
+        pixel_row, pixel_column = grid.pixel(y, x)
+        found.append(RegionVerdict(
+            verdict, reason, likeness, {word: int(votes[k]) for k, word in enumerate(words) if votes[k]},
+            float(figures.nominal[row]),
+            {name: float(figures.distances[row, k]) for k, name in enumerate(figures.memories)},
+            (y, x), (round(pixel_column), round(pixel_row)),
+        ))
+    return found
+
+
+def _what_patches_say(naming: Naming, figures: PatchFigures) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(n,) int64 places in the list of words: "defect", the names of the impurities, "unknown"; and (n,) bool, which
+    patches are farther from the memory of the impurity that they would be than its own patches were."""
+    impurities = [g for g, kind in enumerate(naming.kinds) if kind == "impurity"]
+    words = [DEFECT, *(naming.names[g] for g in impurities), UNKNOWN]
+    best = figures.scores[:, impurities].argmax(1)
+    own = np.array([figures.memories.index(naming.names[g]) for g in impurities])
+    distance = figures.distances[np.arange(len(best)), own[best]] if len(best) else np.zeros(0)
+    far = distance > naming.reach[impurities][best]
+    return np.where(figures.likeness >= 0, 0, np.where(far, len(words) - 1, 1 + best)), far, words
+
+
+def _verdict(
+    naming: Naming, likeness: float, unknown: float, votes: np.ndarray, words: list[str]
+) -> tuple[str, str]:
+    if likeness >= naming.defect_from:
+        return DEFECT, "like a defect"
+    if likeness >= naming.pass_below:
+        return UNSURE, "not unlike a defect" if naming.pass_below > -np.inf else "nothing can be promised"
+    if unknown > naming.unknown_share:
+        return UNSURE, "far from every memory"
+    named = votes[1:-1]
+    if not named.any():
+        return UNSURE, "no patch says what it is"
+    return words[1 + int(named.argmax())], "like no defect, and near the memory"

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole rule of verdicts: learnt from a library, its operating point set on validation plates."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..data.dataset import Dataset
+from ..metrics.binomial import CONFIDENCE
+from ..model.naming import Naming, promise_in_words
+from ..runtime.errors import UserError
+from ..runtime.progress import Progress, say
+from ..scoring.scorer import Scorer
+from .learning import learn, predicted_of
+from .namer import Namer
+from .operating_point import JudgedRegion, operating_point
+from .regions import regions_of
+from .truth import region_truths
+
+WINDOW = 3
+UNKNOWN_SHARE = 0.5
+
+
+def set_verdicts(
+    scorer: Scorer, library: Sequence[Dataset], validation: Dataset, *, library_split: str = "train",
+    split: str = "val", lost_defects: float | None = None, confidence: float = CONFIDENCE,
+) -> Naming:
+    """Learn the rule, and find how far it may be trusted.
+
+    Args:
+        scorer: of a model with a threshold and memories of impurities.
+        library: pictures with labelled impurities and with labelled defects; synthetic ones do.
+        validation: plates that neither the model nor the library knows, with labelled defects.
+        library_split, split: of these.
+        lost_defects: the share of defects that may be passed, such as 0.05; without it no defect of the validation
+            plates is passed, and what that promises is said.
+        confidence: of the promise.
+
+    Raises:
+        UserError: no memory of an impurity, no threshold, nothing to learn from, no defect that alarms on the
+            validation plates, the test split.
+    """
+    model = scorer.model
+    assert model is not None
+    if split == "test":
+        raise UserError("verdicts set on the test split would make its results worthless; use `split` val")
+    if not any(memory.kind == "impurity" for memory in model.memories.values()):
+        raise UserError(
+            "the model has no memory of an impurity to name alarms after: `sequential-patchcore impurities` makes them"
+        )
+    _warn_of_shared_images(library, library_split, validation, split)
+    impurities = {name: memory for name, memory in model.memories.items() if memory.kind == "impurity"}
+    found = learn(scorer, library, impurities, library_split)
+    assert scorer.threshold is not None
+    rule = Naming(
+        found.names, found.kinds, found.weights, found.offsets, found.reach, math.inf, math.inf, WINDOW,
+        UNKNOWN_SHARE, scorer.threshold.value,
+    )
+    judged = judged_regions(Namer(scorer, rule), scorer, validation, split)
+    point = operating_point(judged, lost_defects, confidence)
+    origin = {"dataset": validation.name, "fingerprint": validation.fingerprint, "split": split}
+    say(f"verdicts: {promise_in_words(point.promise)}")
+    return replace(
+        rule, pass_below=point.pass_below, defect_from=max(point.pass_below, 0.0), promise=point.promise | origin,
+        learnt_from={
+            "patches": dict(zip(found.names, found.patches, strict=True)), "split": library_split,
+            "data": [{"name": dataset.name, "path": str(dataset.path), "fingerprint": dataset.fingerprint}
+                     for dataset in library],
+        },
+    )
+
+
+def judged_regions(namer: Namer, scorer: Scorer, dataset: Dataset, split: str) -> list[JudgedRegion]:
+    """The predicted regions of a split: what the rule makes of each, and what the labels say."""
+    found = []
+    samples = dataset.split(split)
+    with Progress(f"verdicts on {split}", len(samples)) as progress:
+        for sample in samples:
+            if all(instance.pixels is not None for instance in sample.instances):  # else nobody knows where
+                scored, predicted = predicted_of(scorer, dataset, sample)
+                regions = regions_of(predicted, scored.grid)
+                truths = region_truths(
+                    regions.labels, regions.count, dataset.mask(sample), dataset.instances(sample), dataset.classes
+                )
+                verdicts = namer.verdicts(scored, regions.labels, regions.count)
+                found += [
+                    JudgedRegion(
+                        sample.id, str(sample.group or f"image {sample.id}"),
+                        verdict.defect_likeness if verdict.passed else math.inf,
+                        tuple(truth.defects.items()), truth.impurity,
+                    )
+                    for verdict, truth in zip(verdicts, truths, strict=True)
+                ]
+            progress.step()
+    return found
+
+
+def _warn_of_shared_images(library: Sequence[Dataset], library_split: str, validation: Dataset, split: str) -> None:
+    seen = {(dataset.name, sample.id) for dataset in library for sample in dataset.samples
+            if sample.split == library_split}
+    shared = [sample for sample in validation.samples if sample.split == split
+              and (validation.name, sample.id) in seen]
+    if shared:
+        say(f"note: {len(shared)} of the validation images are in the library too: the promise is worth less than said")
