@@ -89,7 +89,8 @@ def activation_bytes_per_pixel(extractor: Extractor) -> float:
         from .live_bytes import peak_live_bytes
     except ImportError:  # another torch, without the parts that it leans on
         running = getattr(getattr(extractor, "inner", extractor), "running_network", network)
-        return estimated_bytes(running, lambda: extractor(image)) / _PROBE**2
+        alive = _LAYERS_ALIVE - (running is not network)  # folded, no batch norm makes a copy of its own
+        return estimated_bytes(running, lambda: extractor(image), alive) / _PROBE**2
     return peak_live_bytes(lambda: extractor(image)) / _PROBE**2
 
 
@@ -116,10 +117,10 @@ def engine_bytes_per_pixel(extractor: Extractor) -> float:
 
 
 @torch.inference_mode()
-def estimated_bytes(network: nn.Module, action: Callable[[], torch.Tensor]) -> int:
+def estimated_bytes(network: nn.Module, action: Callable[[], torch.Tensor], alive: int = _LAYERS_ALIVE) -> int:
     """Rather more than lies in tensors at the same time which `action` makes by running the network, and returns.
 
-    Found from the layers' outputs: what is returned, twice, and the largest output of a layer four times.
+    Found from the layers' outputs: what is returned, twice, and the largest output of a layer `alive` times.
     """
     largest = 0
 
@@ -134,7 +135,7 @@ def estimated_bytes(network: nn.Module, action: Callable[[], torch.Tensor]) -> i
     finally:
         for hook in hooks:
             hook.remove()
-    return 2 * returned.numel() * returned.element_size() + _LAYERS_ALIVE * largest
+    return 2 * returned.numel() * returned.element_size() + alive * largest
 
 
 def _network_of(extractor: Extractor) -> nn.Module | None:
