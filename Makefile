@@ -30,7 +30,7 @@ help:
 	@echo 'make calibrate  MODEL=M.h5 DATA=DIR'
 	@echo 'make evaluate   MODEL="M.h5 ..." DATA=DIR OUT=DIR'
 	@echo 'make predict    MODEL=M.h5 IMAGES="a.png folder" OUT=DIR [ARGS="--watch"]'
-	@echo 'make reproduce  PRESET=small [REAL=DIR] [OUT=DIR]: the tables of the paper, made anew; goes on where it stopped'
+	@echo 'make reproduce  PRESET=small|medium [REAL=DIR] [OUT=DIR]: the tables of the paper, made anew; goes on where it stopped'
 	@echo 'make addon      the Blender extension as a zip in build/'
 	@echo 'make bench      speed and memory, as ratios; bench-engine: the coreset, to docs/benchmarks.md (ARGS=--full); bench-anomalib; bench-render'
 	@echo 'make gallery    pictures of the inspection scene, the features, the stain and the panel, in docs/gallery/'
@@ -119,7 +119,7 @@ predict: .venv/.done
 	$(call need,MODEL IMAGES OUT)
 	$(PATCHCORE) predict --model $(MODEL) $(IMAGES) --out $(OUT) $(ARGS)
 
-# PRESET: small (within an hour on two cores), full, or smoke. REAL: a data set in place of the rendered twin.
+# PRESET: small (an hour on two cores, no evidence), medium (some hours), full, or smoke. REAL: a data set in place of the rendered twin.
 PRESET ?= small
 reproduce: .venv/.done $(RENDER_ENVIRONMENT)
 	@BLENDER="$(BLENDER)" $(TRAINING) tools/reproduce.py --preset "$(PRESET)" $(if $(REAL),--real "$(REAL)") \

@@ -5,8 +5,8 @@ PHOTOS is BSData's selection (docs/real_data.md), DATASET its import and MODEL a
 photographs of the validation split the dirt that they show was drawn by hand, roughly (`DIRT`); they become LabelMe
 files, are imported beside the twenty validation photographs with labelled pits, and make memories of three impurities
 and of the pits. Then every region of a test photograph that reaches `--share` of the threshold is given to the memory
-that the most anomalous fifth of its patches is nearest to; what the regions lie on, and what they are given to, is
-counted. Nothing of the test split is used before.
+that the most anomalous fifth of its patches is nearest to; what the regions lie on, what they are given to, and whether
+that is nearer than the nominal memory, is counted. Nothing of the test split is used before.
 """
 
 import argparse
@@ -71,8 +71,9 @@ def main() -> None:
     for name, memory in knowing.memories.items():
         print(f"{name}: {len(memory.vectors)} vectors of {memory.seen} patches of {memory.images} photographs")
     counts = Counter(judged(scorer, knowing, chosen.dataset, chosen.share * scorer.threshold.value))
-    for (lies_on, name), count in sorted(counts.items()):
-        print(f"{lies_on:32} nearest to {name:8} {count}")
+    for (lies_on, name, near), count in sorted(counts.items()):
+        known = "and nearer than" if near else "but farther than"
+        print(f"{lies_on:36} nearest to {name:8} {known} to the nominal: {count}")
 
 
 def draw(photos: Path, folder: Path) -> Path:
@@ -97,8 +98,9 @@ def draw(photos: Path, folder: Path) -> Path:
     return folder
 
 
-def judged(scorer: Scorer, knowing: Model, place: str, threshold: float) -> Iterator[tuple[str, str]]:
-    """(what it lies on, the memory that it is nearest to) of each region of the test photographs."""
+def judged(scorer: Scorer, knowing: Model, place: str, threshold: float) -> Iterator[tuple[str, str, bool]]:
+    """Of each region of the test photographs: what it lies on, the memory that it is nearest to, and whether that is
+    nearer than the nominal one."""
     searches = {name: NearestSearch(memory.vectors) for name, memory in knowing.memories.items()}
     dataset = open_dataset(place)
     samples = dataset.split("test")
@@ -113,13 +115,15 @@ def judged(scorer: Scorer, knowing: Model, place: str, threshold: float) -> Iter
             inside = labels == number
             y, x = np.nonzero(inside)
             cells = sorted(set(zip(rows[y], columns[x], strict=True)), key=lambda cell: -patches.distances[cell])
-            worst = torch.stack([patches.vectors[cell] for cell in cells[: max(1, len(cells) // 5)]])
+            cells = cells[: max(1, len(cells) // 5)]
+            worst = torch.stack([patches.vectors[cell] for cell in cells])
             away = {name: float(search.distances(worst).mean()) for name, search in searches.items()}
             if pits[inside].any():
                 lies_on = "a pit"
             else:
                 lies_on = "a photograph without a pit" if not pits.any() else "a photograph with pits, not on one"
-            yield lies_on, min(away, key=away.get)
+            nearest = min(away, key=away.get)
+            yield lies_on, nearest, away[nearest] < np.mean([patches.distances[cell] for cell in cells])
 
 
 if __name__ == "__main__":

@@ -20,8 +20,12 @@ BACKENDS = ("nodes", "osl")
 
 
 def run_parity(*command: str) -> list[dict]:
-    """Run the script in a process of its own: a Blender that fails at exit must not take the tests along."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=540, check=False)
+    """Run the script in a process of its own: a Blender that fails at exit must not take the tests along.
+
+    The environment is the one that Python began with: the bpy module, which other tests import, puts its own colour
+    configuration (OCIO) into the process's, and another release cannot read it.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, timeout=540, check=False, env=dict(os.environ))
     lines = done.stdout.splitlines()
     results = [json.loads(line.removeprefix("PARITY ")) for line in lines if line.startswith("PARITY ")]
     assert results, f"no results; exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"

@@ -68,10 +68,13 @@ def test_from_a_data_set_to_the_tables(plates: Callable, tmp_path: Path) -> None
     f1 = metrics["models"]["real"]["pixel"]["f1"]
     assert f"**{100 * f1:.1f}**" in page and "| 47.0 |" in page
 
-    again = reproduce(*command)
+    first_page = (out / "reproduction.md").read_bytes()
+    again = reproduce(*command, "--tables", tmp_path / "tables")
     assert again.returncode == 0 and "2 finished job(s) kept" in again.stderr
-    page = " ".join((out / "reproduction.md").read_text(encoding="utf-8").split())
+    page = " ".join((tmp_path / "tables" / "reproduction.md").read_text(encoding="utf-8").split())
     assert "From nothing to this page" not in page
+    assert "What the test pictures show (sheets; labels as given)" in page and "| Real | 100.0 |" in page
+    assert (out / "reproduction.md").read_bytes() == first_page
 
 
 @pytest.mark.parametrize(

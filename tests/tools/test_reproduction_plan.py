@@ -16,11 +16,19 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tools"))
 
 from reproduction.command import PLAN  # noqa: E402
-from reproduction.jobs import Job, Setting, derived_recipe, image_counts, jobs_of, recipe_texts  # noqa: E402
-from reproduction.plan import Plan, load_plan  # noqa: E402
+from reproduction.jobs import (  # noqa: E402
+    Job,
+    Setting,
+    derived_recipe,
+    image_counts,
+    jobs_of,
+    labelled_folder,
+    recipe_texts,
+)
+from reproduction.plan import Data, Plan, load_plan, with_seed  # noqa: E402
 from reproduction.store import code_digest, fingerprint  # noqa: E402
 
-PRESETS = ("small", "full", "smoke")
+PRESETS = ("small", "medium", "full", "smoke")
 VERSIONS = {"sequential-patchcore": "1", "surface_impurities": "1"}
 
 
@@ -99,6 +107,10 @@ def test_the_synthetic_station_is_the_middle_of_the_twins() -> None:
         ("pictures = 16", "pictures = 0", "expected a number above 0"),
         ("pictures = 16", "", "expected a key 'pictures'"),
         ("camera = {", "camera = 5 # {", "expected a table"),
+        ('labels = "drawn"', 'labels = "by hand"', "expected 'exact' or 'drawn'"),
+        ("[presets.medium.set.synth_ws.stain]", "[presets.medium.set.synth_wet.stain]", "no data set 'synth_wet'"),
+        ('start = "synth"\n', 'start = "synth"\ncoreset_size = 9\n', "keeps the size that it started with"),
+        ('meld = ["real", "synth", "synth_dr", "synth_da"]', 'meld = ["real", "synth"]\nepochs = 2', "images are seen"),
         ("[real]", "[real", "not a TOML file"),
     ],
 )
@@ -108,13 +120,13 @@ def test_a_damaged_file_is_told_in_one_line(tmp_path: Path, old: str, new: str, 
     damaged = tmp_path / "paper.toml"
     damaged.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(UserError) as caught:
-        load_plan(damaged, "small")
+        load_plan(damaged, "medium" if "medium" in old or "drawn" in old else "small")
     assert told in str(caught.value)
     assert "\n" not in str(caught.value).strip()[:60]
 
 
 def test_an_unknown_preset_and_a_missing_file_are_told() -> None:
-    with pytest.raises(UserError, match="expected one of small, full, smoke"):
+    with pytest.raises(UserError, match="expected one of small, medium, full, smoke"):
         load_plan(PLAN, "tiny")
     with pytest.raises(UserError, match="cannot read"):
         load_plan(PLAN.parent / "none.toml", "small")
@@ -129,7 +141,8 @@ def test_jobs_come_after_what_they_need_and_recipes_count_as_the_renderer_counts
         seen.add(job.id)
     assert "dinov2.train" not in seen and "greedy.score" in seen
     counts = image_counts(plan, setting())
-    real = {"small": (104, 40, 8, 56), "full": (432, 240, 24, 168), "smoke": (26, 10, 2, 14)}[preset]
+    real = {"small": (104, 40, 8, 56), "medium": (176, 40, 24, 112), "full": (432, 240, 24, 168),
+            "smoke": (26, 10, 2, 14)}[preset]
     assert tuple(counts["real"].values()) == real
     assert counts["synth_ws"]["train"] == counts["synth_ws"]["all"] == plan.preset.pictures
 
@@ -220,6 +233,39 @@ def test_memory_and_titles_do_not_enter_the_fingerprints() -> None:
     assert fingerprints(other, setting()) == fingerprints(plan, setting())
 
 
+def test_a_scenario_may_have_a_size_and_epochs_of_its_own() -> None:
+    plan = load_plan(PLAN, "small")
+    rows = [replace(each, coreset_size=77, epochs=3) if each.id == "synth" else each for each in plan.scenarios]
+    other = replace(plan, scenarios=tuple(rows))
+    command = command_of({job.id: job for job in jobs_of(other, setting())}["synth.train"])
+    assert command[command.index("--coreset-size") + 1] == "77" and command[command.index("--epochs") + 1] == "3"
+    with_it = {"synth", "synth_ft", "melding"}
+    assert changed(fingerprints(plan, setting()), fingerprints(other, setting())) == {
+        f"{of}.{step}" for of in with_it for step in ("train", "score")}
+
+
+def test_the_stains_of_training_are_those_of_the_calibrated_twin() -> None:
+    plan = load_plan(PLAN, "medium")
+    twin = tomllib.loads((REPOSITORY / plan.data[0].recipe).read_text(encoding="utf-8"))["stain"]
+    for each in plan.data[1:]:
+        given = each.over.get("stain", {})
+        assert bool(given) == each.id.endswith("_ws")
+        assert all(twin[key] == value for key, value in given.items() if key in twin), each.id
+
+
+def test_the_plan_of_the_stains_uses_what_the_papers_plan_has_made() -> None:
+    """Its folder may be the other's: what both have is the same job; and one thing at a time is changed."""
+    plan, stains = load_plan(PLAN, "medium"), load_plan(PLAN.with_name("stains.toml"), "medium")
+    paper, ours = fingerprints(plan, setting()), fingerprints(stains, setting())
+    assert {"data.real", "real.score", "synth.score", "synth_ws.score"} <= paper.keys() & ours.keys()
+    assert all(ours[name] == paper[name] for name in paper.keys() & ours.keys())
+    base = {each.id: each for each in stains.data}["synth_ws"]
+    for each in stains.data:
+        if each.id not in ("real", "synth", "synth_ws"):
+            assert each.recipe == base.recipe and each.over["camera"] == base.over["camera"]
+            assert sum(each.over["stain"][key] != base.over["stain"][key] for key in base.over["stain"]) == 1
+
+
 def test_the_features_enter_what_is_trained_on_them() -> None:
     plan = load_plan(PLAN, "small")
     after = changed(fingerprints(plan, setting()), fingerprints(plan, setting(backbone=("--backbone", "other"))))
@@ -228,8 +274,40 @@ def test_the_features_enter_what_is_trained_on_them() -> None:
 
 def test_a_derived_recipe_is_toml_and_says_what_lies_over_the_other() -> None:
     over = {"camera": {"focal_length_mm": 50.0}, "stain": {"splits": ["val"], "radius_mm": [1.0, 2.5]}}
-    read = tomllib.loads(derived_recipe(Path("/a b/x.toml"), "synth", over))
+    read = tomllib.loads(derived_recipe(Path("/a b/x.toml"), Data("synth", "x.toml", over, 3), "synth"))
     assert read == {"extends": "/a b/x.toml", "name": "synth", **over}
+    read = tomllib.loads(derived_recipe(Path("x.toml"), Data("synth_ws", "r/synth_ws.toml", {}, 3, 77), "synth_ws"))
+    assert read == {"extends": "x.toml", "name": "synth_ws", "seed": 77, "plates": "synth"}
+
+
+def test_drawn_labels_are_made_after_the_rendering_and_models_are_judged_by_them() -> None:
+    jobs = {job.id: job for job in jobs_of(load_plan(PLAN, "medium"), setting())}
+    (_, render), (_, labels) = jobs["data.real"].commands(Path("folder"), {})
+    assert "--human-labels" in render and render[render.index("--out") + 1] == "folder/data"
+    assert labels[3:6] == ["import", "labelme", "folder/data"] and labels[-2:] == ["--out", "folder/drawn"]
+    assert jobs["data.real"].product == "drawn/dataset.json"
+    assert [len(jobs[f"data.{name}"].commands(Path("folder"), {})) for name in ("synth", "synth_ws")] == [1, 1]
+    exact = {job.id: job for job in jobs_of(load_plan(PLAN, "small"), setting())}["data.real"]
+    assert len(exact.commands(Path("folder"), {})) == 1 and exact.product == "data/dataset.json"
+
+
+def test_the_folder_that_models_are_judged_by_is_the_drawn_one_where_there_is_one(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    assert labelled_folder(tmp_path) == tmp_path / "data"
+    (tmp_path / "drawn").mkdir()
+    assert labelled_folder(tmp_path) == tmp_path / "drawn"
+
+
+def test_another_seed_renders_other_plates_but_keeps_pairs() -> None:
+    """A clean set and the same with stains show the same plates, whatever the seed; nothing else shares one."""
+    plan = load_plan(PLAN, "medium")
+    other = with_seed(plan, 500)
+    seeds = {each.id: each.seed for each in other.data}
+    assert all(each.seed is None for each in plan.data)
+    assert all(seeds[name] == seeds[f"{name}_ws"] for name in ("synth", "synth_rot90", "synth_x2"))
+    assert sorted(set(seeds.values())) == [500, 501, 502, 503]
+    renders = {job.id for job in jobs_of(plan, setting()) if job.kind == "render"}
+    assert renders <= changed(fingerprints(plan, setting()), fingerprints(other, setting()))
 
 
 def test_the_code_enters_the_fingerprints_but_for_what_has_no_say(tmp_path: Path) -> None:

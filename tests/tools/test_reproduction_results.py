@@ -19,7 +19,16 @@ from reproduction.findings_text import text_of  # noqa: E402
 from reproduction.page import Circumstances, write_results  # noqa: E402
 from reproduction.plan import FIGURES, Claim, Plan, load_plan  # noqa: E402
 from reproduction.results import Results  # noqa: E402
-from reproduction.tables import as_csv, table_1, table_2, table_2_markdown  # noqa: E402
+from reproduction.tables import (  # noqa: E402
+    as_csv,
+    composition,
+    composition_markdown,
+    contents,
+    contents_markdown,
+    table_1,
+    table_2,
+    table_2_markdown,
+)
 
 CLASSES = [
     {"id": 1, "name": "bump", "kind": "defect"}, {"id": 2, "name": "dent", "kind": "defect"},
@@ -58,13 +67,15 @@ def metrics(name: str, precision: float, stains: float = 0.3, seed: int = 0, cla
         }
         for each in classes
     }
+    places = {"bare": 0.7, "water_stain outline": 0.3} if "ws" in name else {"bare": 1.0}
     sweep = {
         "percent": [0, 50], "mean_over_defect_classes": [1.0, 0.5],
         "classes": {of: {"kind": "defect", "recall": [1.0, 0.5], "detected_instances": [2, 1], "instances": 2}
                     for of in found},
     }
     return {"dataset": {"classes": classes}, "samples": samples,
-            "models": {name: {"pixel": {"counts": total}, "classes": found, "coverage_sweep": sweep}}}
+            "models": {name: {"pixel": {"counts": total}, "classes": found, "coverage_sweep": sweep, "info": {
+                "coreset_composition": {place: {"vectors": 1, "share": share} for place, share in places.items()}}}}}
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +219,24 @@ def test_table_1_has_counts_and_the_papers_gap(plan: Plan, results: Results) -> 
     assert real["pixel_recall.sticker"] == "" and real["pixel_recall.sticker_paper"] == "0.34"
 
 
+def test_the_test_sets_contents_are_counted_and_stand_beside_the_papers(plan: Plan, results: Results) -> None:
+    rows = {row["name"]: row for row in contents(plan, results)}
+    assert rows["dent"]["instances"] == PLATES and rows["dent"]["paper_instances"] == 132
+    assert sum(row["share"] for row in rows.values() if row["kind"] == "defect") == pytest.approx(1)
+    assert sum(row["paper_share"] for row in rows.values() if row["kind"] == "defect") == pytest.approx(
+        100, abs=0.2)
+    assert rows["water_stain"]["paper_share"] is None
+    text = contents_markdown(list(rows.values()))
+    assert f"| dent | {PLATES} | 132 | {500 * PLATES} | 50.0 | 4.9 |" in text and "| sticker | 0 | 31 |" in text
+
+
+def test_a_coresets_composition_has_a_row_a_scenario(plan: Plan, results: Results) -> None:
+    text = composition_markdown(composition(plan, results))
+    assert "| training scenario | bare | water_stain outline |" in text
+    assert "| Synth | 100.0 | – |" in text and "| Synth_WS | 70.0 | 30.0 |" in text
+    assert "DINOv2" not in text
+
+
 def test_the_page_says_what_stands_for_real_plates_in_every_title(plan: Plan, results: Results, tmp_path: Path) -> None:
     how = Circumstances(
         "make reproduce", "2020-01-01", "a machine", (0.1, 0.2), "twin, synthetic", "filters", 25.0,
@@ -215,7 +244,7 @@ def test_the_page_says_what_stands_for_real_plates_in_every_title(plan: Plan, re
     )
     page = write_results(plan, results, how, tmp_path)
     titles = [line for line in page.splitlines() if line.startswith("## ")]
-    assert len(titles) == 4 and all("twin, synthetic" in title for title in titles[1:])
+    assert len(titles) == 6 and all("twin, synthetic" in title for title in titles[1:])
     for name in ("table_1.md", "table_2.md", "findings.md"):
         assert "twin, synthetic" in (tmp_path / name).read_text().splitlines()[0]
     for name in ("table_1.csv", "table_2.csv", "coverage_curves.png", "coverage_curves.svg", "summary.json"):

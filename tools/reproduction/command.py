@@ -19,9 +19,9 @@ from sequential_patchcore.runtime.files import make_folder, write_text
 
 from . import machine
 from .estimate import duration
-from .jobs import RENDER, SCORE, TRAIN, Job, Setting, image_counts, jobs_of, score_job, train_job
+from .jobs import RENDER, SCORE, TRAIN, Job, Setting, image_counts, jobs_of, labelled_folder, score_job, train_job
 from .page import Circumstances, write_results
-from .plan import REAL, Plan, load_plan
+from .plan import REAL, Plan, load_plan, with_seed
 from .pool import Outcome, only_one, run_jobs
 from .results import Results
 from .store import code_digest, fingerprint, folder_of, read_done
@@ -50,9 +50,14 @@ def main(arguments: Sequence[str], repository: Path) -> int:
 
 def _run(parsed: argparse.Namespace, repository: Path) -> int:
     plan = load_plan(parsed.plan, parsed.preset)
+    folder = plan.preset.name
+    if parsed.seed is not None:
+        plan, folder = with_seed(plan, parsed.seed), f"{folder}_seed{parsed.seed}"
     real = _real(parsed.real)
-    out = Path(parsed.out or repository / "out" / "reproduction" / plan.preset.name).absolute()
+    out = Path(parsed.out or repository / "out" / "reproduction" / folder).absolute()
+    written = Path(parsed.tables or out).absolute()
     make_folder(out)
+    make_folder(written)
     began = time.monotonic()
     setting, left_out = _setting(plan, real, out, repository)
     jobs = jobs_of(plan, setting)
@@ -79,11 +84,11 @@ def _run(parsed: argparse.Namespace, repository: Path) -> int:
                 left_out[of.id] = "failed; see its log" if failed else "what it starts from is left out"
         command = _command(parsed, plan)
         how = _circumstances(plan, setting, outcome, jobs, command, time.monotonic() - began, left_out)
-        page = write_results(plan, _results(plan, outcome), how, out)
+        page = write_results(plan, _results(plan, outcome), how, written)
         if parsed.write_docs:
             write_text(repository / "docs" / "reproduction.md", page)
     print(page.split("## What holds")[1].split("| claim |")[0].strip())
-    print(f"in {duration(time.monotonic() - began)}; tables, curves and findings: {out}")
+    print(f"in {duration(time.monotonic() - began)}; tables, curves and findings: {written}")
     return DONE
 
 
@@ -149,7 +154,7 @@ def _versions(repository: Path) -> dict[str, dict[str, str]]:
 
 def _result_of(job: Job, folder: Path) -> str | None:
     """What later jobs depend on: of a data set the checksums of its records."""
-    return open_dataset(folder / "data").fingerprint if job.kind == RENDER else None
+    return open_dataset(labelled_folder(folder)).fingerprint if job.kind == RENDER else None
 
 
 def _results(plan: Plan, outcome: Outcome) -> Results:
@@ -192,14 +197,16 @@ def _circumstances(
     loads = [done.load for done in outcome.done.values()]
     return Circumstances(
         command, max(done.date for done in outcome.done.values()), about, (min(loads), max(loads)), label, features,
-        setting.scale(plan), left_out, images, times, None if outcome.kept else elapsed,
+        setting.scale(plan), left_out, images, times, None if outcome.kept else elapsed, setting.real is None,
     )
 
 
 def _command(parsed: argparse.Namespace, plan: Plan) -> str:
     parts = ["make", "reproduce", f"PRESET={plan.preset.name}"]
     parts += [f"REAL={Path(parsed.real).name}"] if parsed.real else []
-    parts += ["ARGS=--write-docs"] if parsed.write_docs else []
+    options = [*(["--seed", str(parsed.seed)] if parsed.seed is not None else []),
+               *(["--write-docs"] if parsed.write_docs else [])]
+    parts += [f"ARGS={' '.join(options)}"] if options else []
     return shlex.join(parts)
 
 
@@ -228,10 +235,14 @@ def _parser() -> argparse.ArgumentParser:
         "done; 2 wrong usage or bad input; 130 interrupted, the same command goes on; 1 a fault of ours.",
     )
     add = parser.add_argument
-    add("--preset", default="small", help="a size out of paper.toml: small, full, or smoke to try the plumbing")
+    add("--preset", default="small",
+        help="a size out of paper.toml: small for a first look, medium for figures, full, or smoke to try the plumbing")
+    add("--seed", type=_count, metavar="S",
+        help="other plates: the first of the master seeds of what is rendered; the folder then ends in _seedS")
     add("--real", metavar="DIR", help="data set with the splits train, val and test, in place of the rendered twin")
     add("--out", metavar="DIR", help="result folder; default: out/reproduction/PRESET")
     add("--plan", default=str(PLAN), metavar="TOML", help="another file of scenarios")
+    add("--tables", metavar="DIR", help="where tables, curves and page go, such as those of another plan; default: OUT")
     add("--jobs", type=_count, metavar="N", help="processes at a time, of one thread each; default: one a core")
     add("--write-docs", action="store_true", help="also write docs/reproduction.md")
     add("--dry-run", action="store_true", help="list the jobs, what is finished, and the time expected; run nothing")

@@ -12,11 +12,13 @@ from sequential_patchcore.data.dataset import Dataset
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.runtime.files import write_text
 
-from .plan import GREEDY, REAL, Data, Plan, Scenario
+from .plan import DRAWN, GREEDY, REAL, Data, Plan, Scenario
 
 CAMERA_PX = (2448, 2050)
 RENDER, TRAIN, SCORE = "render", "train", "score"
 SPLITS = ("train", "val", "test")
+EXACT_FOLDER, DRAWN_FOLDER = "data", "drawn"
+"""In the folder of a rendering: the data set with its exact masks; the same images, labelled as a person draws."""
 
 # Processor seconds on the machine of docs/reproduction.md, at 25 %. They only weigh the estimate of the time left; the
 # pace of each kind of job is taken from those that have run.
@@ -146,10 +148,12 @@ def recipe_texts(path: Path) -> list[str]:
     return texts[::-1]
 
 
-def derived_recipe(base: Path, name: str, over: Mapping[str, Mapping]) -> str:
-    """The text of a recipe that lays `over` on another."""
+def derived_recipe(base: Path, of: Data, name: str) -> str:
+    """The text of a recipe that lays the values, and perhaps the seed, of a data set on another."""
     lines = [f"extends = {json.dumps(str(base))}", f"name = {json.dumps(name)}"]
-    for section, values in over.items():
+    if of.seed is not None:  # with a seed of its own a recipe has plates of its own, named here
+        lines += [f"seed = {of.seed}", f"plates = {json.dumps(of.series)}"]
+    for section, values in of.over.items():
         lines += ["", f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
     return "\n".join(lines) + "\n"
 
@@ -160,19 +164,25 @@ def _rendering(of: Data, plan: Plan, setting: Setting, count: int) -> Job:
     scale, samples = setting.scale(plan), plan.preset.samples
     options = ["--count", str(count), "--scale", f"{scale:g}", "--threads", str(setting.threads)]
     options += ["--samples", str(samples)] if samples else []
+    drawn = of.id == REAL and plan.preset.labels == DRAWN
+    options += ["--human-labels"] if drawn else []
 
     def commands(folder: Path, _needs: Mapping[str, Path]) -> list[tuple[str, list[str]]]:
-        recipe = folder / "recipe.toml"
-        write_text(recipe, derived_recipe(base, name, of.over))
-        return [(RENDER, [*setting.renderer, "--recipe", str(recipe), "--out", str(folder / "data"), *options])]
+        recipe, rendered = folder / "recipe.toml", str(folder / EXACT_FOLDER)
+        write_text(recipe, derived_recipe(base, of, name))
+        made = [(RENDER, [*setting.renderer, "--recipe", str(recipe), "--out", rendered, *options])]
+        labelled = [*patchcore(), "import", "labelme", rendered, "--like", rendered, "--name", name, "--overwrite",
+                    "--out", str(folder / DRAWN_FOLDER)]
+        return [*made, ("labels", labelled)] if drawn else made
 
     settings = {
         "name": name, "recipe": recipe_texts(base), "over": of.over, "count": count, "scale": scale, "samples": samples,
+        **({"labels": DRAWN} if drawn else {}), **({} if of.seed is None else {"seed": of.seed}),
     }
     larger = (scale / 25) ** 2
     work = _SECONDS_TO_START[RENDER] + count * (2.0 + _SECONDS[RENDER] * larger * (samples or 24) / 12)
     return Job(data_job(of.id), f"rendering {name}", RENDER, (), settings, commands, work,
-               "data/dataset.json", plan.preset.memory_gib)
+               f"{DRAWN_FOLDER if drawn else EXACT_FOLDER}/dataset.json", plan.preset.memory_gib)
 
 
 def _training(of: Scenario, plan: Plan, setting: Setting, counts: Mapping) -> Job:
@@ -180,12 +190,13 @@ def _training(of: Scenario, plan: Plan, setting: Setting, counts: Mapping) -> Jo
     needs = (*(data_job(name) for name in data), *(train_job(name) for name in of.parents))
     backbone = setting.extra_backbones.get(of.id, setting.backbone)
     memory = preset.greedy_gib if of.coreset == GREEDY else preset.memory_gib
-    run = [] if of.coreset == GREEDY else ["--epochs", str(preset.epochs)]  # the baseline chooses once
+    size, epochs = of.coreset_size or preset.coreset_size, of.epochs or preset.epochs
+    run = [] if of.coreset == GREEDY else ["--epochs", str(epochs)]  # the baseline chooses once
     run += ["--threads", str(setting.threads), "--memory-budget", f"{memory:g}GiB"]
     # The real plates end inside the picture, and regions/ says where; only renders of a middle have a border cut.
     run += ["--no-border-mask"] if REAL in of.train else []
     run += ["--augment"] if of.augment else []
-    kind = ["--coreset-size", str(preset.coreset_size), "--coreset", of.coreset,
+    kind = ["--coreset-size", str(size), "--coreset", of.coreset,
             "--image-scale", f"{setting.image_scale(plan):g}"]
 
     def commands(folder: Path, needs: Mapping[str, Path]) -> list[tuple[str, list[str]]]:
@@ -199,11 +210,11 @@ def _training(of: Scenario, plan: Plan, setting: Setting, counts: Mapping) -> Jo
         return [("train", [*patchcore(), "train", *sets, *model, *backbone, *kind, *run])]
 
     settings = {
-        "scenario": [of.train, of.start, of.meld, of.augment, of.coreset], "coreset_size": preset.coreset_size,
-        "epochs": preset.epochs, "backbone": setting.identity(backbone), "image_scale": setting.image_scale(plan),
+        "scenario": [of.train, of.start, of.meld, of.augment, of.coreset], "coreset_size": size,
+        "epochs": epochs, "backbone": setting.identity(backbone), "image_scale": setting.image_scale(plan),
         "real": setting.real.fingerprint if setting.real is not None and REAL in of.train else None,
     }
-    passes = preset.epochs + (1 if REAL in of.train else 2)
+    passes = epochs + (1 if REAL in of.train else 2)
     images = sum(counts[name]["train"] for name in of.train) * passes
     return Job(train_job(of.id), f"training {of.name}", TRAIN, needs, settings, commands,
                _SECONDS_TO_START[TRAIN] + images * _SECONDS[TRAIN] * _times_larger(plan),
@@ -269,6 +280,13 @@ def model_file(folder: Path, of: Scenario) -> Path:
 
 
 def data_folder(needs: Mapping[str, Path], name: str, setting: Setting) -> Path:
+    """The data set that a scenario reads: given, or rendered, with drawn labels where there are some."""
     if name == REAL and setting.real is not None:
         return setting.real.path
-    return needs[data_job(name)] / "data"
+    return labelled_folder(needs[data_job(name)])
+
+
+def labelled_folder(rendering: Path) -> Path:
+    """In the folder of a finished rendering, the data set by whose labels models are judged."""
+    drawn = rendering / DRAWN_FOLDER
+    return drawn if drawn.is_dir() else rendering / EXACT_FOLDER

@@ -14,7 +14,7 @@ from . import tables
 from .curves import write_coverage_curves
 from .findings import judge
 from .findings_text import text_of
-from .plan import Plan
+from .plan import DRAWN, EXACT, Plan
 from .results import Results
 
 
@@ -25,6 +25,7 @@ class Circumstances:
     Attributes:
         command: that makes it again.
         label: what stands for the real plates.
+        rendered: they are rendered, not given.
         features: of the extractor, for people.
         left_out: scenario to the reason.
         images: data set to its number of images.
@@ -44,6 +45,7 @@ class Circumstances:
     images: Mapping[str, int]
     times: Mapping[str, float]
     elapsed: float | None
+    rendered: bool = True
 
 
 def write_results(plan: Plan, results: Results, how: Circumstances, folder: Path) -> str:
@@ -53,11 +55,15 @@ def write_results(plan: Plan, results: Results, how: Circumstances, folder: Path
     texts = {
         "table_1": tables.table_1_markdown(one, tables.classes_of(plan, results)),
         "table_2": tables.table_2_markdown(two), "findings": text_of(judged),
+        "contents": tables.contents_markdown(tables.contents(plan, results)),
+        "composition": tables.composition_markdown(tables.composition(plan, results)),
     }
     title = f"{how.label}; preset {plan.preset.name}; features {how.features}"
     titles = {
         "table_1": f"Table I ({title}): per-class pixel-wise and defect-wise recall, %",
         "table_2": f"Table II ({title}): training scenarios, %", "findings": f"The paper's findings ({title})",
+        "contents": f"What the test pictures show ({how.label}; labels {_labels(plan, how)})",
+        "composition": f"What the coresets are made of ({how.label}): vectors by place, %",
     }
     for name, rows in (("table_1", one), ("table_2", two)):
         write_text(folder / f"{name}.csv", tables.as_csv(rows))
@@ -91,6 +97,10 @@ def _page(plan: Plan, results: Results, how: Circumstances, texts: Mapping[str, 
         for block in (each.strip("\n") for each in text.split("\n\n")) if block
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _labels(plan: Plan, how: Circumstances) -> str:
+    return {EXACT: "exact", DRAWN: "drawn as a person draws them"}[plan.preset.labels] if how.rendered else "as given"
 
 
 def _few(results: Results) -> str:

@@ -3,7 +3,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ FIGURES = ("precision", "recall", "f1", "mean_defect_wise_recall")
 """The columns of table II, by the names of the evaluation."""
 SECONDS = "seconds"
 SEQUENTIAL, GREEDY = "sequential", "greedy"
+EXACT, DRAWN = "exact", "drawn"
 EXPECTED = ("higher", "lower", "near")
 _BY_CLASS = ("pixel_recall.", "defect_wise_recall.")
 
@@ -24,7 +25,8 @@ _BY_CLASS = ("pixel_recall.", "defect_wise_recall.")
 @dataclass(frozen=True)
 class Preset:
     """A size: scale in percent of the camera's image, light paths a pixel (0: the recipe's), pictures of each synthetic
-    set; GiB of one process, and of the greedy baseline, which holds all patches.
+    set; GiB of one process, and of the greedy baseline, which holds all patches; whether the rendered plates are judged
+    by their exact masks or by labels drawn as a person draws them.
     """
 
     name: str
@@ -36,23 +38,34 @@ class Preset:
     epochs: int
     memory_gib: float
     greedy_gib: float
+    labels: str = EXACT
 
 
 @dataclass(frozen=True)
 class Data:
-    """A data set to be rendered: a recipe, and values laid over it, by section and key; count 0 is the recipe's."""
+    """A data set to be rendered: a recipe, and values laid over it, by section and key; count 0 is the recipe's.
+
+    `seed`: the master seed, None for the recipe's.
+    """
 
     id: str
     recipe: str
     over: Mapping[str, Mapping[str, Any]]
     count: int
+    seed: int | None = None
+
+    @property
+    def series(self) -> str:
+        """Of plates: recipes whose names differ by stains alone show the same."""
+        return Path(self.recipe).stem.removesuffix("_ws")
 
 
 @dataclass(frozen=True)
 class Scenario:
     """A row of table II: trained on `train`, from `start` if given, or melded of `meld`; `paper`: percent, or None.
 
-    Alarms are named by memories and a rule made of the data sets `impurities`, where there are any.
+        of.take("backbone", str, None), of.names("impurities", []), of.take("extra", bool, False),
+        of.numbers("paper", len(FIGURES)), of.take("coreset_size", int, None), of.take("epochs", int, None),
     """
 
     id: str
@@ -66,6 +79,8 @@ class Scenario:
     impurities: tuple[str, ...] = ()
     extra: bool = False
     paper: tuple[float, ...] | None = None
+    coreset_size: int | None = None
+    epochs: int | None = None
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -94,7 +109,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything of paper.toml for one preset. `table_1`: scenario, class, the paper's (pixel, defect-wise) recall."""
+    """Everything of paper.toml for one preset. `table_1`: scenario, class, the paper's (pixel, defect-wise) recall;
+    `test_set`: class to the paper's instances and percent of the defects' area, as far as its tables give them away.
+    """
 
     preset: Preset
     label: str
@@ -102,6 +119,7 @@ class Plan:
     scenarios: tuple[Scenario, ...]
     table_1: Mapping[str, Mapping[str, tuple[float | None, float | None]]]
     findings: tuple[Finding, ...]
+    test_set: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
 
     def scenario(self, of: str) -> Scenario:
         return next(each for each in self.scenarios if each.id == of)
@@ -132,8 +150,11 @@ def load_plan(path: str | Path, preset: str) -> Plan:
     chosen = _preset(preset, size)
     recipe, over = size.take("real_recipe", str, real.take("recipe", str)), size.table("real_set", {}).values
     data = [Data(REAL, recipe, _sections(f"{path}: real_set", over), 0)]
+    by_size = {name: _sections(entry.place, entry.values) for name, entry in size.table("set", {}).tables()}
+    _all_known(str(path), f"presets.{preset}.set", by_size, set(top.table("data").values), "data set")
     for name, entry in top.table("data").tables():
         over = _over(station, _sections(entry.place, entry.table("set", {}).values))
+        over = _over(over, by_size.get(name, {}))
         data.append(Data(name, entry.take("recipe", str), over, chosen.pictures))
         entry.done()
     scenarios = tuple(_scenario(entry) for entry in top.entries("scenario"))
@@ -145,8 +166,8 @@ def load_plan(path: str | Path, preset: str) -> Plan:
         entry.done()
     plan = Plan(
         chosen, real.take("label", str), tuple(data), scenarios,
-        {name: _recalls(entry) for name, entry in top.table("table_1").tables()},
-        tuple(_finding(entry, sides) for entry in top.entries("finding")),
+        {name: _pairs(entry) for name, entry in top.table("table_1").tables()},
+        tuple(_finding(entry, sides) for entry in top.entries("finding")), _pairs(top.table("test_set", {})),
     )
     for entry in (top, real, size):
         entry.done()
@@ -154,12 +175,24 @@ def load_plan(path: str | Path, preset: str) -> Plan:
     return plan
 
 
+def with_seed(plan: Plan, seed: int) -> Plan:
+    """The same plan on other plates: every rendered series of plates gets a master seed of its own, from `seed` on.
+
+    Sets that show one series, such as a clean one and the same with stains, keep one seed.
+    """
+    series = list(dict.fromkeys(each.series for each in plan.data))
+    return replace(plan, data=tuple(replace(each, seed=seed + series.index(each.series)) for each in plan.data))
+
+
 def _preset(name: str, of: Table) -> Preset:
     made = Preset(
         name, of.take("title", str), float(of.take("scale", (int, float))), of.take("samples", int),
         of.take("pictures", int), of.take("coreset_size", int), of.take("epochs", int),
         float(of.take("memory_gib", (int, float))), float(of.take("greedy_gib", (int, float))),
+        of.take("labels", str, EXACT),
     )
+    if made.labels not in (EXACT, DRAWN):
+        raise UserError(f"{of.place}: labels = {made.labels!r}: expected {EXACT!r} or {DRAWN!r}")
     for key in ("scale", "pictures", "coreset_size", "epochs", "memory_gib", "greedy_gib"):
         if getattr(made, key) <= 0:
             raise UserError(f"{of.place}: {key} = {getattr(made, key)}: expected a number above 0")
@@ -171,9 +204,15 @@ def _scenario(of: Table) -> Scenario:
         of.take("id", str), of.take("name", str), of.names("train", []), of.take("start", str, None),
         of.names("meld", []), of.take("augment", bool, False), of.take("coreset", str, SEQUENTIAL),
         of.take("backbone", str, None), of.names("impurities", []), of.take("extra", bool, False),
-        of.numbers("paper", len(FIGURES)),
+        of.numbers("paper", len(FIGURES)), of.take("coreset_size", int, None), of.take("epochs", int, None),
     )
     of.done()
+    if made.coreset_size is not None and (made.coreset_size < 1 or made.start or made.meld):
+        raise UserError(f"{of.place} {made.id}: coreset_size = {made.coreset_size}: expected a number above 0, where "
+                        "training begins: a coreset keeps the size that it started with")
+    if made.epochs is not None and (made.epochs < 1 or made.meld):
+        raise UserError(f"{of.place} {made.id}: epochs = {made.epochs}: expected a number above 0, where "
+                        "images are seen")
     if bool(made.train) == bool(made.meld) or (made.start and made.meld):
         raise UserError(f"{of.place} {made.id}: expected either train = [...], with a start or not, or meld = [...]")
     if len(made.meld) == 1:
@@ -210,7 +249,7 @@ def _claim(of: Table, sides: Mapping[str, tuple[tuple[str, ...], str]]) -> Claim
     return made
 
 
-def _recalls(of: Table) -> dict[str, tuple[float | None, float | None]]:
+def _pairs(of: Table) -> dict[str, tuple[float | None, float | None]]:
     read = {name: of.numbers(name, 2) for name in list(of.values)}
     return {name: tuple(None if value < 0 else value for value in pair) for name, pair in read.items()}
 

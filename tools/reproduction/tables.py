@@ -100,6 +100,51 @@ def table_1_markdown(rows: Sequence[Row], classes: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def contents(plan: Plan, results: Results) -> list[Row]:
+    """A row a class: its instances in the test pictures, its pixels, and those as a share of all pixels of defects."""
+    of_any = results.model(next(iter(results.metrics)))["classes"]
+    kinds = {each["name"]: each["kind"] for each in results.classes}
+    defects = sum(of["pixels"] for name, of in of_any.items() if kinds[name] == "defect")
+    rows = []
+    for name in classes_of(plan, results):
+        instances, share = plan.test_set.get(name, (None, None))
+        of = of_any[name]
+        rows.append({"name": name, "kind": kinds[name], "instances": of["instances"], "paper_instances": instances,
+                     "pixels": of["pixels"], "share": of["pixels"] / defects if defects else None,
+                     "paper_share": share})
+    return rows
+
+
+def contents_markdown(rows: Sequence[Row]) -> str:
+    lines = ["| class | instances | paper | pixels | of the defects' pixels, % | paper |", "|---|" + "---|" * 5]
+    for row in rows:
+        share = None if row["share"] is None or row["kind"] != "defect" else 100 * row["share"]
+        paper = "–" if row["paper_instances"] is None else f"{row['paper_instances']:.0f}"
+        cells = [row["name"].replace("_", " "), row["instances"], paper, row["pixels"], _percent(share),
+                 _percent(row["paper_share"])]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines) + "\n"
+
+
+def composition(plan: Plan, results: Results) -> list[Row]:
+    """A row a scenario: its name, and the share of its coreset's vectors at each kind of place, by name."""
+    rows = []
+    for of in plan.scenarios:
+        if of.id in results.metrics and (found := results.model(of.id).get("info", {}).get("coreset_composition")):
+            rows.append({"id": of.id, "name": of.name} | {place: each["share"] for place, each in found.items()})
+    return rows
+
+
+def composition_markdown(rows: Sequence[Row]) -> str:
+    """Shares in percent; a dash where no training image of the scenario has such a place."""
+    places = list(dict.fromkeys(place for row in rows for place in row if place not in ("id", "name")))
+    lines = [f"| training scenario | {' | '.join(places)} |", "|---|" + "---|" * len(places)]
+    for row in rows:
+        cells = [f"{100 * row[place]:.1f}" if place in row else "–" for place in places]
+        lines.append(f"| {row['name']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _cell(of: object) -> str:
     """Percent, below it the interval and the counts."""
     if not isinstance(of, Ratio) or of.value is None:

@@ -125,8 +125,10 @@ def _at(shape: Feature, place: np.ndarray) -> Feature:
 def _first_with_room(tries: Iterator[Feature], placed: Sequence[Feature], distance_mm: float) -> Feature:
     """The first try at least `distance_mm` away from all `placed`, or else the one with the most room."""
     best, best_room = None, -np.inf
+    footprints = [other.footprint() for other in placed]  # once: a scratch's path is noise, and tries are many
     for candidate in tries:
-        room = min((_clearance(candidate, other) for other in placed), default=np.inf)
+        own = candidate.footprint()
+        room = min((_clearance(own, other) for other in footprints), default=np.inf)
         if room > best_room:
             best, best_room = candidate, room
         if room >= distance_mm:
@@ -134,9 +136,9 @@ def _first_with_room(tries: Iterator[Feature], placed: Sequence[Feature], distan
     return best
 
 
-def _clearance(one: Feature, other: Feature) -> float:
+def _clearance(one: tuple[np.ndarray, float], other: tuple[np.ndarray, float]) -> float:
     """Least distance of two footprints, mm; negative where they overlap."""
-    points, radius = one.footprint()
-    others, other_radius = other.footprint()
+    points, radius = one
+    others, other_radius = other
     distances = np.linalg.norm(points[:, None, :] - others[None, :, :], axis=-1)
     return float(distances.min() - radius - other_radius)

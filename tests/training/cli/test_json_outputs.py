@@ -28,11 +28,15 @@ RUNS = [
     (*CALIBRATE, "--threshold", "1", PROGRESS), (*REMEMBER, PROGRESS),
     (*VERDICTS, JSON), (*VERDICTS, JSON, PROGRESS), (*VERDICTS, PROGRESS),
     (*CALIBRATE, "--overwrite", PROGRESS),
+    (*CALIBRATE, "--split", "train", "--promise", "0.4", PROGRESS),
+    (*CALIBRATE, "--split", "train", "--promise", "0.4", PROGRESS), (*CALIBRATE, "--overwrite", PROGRESS),
     (*EVALUATE, JSON), (*EVALUATE, JSON), (*EVALUATE, "--min-region", "9", PROGRESS),
     (*EVALUATE, JSON, PROGRESS),
     (*PREDICT, JSON), (*PREDICT, PROGRESS), (*PREDICT, JSON, PROGRESS), (*WATCH, JSON), (*WATCH, PROGRESS),
+    ("review", "--model", "m.h5", "--replay", PROGRESS),
     ("info", "m.h5", JSON), ("info", "d", JSON), ("info", "m.h5", JSON, "--check"), ("info", "d", JSON, "--check"),
     ("info", "m.h5", JSON, "--plot", "p.png", "--coreset-sheet", "s.png"),
+    ("info", "m.h5", JSON, "--composition"),
     ("info", "d", JSON, "--contact-sheet", "c.png"),
 ]
 

@@ -117,6 +117,18 @@ def rendered(tmp_path):
     return tmp_path / "twin"
 
 
+def test_what_is_wrong_with_images_that_the_table_leaves_out_stops_nothing(run, capsys):
+    for number, name in enumerate("ab"):
+        photo(Path(f"s/{name}.png"), number)
+    label(Path("s/b.json"), "b.png", "dent", points=[[3, 4], [float("nan"), 8]])
+    Path("s.csv").write_text("split,image\ntrain,a.png\n")
+    assert run("s", "--out", "d", "--splits", "s.csv") == 0
+    assert set(of()) == {"a"}
+    assert "1 things are wrong with images that the table does not list" in capsys.readouterr().err
+    Path("s.csv").write_text("split,image\ntrain,a.png\ntrain,b.png\n")
+    assert run("s", "--out", "e", "--splits", "s.csv") == 2
+
+
 def test_other_labels_of_a_data_set_there_is_in_one_command(run, rendered):
     assert run("twin", "--like", "twin", "--out", "d") == 0
     exact, human = open_dataset("twin"), open_dataset("d")

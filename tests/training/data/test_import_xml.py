@@ -64,6 +64,17 @@ def test_voc_boxes_are_weak_labels(run, capsys):
     assert check_dataset("d") == []
 
 
+def test_outlines_beside_voc_boxes_are_no_weak_labels(run):
+    """As Roboflow and supervision write them."""
+    points = ((2, 3), (8, 3), (8, 7), (2, 7))
+    corners = "".join(f"<x{i}>{x}</x{i}><y{i}>{y}</y{i}>" for i, (x, y) in enumerate(points, start=1))
+    text("s/a.xml", voc(voc_box("dent", 2, 3, 8, 7).replace("</object>", f"<polygon>{corners}</polygon></object>")))
+    assert run("voc") == 0 and found() == [("dent", 24, False)]
+    wrong = "<x1>1</x1><y1>1</y1><x2>3</x2><y2>x</y2>"
+    text("s/a.xml", voc(f"<object><name>dent</name><polygon>{wrong}</polygon></object>"))
+    assert run("voc") == 2
+
+
 def test_voc_splits_come_from_image_sets(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for number, name in enumerate("abc"):
@@ -205,3 +216,26 @@ def test_labelme_3_as_cvat_exports_it(run, capsys):
     text("s/a.xml", Path("s/a.xml").read_text().replace("a_mask_0.png", "no.png"))
     assert run("labelme") == 2
     assert "s/a.xml: object 5 ('spot'): no such mask: s/Masks/no.png" in capsys.readouterr().err
+
+
+def test_cvat_files_named_after_splits(tmp_path, monkeypatch):
+    """Datumaro writes one file a subset, without the attribute."""
+    monkeypatch.chdir(tmp_path)
+    photo("s/images/a.png"), photo("s/images/b.png", 1)
+    text("s/train.xml", cvat(cvat_image())), text("s/test.xml", cvat(cvat_image(name="b.png")))
+    assert cli.main(["import", "cvat", "s", "--out", "d"]) == 0
+    assert {sample.id: sample.split for sample in open_dataset("d").samples} == {"a": "train", "b": "test"}
+
+
+def test_masks_of_labelme_3_beside_its_own_folder_annotations(tmp_path, monkeypatch):
+    """LabelMe's own tree: Images, Annotations and Masks with the same folders in each."""
+    monkeypatch.chdir(tmp_path)
+    photo("s/Images/day/a.png")
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[30:34, 40:50] = 255
+    photo("s/Masks/day/a_mask_0.png"), Image.fromarray(mask).save("s/Masks/day/a_mask_0.png")
+    text("s/Annotations/day/a.xml", "<annotation><filename>a.png</filename><folder>day</folder><imagesize>"
+         f"<nrows>{HEIGHT}</nrows><ncols>{WIDTH}</ncols></imagesize>"
+         + labelme_object(0, "spot", "<segm><mask>a_mask_0.png</mask></segm>") + "</annotation>")
+    assert cli.main(["import", "labelme", "s", "--out", "d"]) == 0
+    assert np.array_equal(instance(1), mask > 0) and len(open_dataset("d").samples) == 1

@@ -3,6 +3,8 @@
 
 import numpy as np
 import pytest
+import torch
+from sequential_patchcore.extractors import transformer_graph
 from sequential_patchcore.extractors.base import ExtractorSettings
 from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.runtime.errors import UserError
@@ -87,9 +89,49 @@ def test_a_graph_of_one_size_takes_that_alone():
         run(graph, image((64, 81)))
 
 
-def test_a_transformer_is_refused_in_one_line():
+@pytest.mark.parametrize("settings", [
+    ExtractorSettings("vit_tiny_patch16_224", pool=1),
+    ExtractorSettings("vit_tiny_patch16_224", image_scale=0.8, unit_maps=True, layers=("blocks.3", "blocks.1")),
+    ExtractorSettings("vit_small_patch16_dinov3", layers=("blocks.1",), projection=30),  # a rotary embedding
+], ids=lambda settings: f"{settings.backbone} {settings.image_scale:g} pool {settings.pool}")
+def test_a_transformer_of_one_size_agrees_with_attention_in_blocks(settings, monkeypatch):
+    monkeypatch.setattr(transformer_graph, "_BLOCK", 2**10)
+    monkeypatch.setattr(transformer_graph, "_FEWEST", 8)
+    scorer = scorer_of(settings)
+    graph = graph_of(scorer, (97, 130))
+    assert_same(scorer, graph, [(97, 130)])
+    softmaxes = [node for node in graph.graph.node if node.op_type == "Softmax"]
+    assert len(softmaxes) > 2 * 12 if not settings.layers else len(softmaxes) > 2 * 2  # several a layer
+
+
+def test_attention_in_blocks_is_attention(monkeypatch):
+    monkeypatch.setattr(transformer_graph, "_BLOCK", 2**10)
+    monkeypatch.setattr(transformer_graph, "_FEWEST", 3)
+    queries, keys, values = torch.randn(3, 1, 2, 50, 8, generator=torch.Generator().manual_seed(0))
+    attention = torch.nn.functional.scaled_dot_product_attention
+    whole, mask = attention(queries, keys, values), torch.eye(50, dtype=torch.bool)
+    with transformer_graph.BlockwiseAttention():
+        torch.testing.assert_close(attention(queries, keys, values), whole)
+        torch.testing.assert_close(attention(queries, keys, values, attn_mask=mask), values)
+
+
+def test_a_transformer_of_any_size_is_refused_in_one_line():
+    scorer = scorer_of(ExtractorSettings("vit_tiny_patch16_224"))
+    with pytest.raises(UserError, match="`backbone` vit_tiny_patch16_224 can be exported for images of one size alone"):
+        graph_of(scorer)
+
+
+def test_a_transformer_that_cannot_be_written_is_refused_in_one_line(monkeypatch):
+    scorer = scorer_of(ExtractorSettings("vit_tiny_patch16_224"))
+    monkeypatch.setattr(scorer.extractor, "_blocks", ["none"])
+    with pytest.raises(UserError, match="`backbone` vit_tiny_patch16_224 cannot be written as a graph: ") as caught:
+        graph_of(scorer, (64, 64))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_extractor_of_another_kind_is_refused():
     class Tokens:
         settings, stride, offset, dimension = ExtractorSettings("vit_tiny"), 16, 7.5, 4
 
-    with pytest.raises(UserError, match="`backbone` vit_tiny cannot be exported"):
+    with pytest.raises(UserError, match="of the kind Tokens cannot be exported"):
         anomaly_graph(Tokens(), np.zeros((2, 4), np.float32), 2.0, None, {})

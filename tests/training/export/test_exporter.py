@@ -88,6 +88,27 @@ def test_predictions_without_torch_are_those_of_the_model(made, tmp_path):
     assert tables[0] == tables[1]
 
 
+def test_a_transformer_is_exported_for_one_size(plates, tmp_path, capsys):
+    data = plates(tmp_path / "data")
+    model, out = str(tmp_path / "m.h5"), tmp_path / "exported"
+    given = ["--backbone", "vit_tiny_patch16_224", "--layers", "blocks.2", "--weights", "none"]
+    assert main(["train", "--data", str(data.path), "--out", model, *given, "--coreset-size", "20", "--epochs", "1",
+                 "--threads", "1"]) == 0
+    assert main(["calibrate", "--model", model, "--data", str(data.path), "--weights", "none"]) == 0
+    capsys.readouterr()
+    export = ["export", "onnx", "--model", model, "--out", str(out), "--weights", "none"]
+    assert main(export) == 2
+    assert "for images of one size alone" in capsys.readouterr().err and not out.exists()
+    height, width = data.image_size(data.split("test")[0])
+    assert main([*export, "--size", f"{width}x{height}", "--images", str(data.path / "images")]) == 0
+    assert read_record(out).size == (height, width)
+    assert main(["predict", "--model", str(out), "--out", str(tmp_path / "export"), str(data.path / "images")]) == 0
+    assert main(["predict", "--model", model, "--out", str(tmp_path / "model"), str(data.path / "images")]) == 0
+    ours, theirs = (json.loads((tmp_path / name / "predictions.json").read_text()) for name in ("export", "model"))
+    assert [one["verdict"] for one in ours] == [one["verdict"] for one in theirs]
+    assert [one["score"] for one in ours] == pytest.approx([one["score"] for one in theirs], rel=1e-4)
+
+
 def test_what_needs_the_model_itself_is_refused(made, tmp_path, capsys):
     given = ["predict", "--model", str(made[2]), "--out", str(tmp_path / "out"), str(made[1] / "images")]
     for more in (["--explain"], ["--precision", "bfloat16"], ["--engine", "torch"], ["--device", "cuda"]):

@@ -15,7 +15,14 @@ import torch
 from safetensors.torch import save_file
 from sequential_patchcore.extractors import timm_backbone
 from sequential_patchcore.extractors.alignment import measure_offsets, resample
-from sequential_patchcore.extractors.base import ExtractorSettings, average_pool, identity, scaled_size, to_tensor
+from sequential_patchcore.extractors.base import (
+    ExtractorSettings,
+    average_pool,
+    channels_last,
+    identity,
+    scaled_size,
+    to_tensor,
+)
 from sequential_patchcore.extractors.builder import extractor_of
 from sequential_patchcore.extractors.projection import projection_matrix
 from sequential_patchcore.runtime.errors import UserError
@@ -321,3 +328,14 @@ def test_a_torchvision_that_does_not_fit_torch_is_one_clear_error(tmp_path: Path
     )
     assert "does not fit torch" in done.stdout and "filters" in done.stdout
     assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 31, 50), (1, 7, 3, 9), (2, 24, 20, 20)])
+def test_the_order_in_memory_changes_no_bit_of_the_averages(shape):
+    maps = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    ordered = channels_last(maps)
+    assert ordered.is_contiguous(memory_format=torch.channels_last) and torch.equal(ordered, maps)
+    assert channels_last(ordered) is ordered
+    assert torch.equal(channels_last(maps[:, :, 1:, 2:]), maps[:, :, 1:, 2:])
+    for width in range(1, 9):
+        assert torch.equal(average_pool(ordered, width), average_pool(maps, width))

@@ -100,7 +100,7 @@ def run(model, data, extractor, out=None, **given):
     """`given` are settings and options of the run."""
     names = RunOptions.__dataclass_fields__.keys() & given.keys()
     options = RunOptions(**{name: given.pop(name) for name in names})
-    settings = MemorySettings(**{"memory_size": SIZE, "epochs": 4} | given)
+    settings = MemorySettings(**{"memory_size": SIZE, "epochs": 4, "coverage": 0.5} | given)
     datasets = data if isinstance(data, list) else [data]
     return add_impurities(model, datasets, extractor, settings, out=out, options=options)
 
@@ -499,6 +499,9 @@ def test_trained_together_is_trained_one_after_the_other(clean, data, tmp_path, 
     assert cli.main([*line, "--impurities", str(data.path), *chosen, "--out", nominal]) == 0
     assert "holds the nominal memory already" in capsys.readouterr().err
     assert same(load_model(nominal), load_model(together))
+    before = load_model(nominal)
+    assert cli.main([*line, "--impurities", str(data.path), *chosen, "--out", nominal, "--overwrite", "--restart"]) == 0
+    assert "holds the nominal memory" not in capsys.readouterr().err and same(load_model(nominal), before)
     for wrong, words in (
         (["--shard", "1/2", "--impurities", str(data.path)], "--impurities and --shard do not go together"),
         (["--memory-size", "9"], "it needs --impurities"),
@@ -561,7 +564,7 @@ def photographed(folder: Path, count: int = 3, seed: int = 5) -> Path:
         image, shapes = rng.normal(140, 6, (HEIGHT, WIDTH)), []
         rows, columns = np.ogrid[:HEIGHT, :WIDTH]
         for label, column, change in (("smear", 30, 40), ("Print", 90, -30)):
-            row = int(rng.integers(25, 70))
+            row = int(rng.integers(40, 70))
             image[(rows - row) ** 2 + (columns - column) ** 2 <= 144] += change
             if label == "smear":
                 around = [(column + 12 * np.cos(a), row + 12 * np.sin(a)) for a in np.linspace(0, 6.2, 20)]

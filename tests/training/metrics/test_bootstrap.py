@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 from sequential_patchcore.metrics import bootstrap
-from sequential_patchcore.metrics.ranking import CoarseHistogram, ScoreHistogram
+from sequential_patchcore.metrics.ranking import AUPRO_LIMIT, CoarseHistogram, ScoreHistogram, overlap_area
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 CLASSES = [{"id": 1, "name": "dent", "kind": "defect"}, {"id": 4, "name": "scratch", "kind": "defect"},
@@ -156,3 +156,29 @@ def test_the_interval_of_aupro_is_that_of_repeated_plates():
     slow = [histogram(ScoreHistogram, np.repeat(names, row)).aupro()[0] for row in times]
     assert found == pytest.approx(np.quantile(slow, [0.025, 0.975]), abs=5e-3)
     assert found[1] - found[0] > 0.02
+
+
+def test_ranking_intervals_are_those_of_sums_draw_by_draw():
+    """AUROC and average precision to the bit, since their sums are of whole numbers; AUPRO, of shares, to rounding."""
+    rng = np.random.default_rng(4)
+    coarse = {}
+    for k in range(130):  # more draws than one block holds, and groups that some draws leave out
+        positive = rng.random((16, 16)) < 0.2
+        scores = (rng.random((16, 16)) + 0.3 * positive).astype(np.float32)
+        regions = cv2.connectedComponents(positive.astype(np.uint8), connectivity=8)[1]
+        coarse[f"p{k}"] = CoarseHistogram()
+        coarse[f"p{k}"].add(scores.ravel(), positive.ravel(), regions.ravel())
+    found = bootstrap.ranking_intervals(coarse, list(coarse), draws=130, seed=3)
+    names, times = bootstrap.draw(list(coarse), 130, seed=3)
+    tables = CoarseHistogram.stack([coarse[name] for name in names])
+    area, precision, aupro = [], [], []
+    for drawn in times.tolist():
+        n, p, overlap = (sum(count * row for count, row in zip(drawn, table, strict=True)) for table in tables)
+        tp, fp, used = np.cumsum(p[::-1]), np.cumsum(n[::-1]), p[::-1] > 0
+        precision.append((p[::-1][used] * tp[used] / (tp[used] + fp[used])).sum() / p.sum())
+        area.append((p * (np.cumsum(n) - n / 2)).sum() / (p.sum() * n.sum()))
+        regions = sum(count * coarse[name].regions for count, name in zip(drawn, names, strict=True))
+        aupro.append(overlap_area(n, overlap, regions, AUPRO_LIMIT)[0])
+    assert found["auroc"] == bootstrap.interval(np.array(area))
+    assert found["average_precision"] == bootstrap.interval(np.array(precision))
+    assert found["aupro"] == pytest.approx(bootstrap.interval(np.array(aupro)), rel=1e-12, abs=0)

@@ -45,6 +45,7 @@ def carried_out(
     """
     import torch
 
+    from ..coreset.engine import compile_rule
     from ..extractors.device import choose_device
     from ..fitting.settings import RunOptions
     from ..runtime.memory import cap, parse_size, plan, resident
@@ -55,7 +56,9 @@ def carried_out(
         split=arguments.split, workers=arguments.workers, checkpoint_images=arguments.checkpoint_images,
         restart=arguments.restart, request=request, record=record,
     )
-    chosen = plan(needs(options), parse_size(arguments.memory_budget), arguments.chunk_size, resident=resident())
+    needed = needs(options)
+    compile_rule()  # now, so that it counts as resident
+    chosen = plan(needed, parse_size(arguments.memory_budget), arguments.chunk_size, resident=resident())
     say(str(chosen))
     device = choose_device(arguments.device)
     cap(device, chosen.budget)

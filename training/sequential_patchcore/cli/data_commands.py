@@ -52,6 +52,7 @@ def _dataset_info(arguments: Namespace, path: Path) -> None:
 
 def _model_info(arguments: Namespace, path: Path) -> None:
     from ..model.file import check_model, load_model
+    from ..model.promised import in_words
 
     if arguments.check:
         _report_problems(arguments, path, check_model(path))
@@ -75,7 +76,13 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         write_epochs_plot(model, arguments.plot)
         facts = {"file": arguments.plot, "epochs": len(model.epochs)}
         print(json.dumps(facts) if arguments.json else f"{arguments.plot}: {len(model.epochs)} epoch(s)")
-    if arguments.coreset_sheet or arguments.plot:
+    if arguments.composition:
+        from ..scoring.composition import coreset_composition
+
+        of = coreset_composition(model, arguments.data)
+        facts = {"file": str(path), "vectors": of.vectors, "composition": of.as_dict()}
+        print(json.dumps(facts) if arguments.json else "\n".join([f"vectors: {of.vectors}", *of.lines()]))
+    if arguments.coreset_sheet or arguments.plot or arguments.composition:
         return
     threshold = model.threshold
     facts = {
@@ -87,12 +94,15 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         "data": list(model.data), "images": len(model.sources),
         "threshold": None if threshold is None else threshold.value,
         "threshold_method": None if threshold is None else threshold.method,
+        "promise": None if threshold is None else in_words(threshold),
         "calibrated_on": None if threshold is None else threshold.calibrated_on, "settings": model.settings,
     }
     if model.memories:
         facts["memories"] = _memories_of(model, in_full=arguments.json)
     if model.naming is not None:
         facts["verdicts"] = _verdicts_of(model.naming, in_full=arguments.json)
+    if threshold is not None and not arguments.json:  # `promise` says it in words
+        facts["calibrated_on"] = {name: one for name, one in threshold.calibrated_on.items() if name != "promises"}
     print(json.dumps(facts) if arguments.json else _as_lines(facts))
 
 

@@ -11,6 +11,8 @@ def info(command: Command) -> None:
     add("path", metavar="M.h5|DATASET")
     add("--coreset-sheet", metavar="PNG", help="model: draw every vector's piece of image")
     add("--plot", metavar="PNG", help="model: draw separation, covering radius and factor over the epochs")
+    add("--composition", action="store_true",
+        help="model: how many vectors lie on each class of its training labels, on outlines, on bare surface")
     add("--data", action="append", default=[], metavar="DIR", help="where a data set of the model is now")
     add("--contact-sheet", metavar="PNG", help="data set: draw its images with their labels and regions")
     add("--json", action="store_true", help="machine-readable")
@@ -68,6 +70,7 @@ def export(command: Command) -> None:
     add("--images", nargs="+", default=[], metavar="IMAGE",
         help="onnx, openvino: pictures, or folders of them, that the graph must judge as the model does")
     add("--size", type=values.image_size, metavar="WIDTHxHEIGHT",
-        help="onnx, openvino: of all images, for engines that want it fixed (default: any size)")
+        help="onnx, openvino: of all images, for engines that want it fixed, and always for a transformer "
+             "(default: any size)")
     groups.add_weights_override(command)
     groups.add_rule(command)

@@ -125,7 +125,7 @@ def finished_before(arguments: Namespace, nominal: Requests, whole: Requests) ->
     out, engine = arguments.out, arguments.engine
     if standing_of(read_request(out), nominal.finished(engine)) is not Standing.SAME:
         return None
-    if arguments.overwrite and not is_under_way(out, whole.finished(engine)):
+    if arguments.overwrite and (arguments.restart or not is_under_way(out, whole.finished(engine))):
         return None
     model = load_model(out)
     say(f"{out} holds the nominal memory already; going on with the memories of impurities")

@@ -11,7 +11,17 @@ from .. import __version__
 from ..runtime.errors import UserError
 from ..runtime.locks import locked
 from ..runtime.progress import use_json_lines, use_wording
-from . import data_commands, data_options, score_commands, score_options, train_commands, train_options, verdict_command
+from . import (
+    data_commands,
+    data_options,
+    review_command,
+    review_options,
+    score_commands,
+    score_options,
+    train_commands,
+    train_options,
+    verdict_command,
+)
 from .option_names import Command, as_options
 
 _DESCRIPTION = """\
@@ -109,13 +119,15 @@ def build_parser() -> argparse.ArgumentParser:
     add("meld", train_options.meld, train_commands.meld,
         "make one coreset of several, in seconds and without images", writes="out")
     add("calibrate", score_options.calibrate, score_commands.calibrate,
-        "store the threshold of best pixel F1 on a validation split", writes="model")
+        "store the threshold of best pixel F1 on a validation split, or one that keeps a promise", writes="model")
     add("verdicts", verdict_command.options, verdict_command.verdicts,
         "let a model name its alarms, with a promise on how many defects are lost by it", writes="model")
     add("evaluate", score_options.evaluate, score_commands.evaluate,
         "score a split, write tables, figures, overlays and report.html")
     add("predict", score_options.predict, score_commands.predict,
         "verdict, boxes, areas and overlay for photographs", writes="out")
+    add("review", review_options.review, review_command.review,
+        "decide on alarms in the browser; teach the memory what is sound, and take it back")
     add("info", data_options.info, data_commands.info,
         "what a model file or a data set holds; --check validates it")
     add("import", data_options.import_, data_commands.import_,

@@ -10,8 +10,9 @@ _READING = tuple(
     for name in ("dataset", "decoders", "format", "pages", "photographs", "picture_files", "png")
 )
 _FEATURES = (
-    *(f"extractors/{name}.py" for name in ("alignment", "base", "builder", "device", "filters", "grid", "onnx_engine",
-                                           "onnx_graph", "projection", "timm_backbone", "timm_models", "transformer")),
+    *(f"extractors/{name}.py"
+      for name in ("alignment", "base", "builder", "device", "filters", "folding", "grid", "onnx_engine", "onnx_graph",
+                   "projection", "timm_backbone", "timm_models", "transformer")),
     "runtime/onnx_session.py",
 )
 _RULE = tuple(f"coreset/{name}.py" for name in ("coverage", "engine", "guarantee", "kernels", "screen", "shortlist"))
@@ -27,7 +28,8 @@ REMEMBERING = (
     "coreset/state.py", "fitting/impurities.py", "fitting/labelled_patches.py", "fitting/memory_run.py",
 )
 MELDING = ("coreset", "fitting/melding.py", "fitting/memory_melding.py", *_SHARED)
-SCORING = (*_READING, *_FEATURES, "coreset/search.py", "runtime/choices.py", "scoring", "metrics/threshold.py")
+SCORING = (*_READING, *_FEATURES, "coreset/search.py", "runtime/choices.py", "scoring", "metrics/threshold.py",
+           "metrics/conformal.py")
 NAMING = (*SCORING, "naming", "model/naming.py", "metrics/binarize.py", "metrics/binomial.py")
 EVALUATION = (*NAMING, "evaluation", "metrics", "report")
 PREDICTION = (*NAMING, "prediction", "metrics", "report", "export")

@@ -7,11 +7,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..runtime.allocation import keep_freed_memory
 from ..runtime.choices import TORCH
 from ..runtime.errors import UserError
 from ..runtime.progress import say, tell
 from ..runtime.requests import Standing, code_digest
 from .finished_work import request_of, weights_override
+from .promise_command import promise
 from .result_code import EVALUATION, PREDICTION, SCORING
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ def calibrate(arguments: Namespace) -> None:
     from ..scoring.calibration import is_of_request
     from ..scoring.conditions import conditions_of, was_set_under
 
+    keep_freed_memory()
     model = load_model(arguments.model)
     if arguments.threshold is not None:
         check_replaceable(arguments.model)
@@ -36,6 +39,9 @@ def calibrate(arguments: Namespace) -> None:
     if arguments.data is None:
         raise UserError("calibrate needs --data DIR (a validation split), or --threshold VALUE by hand")
     dataset = open_dataset(arguments.data)
+    if arguments.promise is not None or arguments.lost_defects is not None or arguments.chart is not None:
+        promise(arguments, model, dataset)
+        return
     before, rate = model.threshold, arguments.false_positive_rate
     same = (
         before is not None
@@ -75,6 +81,7 @@ def evaluate(arguments: Namespace) -> None:
     from ..scoring.description import summary_table
     from ..scoring.scorer import Scorer
 
+    keep_freed_memory()
     dataset = open_dataset(arguments.data)
     models = {path: load_model(path) for path in arguments.model}
     if arguments.threshold is not None:
@@ -123,6 +130,7 @@ def predict(arguments: Namespace) -> int:
     from ..prediction.predictor import Predictor, find_images
     from ..prediction.predictor import predict as run
 
+    keep_freed_memory()
     folders = _watched_folders(arguments.images) if arguments.watch else []
     images = [] if arguments.watch else find_images(arguments.images)
     prepare = _prepare_export if Path(arguments.model).is_dir() else _prepare_model
@@ -149,8 +157,11 @@ def _watched_folders(images: list[str]) -> list[Path]:
 
 def _watch(predictor: "Predictor", folders: list[Path], arguments: Namespace) -> list["Prediction"]:
     """The latest prediction of each file, when nothing arrives any more."""
+    from ..prediction.drift import DriftWatch
     from ..prediction.watcher import watch
 
+    if arguments.drift:
+        predictor.observer = DriftWatch(predictor.folder.path).see
     latest: dict[Path, Prediction] = {}
 
     def handle(path: Path) -> None:

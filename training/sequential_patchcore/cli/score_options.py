@@ -14,8 +14,17 @@ def calibrate(command: Command) -> None:
     add("--threshold", type=values.not_negative, default=None, metavar="VALUE", help="set it by hand instead")
     add("--false-positive-rate", type=values.share, default=None, metavar="RATE",
         help="instead of best F1: at most this share predicted on clean validation images, such as 0.001")
-    add("--per", choices=("pixel", "image", "plate"), default=None,
-        help="what a rate is a share of, or what the F1 counts (default: pixel; image, where it is all that is known)")
+    add("--promise", type=values.rate, default=None, metavar="RATE",
+        help="the lowest threshold that promises at most this rate of false alarms on new plates, such as 0.01, from "
+             "plates without a defect; 0.01 takes 99 plates, 0.05 takes 19 (docs/promises.md)")
+    add("--lost-defects", type=values.rate, default=None, metavar="RATE",
+        help="promise that at most this share of a new plate's defects is missed, from labelled defects; with "
+             "--promise both, or why they exclude each other")
+    add("--chart", default=None, metavar="FILE.png",
+        help="draw which of the two promises can be kept at once (needs both)")
+    add("--per", choices=("pixel", "image", "plate", "region"), default=None,
+        help="what a rate is a share of, or what the F1 counts (default: pixel; image, where it is all that is known); "
+             "of a promise plate, image or region, squares of a quarter of the shorter side (default: plate)")
     add("--overwrite", action="store_true", help="compute it again even where it is known")
     groups.add_scoring(command)
 
@@ -54,6 +63,9 @@ def predict(command: Command) -> None:
     add("--interval", type=values.positive, default=1.0, metavar="S", help="--watch: seconds between looks")
     add("--idle-exit", type=values.positive, default=None, metavar="S",
         help="--watch: end after so many seconds without a new file")
+    add("--no-drift", dest="drift", action="store_false", default=True,
+        help="--watch: do not test whether light, focus, noise or the surface of the images have changed; what is "
+             "found is said on stderr and kept in drift.jsonl; at most one false alarm in 10,000 stable images")
     add("--exit-code", action="store_true",
         help="exit by verdict: 0 all normal, dirty ones included; 3 any anomalous; 4 else any unreadable")
     add("--json", action="store_true", help="print one JSON line an image instead of text")

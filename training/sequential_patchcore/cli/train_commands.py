@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..runtime.allocation import keep_freed_memory
 from ..runtime.choices import AUTO, GREEDY, TORCH
 from ..runtime.errors import UserError
 from ..runtime.progress import say
@@ -40,6 +41,7 @@ def train(arguments: Namespace) -> None:
     from ..fitting.training import train as run
     from ..runtime.memory import peak
 
+    keep_freed_memory()
     _refuse_what_greedy_lacks(arguments)
     impurities = Impurities.asked_for(arguments)
     if arguments.ray:
@@ -156,6 +158,7 @@ def finetune(arguments: Namespace) -> None:
     from ..runtime.memory import peak
     from ..scoring.restore import restore_extractor
 
+    keep_freed_memory()
     initial = load_model(arguments.model)
     datasets = [open_dataset(path) for path in arguments.data]
     settings = _settings(arguments, arguments.coreset_size or len(initial.features))

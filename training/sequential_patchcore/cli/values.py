@@ -37,6 +37,10 @@ def share(text: str) -> float:
     return _number(text, float, lambda value: 0 < value <= 1, "a number above 0 and at most 1")
 
 
+def rate(text: str) -> float:
+    return _number(text, float, lambda value: 0 < value < 1, "a number above 0 and below 1, such as 0.01")
+
+
 def share_or_none(text: str) -> float:
     return _number(text, float, lambda value: 0 <= value <= 1, "a number from 0 to 1")
 

@@ -265,3 +265,14 @@ class CoresetEngine:
         if self._screen is None or self._screen.device != device:
             self._screen = Screen(self._features[: self._filled], device, self.chunk_size)
         return self._screen
+
+
+def compile_rule() -> None:
+    """Have all compiled that an engine compiles at its first patches, by a coreset of two vectors."""
+    engine = CoresetEngine(2, 4, 4)
+    patches = torch.arange(32, dtype=torch.float32).reshape(8, 4)
+    for _ in range(2):
+        engine.update(patches, np.arange(8))
+        if engine.full:
+            engine.watch()
+    engine.farthest(patches, 0.0)

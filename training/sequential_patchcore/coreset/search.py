@@ -37,7 +37,7 @@ class NearestSearch:
         self, vectors: np.ndarray, device: torch.device | str = "cpu", chunk_size: int = CHUNK_SIZE
     ) -> None:
         self.vectors = np.ascontiguousarray(vectors, np.float32)
-        self.device = torch.device(device)
+        self.device, self.chunk_size = torch.device(device), chunk_size
         tensor = torch.from_numpy(self.vectors).to(self.device)
         self._tensor = tensor
         self._centre = tensor.mean(0)  # about it the matrix form of the distance loses fewer digits

@@ -5,10 +5,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from ..extractors.base import Extractor
+from ..extractors.base import Extractor, scaled_size
 from ..extractors.filters import FilterBank
 from ..extractors.projection import Projected
 from ..extractors.timm_backbone import TimmBackbone
+from ..extractors.transformer import TransformerPatches
 from ..runtime.errors import UserError
 from . import steps
 from .filters_graph import filter_cells
@@ -42,7 +43,7 @@ def anomaly_graph(
     images = g("Unsqueeze", g("Transpose", pixels, perm=[2, 0, 1]), g.integers(0))
     grid = tuple(g.ceil_divided(length, extractor.stride) for length in scaled)
     inner = extractor.inner if isinstance(extractor, Projected) else extractor
-    cells = _cells(g, inner, images, grid)
+    cells = _cells(g, inner, images, grid, size)
     patches = steps.as_vectors(g, cells, inner.dimension)
     if isinstance(extractor, Projected):
         patches = g("MatMul", patches, g.constant(extractor.matrix))
@@ -64,17 +65,39 @@ def anomaly_graph(
     )
 
 
-def _cells(g: GraphBuilder, extractor: Extractor, images: str, grid: tuple[str, str]) -> str:
+def _cells(
+    g: GraphBuilder, extractor: Extractor, images: str, grid: tuple[str, str], size: tuple[int, int] | None
+) -> str:
     """(1, 3, H, W) to (1, D, h, w)."""
     if isinstance(extractor, FilterBank):
         return filter_cells(g, extractor, images, grid)
+    if isinstance(extractor, TransformerPatches):
+        return _tokens(g, extractor, images, grid, size)
     if not isinstance(extractor, TimmBackbone):
-        raise UserError(
-            f"the `backbone` {extractor.settings.backbone} cannot be exported: a transformer's attention would be one "
-            "matrix of patches x patches in the graph; export convolutional networks and the filter bank"
-        )
+        raise UserError(f"an extractor of the kind {type(extractor).__name__} cannot be exported")
     if extractor.whole_cells:
         images = steps.whole_cells(g, images, extractor.strides[-1])
     network = onnx.load_model_from_string(extractor.graph())
     maps = g.include(network, [images], "network/")
     return steps.joined_maps(g, maps, extractor.strides, extractor.starts, extractor.settings, grid)
+
+
+def _tokens(
+    g: GraphBuilder, extractor: TransformerPatches, images: str, grid: tuple[str, str], size: tuple[int, int] | None
+) -> str:
+    backbone, stride = extractor.settings.backbone, extractor.stride
+    if size is None:
+        raise UserError(
+            f"the `backbone` {backbone} can be exported for images of one size alone, since a transformer's position "
+            "embedding is resampled for each; give `size`"
+        )
+    height, width = scaled_size(size, extractor.settings.image_scale)
+    try:
+        written = extractor.graph((height + -height % stride, width + -width % stride))
+    except Exception as error:  # the exporter and timm raise classes of their own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"the `backbone` {backbone} cannot be written as a graph: {reason}") from error
+    images = steps.whole_cells(g, images, stride)
+    maps = g.include(onnx.load_model_from_string(written), [images], "network/")
+    count = extractor.maps
+    return steps.joined_maps(g, maps, [stride] * count, [0.0] * count, extractor.settings, grid)

@@ -109,7 +109,7 @@ def joined_maps(
         part = pooled(g, values, settings.pool)
         if finest is None:
             finest = g.size(part, 2), g.size(part, 3)
-        else:
+        elif (stride, start) != (strides[0], 0.0):
             part = resampled(g, part, finest, strides[0] / stride, start)
         parts.append(unit_length(g, part) if settings.unit_maps else part)
     whole = parts[0] if len(parts) == 1 else g("Concat", *parts, axis=1)

@@ -137,3 +137,16 @@ def average_pool(maps: torch.Tensor, width: int) -> torch.Tensor:
     padded = torch.nn.functional.pad(maps, (before, after, before, after), mode="replicate")
     return torch.nn.functional.avg_pool2d(padded, width, stride=1)
 
+
+
+def channels_last(maps: torch.Tensor) -> torch.Tensor:
+    """(B, C, h, w) with the same values, on a CPU with those of a cell beside each other in memory.
+
+    Averages over neighbours and the step to vectors are several times faster so.
+    """
+    if maps.device.type != "cpu" or maps.is_contiguous(memory_format=torch.channels_last):
+        return maps
+    if len(maps) > 1 or not maps.is_contiguous():
+        return maps.contiguous(memory_format=torch.channels_last)
+    channels, height, width = maps.shape[1:]  # torch transposes matrices in blocks, twice as fast as tensors
+    return maps.view(channels, -1).t().contiguous().view(1, height, width, channels).permute(0, 3, 1, 2)

@@ -41,11 +41,14 @@ class Footprint:
         self._keeps = getattr(extractor, "engine", TORCH) == ONNX
         measure = engine_bytes_per_pixel if self._keeps else activation_bytes_per_pixel
         self._activations = measure(extractor)
-        self.weights = weight_bytes(extractor) * (1 + (_ENGINES_WEIGHTS if self._keeps else 0))
+        copies = getattr(getattr(extractor, "inner", extractor), "copies", 1)
+        self.weights = weight_bytes(extractor) * (copies + (_ENGINES_WEIGHTS if self._keeps else 0))
         self.libraries = (_LIBRARIES if self.weights else 0) + (_ENGINE if self._keeps else 0)
 
     def image(self, size: tuple[int, int]) -> int:
         """An image of (H, W) pixels, scaled, and as a tensor."""
+        if self._image_scale == 1 and not self.weights:
+            return _pixels(size) * 3 * 4  # the filter bank takes it as it is
         return (_pixels(size) + 2 * _pixels(scaled_size(size, self._image_scale))) * 3 * 4
 
     def features(self, size: tuple[int, int]) -> int:
@@ -54,7 +57,7 @@ class Footprint:
         activations = int(_pixels(scaled) * self._activations)
         if self._keeps:  # what ONNX Runtime has taken it holds for the next image, while the patches are made and used
             return activations + _COPIES * _cells(scaled, self._stride) * self._dimension * 4
-        is_small = _pixels(scaled) * 3 * 4 < _KEPT_BELOW
+        is_small = bool(self.weights) and _pixels(scaled) * 3 * 4 < _KEPT_BELOW  # the filter bank's bands are alike
         kept = int(min(_KEPT_SHARE * activations, _KEPT_AT_MOST)) if is_small else 0
         return max(activations + kept, 2 * _cells(scaled, self._stride) * self._dimension * 4)
 
@@ -81,6 +84,7 @@ def activation_bytes_per_pixel(extractor: Extractor) -> float:
     if network is None:
         return _BYTES_OF_FILTERS
     image = torch.zeros(1, 3, _PROBE, _PROBE, device=next(network.parameters()).device)
+    extractor(image)  # what is made once is made now
     try:
         from .live_bytes import peak_live_bytes
     except ImportError:  # another torch, without the parts that it leans on

@@ -44,12 +44,14 @@ class Grid:
 
     def touched_by(self, region: np.ndarray) -> np.ndarray:
         """(H, W) bool to (h, w) bool: the cells that at least one pixel of the region belongs to."""
-        touched = np.zeros(self.cells, bool)
-        rows, columns = self.nearest_cells()
-        where_y, where_x = np.nonzero(region)
-        touched[rows[where_y], columns[where_x]] = True
         if region.all():
-            touched[:] = True  # so do those that look beyond the border
+            return np.ones(self.cells, bool)  # those that look beyond the border too
+        rows, columns = self.nearest_cells()
+        touched = np.zeros(self.cells, bool)
+        # Neighbouring pixels share their cell, so that each cell is a run of rows and columns.
+        first = [np.flatnonzero(np.diff(places, prepend=-1)) for places in (rows, columns)]
+        within = np.logical_or.reduceat(np.logical_or.reduceat(region, first[0], axis=0), first[1], axis=1)
+        touched[np.ix_(rows[first[0]], columns[first[1]])] = within
         return touched
 
     def share_of(self, pixels: np.ndarray) -> np.ndarray:

@@ -7,8 +7,9 @@ from torch.nn import functional
 from ..runtime.choices import ONNX, TORCH
 from ..runtime.errors import UserError
 from .alignment import measure_offsets, resample
-from .base import ExtractorSettings, average_pool, half_precision
-from .onnx_engine import OnnxEngine, agreeing_engine
+from .base import ExtractorSettings, average_pool, channels_last, half_precision
+from .folding import folded
+from .onnx_engine import TOLERANCE, OnnxEngine, agreeing_engine, largest_difference
 from .onnx_graph import network_graph
 from .timm_models import feature_network, fingerprint_of, input_statistics, name_of_weights
 
@@ -35,6 +36,7 @@ class TimmBackbone:
     def __init__(self, settings: ExtractorSettings, weights: str = "hub") -> None:
         self.settings = settings
         self._engine: OnnxEngine | None = None
+        self._for_cpu: torch.nn.Module | None = None
         network, self._maps = feature_network(settings.backbone, weights, lambda info: _wanted(info, settings))
         info = network.feature_info
         self.network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -51,7 +53,7 @@ class TimmBackbone:
         self.to(torch.device("cpu"))
         # The average over an even number of cells looks half a cell further on.
         further = 0.5 if settings.pool % 2 == 0 else 0.0
-        measured = measure_offsets(lambda images: self._maps_of(images, "float32"), self.strides)
+        measured = measure_offsets(self._by_network, self.strides)
         offsets = [offset + further * stride for offset, stride in zip(measured, self.strides, strict=True)]
         self.offset = offsets[0]
         self.whole_cells = padded_by_size or self._drops_part_of_a_cell()
@@ -70,12 +72,17 @@ class TimmBackbone:
     def use_onnx(self, asked: str = ONNX) -> None:
         """Compute the maps by ONNX Runtime from now on, where that agrees with torch; see `agreeing_engine`."""
         self._engine = agreeing_engine(
-            self.network, self._maps, self.preprocessing, self.weights_fingerprint,
-            lambda images: self._maps_of(images, "float32"), asked,
+            self.network, self._maps, self.preprocessing, self.weights_fingerprint, self._by_network, asked,
         )
+
+    @property
+    def copies(self) -> int:
+        """How many copies of the weights torch holds for the images so far."""
+        return 1 if self._for_cpu in (None, self.network) else 2
 
     def to(self, device: torch.device) -> "TimmBackbone":
         self.network.to(device)
+        self._for_cpu = None
         self._mean, self._std = (
             torch.tensor(self.preprocessing[key], device=device)[:, None, None] for key in ("mean", "std")
         )
@@ -85,17 +92,35 @@ class TimmBackbone:
     def _drops_part_of_a_cell(self) -> bool:
         """VGG's pooling drops the pixels behind the last whole cell, where the others begin one more."""
         side = 2 * self.strides[-1] + 1
-        return self._maps_of(torch.zeros(1, 3, side, side), "float32")[-1].shape[-1] < 3
+        return self._by_network(torch.zeros(1, 3, side, side))[-1].shape[-1] < 3
 
     def _maps_of(self, images: torch.Tensor, precision: str) -> list[torch.Tensor]:
         """(B, 3, H, W) RGB in [0, 1] to the maps, the finest first."""
         if self._engine is not None and precision == "float32" and images.device.type == "cpu":
             single = [self._engine(image[None]) for image in images]
             return single[0] if len(single) == 1 else [torch.cat(maps) for maps in zip(*single, strict=True)]
-        images = ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+        network = self.network
+        if precision == "float32" and images.device.type == "cpu":
+            if self._for_cpu is None:
+                self._for_cpu = self._folded()
+            network = self._for_cpu
         with half_precision(precision, images.device):
-            maps = self.network(images)
+            return self._by_network(images, network)
+
+    def _by_network(self, images: torch.Tensor, network: torch.nn.Module | None = None) -> list[torch.Tensor]:
+        """The maps by torch; by the network as it is unless another is given."""
+        images = ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+        maps = (self.network if network is None else network)(images)
         return [maps[position].float() for position in self._maps]
+
+    def _folded(self) -> torch.nn.Module:
+        """The network with its batch norms folded where its maps then are the same up to rounding, else as it is."""
+        network = folded(self.network).to(memory_format=torch.channels_last)
+        try:
+            difference = largest_difference(lambda images: self._by_network(images, network), self._by_network)
+        except RuntimeError:  # a network whose parts are computed in another order than they stand in
+            return self.network
+        return network if difference <= TOLERANCE else self.network
 
     @torch.inference_mode()
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
@@ -106,9 +131,9 @@ class TimmBackbone:
             images = functional.pad(images, (0, -width % coarse, 0, -height % coarse), mode="replicate")
         maps_of_image = self._maps_of(images, self.settings.precision)
         for maps, stride, start in zip(maps_of_image, self.strides, self.starts, strict=True):
-            pooled = average_pool(maps, self.settings.pool)
+            pooled = average_pool(channels_last(maps), self.settings.pool)
             if parts:
-                pooled = resample(pooled, parts[0].shape[-2:], self.stride / stride, start)
+                pooled = channels_last(resample(pooled, parts[0].shape[-2:], self.stride / stride, start))
             parts.append(functional.normalize(pooled, dim=1) if self.settings.unit_maps else pooled)
         cells = torch.cat(parts, 1)[..., : -(-height // self.stride), : -(-width // self.stride)]
         return cells.permute(0, 2, 3, 1).contiguous()

@@ -22,6 +22,9 @@ class TransformerPatches:
         settings: see `ExtractorSettings`; `layers` are names such as "blocks.5".
         weights: as for `TimmBackbone`.
 
+    Attributes beyond those of `Extractor`:
+        maps: how many blocks' tokens are put together.
+
     Raises:
         UserError: a model that cannot take images of any size, no such block, or no weights to be had.
     """
@@ -42,12 +45,19 @@ class TransformerPatches:
         self.network = model.eval().requires_grad_(False)
         self.stride = int(patch)
         self.dimension: int = model.embed_dim * len(self._blocks)
+        self.maps = len(self._blocks)
         self.layers = [f"blocks.{position}" for position in self._blocks]
         self.engine = TORCH
         self.weights = name_of_weights(weights)
         # A token is made of exactly its own square of pixels; the average over an even number looks half a cell on.
         self.offset = (self.stride - 1) / 2 + (self.stride / 2 if settings.pool % 2 == 0 else 0.0)
         self.to(torch.device("cpu"))
+
+    def graph(self, size: tuple[int, int]) -> bytes:
+        """The network alone, for images of (H, W) in whole patches, see `transformer_graph.transformer_graph`."""
+        from .transformer_graph import transformer_graph
+
+        return transformer_graph(self.network, self.settings.backbone, self._blocks, self.preprocessing, size)
 
     def to(self, device: torch.device) -> "TransformerPatches":
         self.network.to(device)

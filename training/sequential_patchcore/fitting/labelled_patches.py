@@ -15,9 +15,9 @@ from ..runtime.progress import say
 from .stream import Picture, Source, grid_of
 
 IMPURITY, DEFECT = "impurity", "defect"
-CLEARANCE = 2
+CLEARANCE = 3
 """Cells between a defect and a patch of an impurity's memory: a patch sees more of the image than its own cell, and
-what shows part of a defect must not be remembered as dirt."""
+what shows part of a defect must not be remembered as dirt. docs/impurities.md measures."""
 _UNSURE = 1e-3  # of the level: `NearestSearch` is right to five digits, so that farther from it the verdict is certain
 
 

@@ -36,7 +36,7 @@ def needs_of(
         image=footprint.image(largest),
         features=footprint.features(largest),
         coreset=partial(engine.bytes_needed, settings.coreset_size, extractor.dimension),
-        loader=stream.bytes_needed(largest, options.workers, augmented),
+        loader=stream.bytes_needed(largest, min(options.workers, len(sizes) - 1), augmented),
         libraries=footprint.libraries,
         weights=footprint.weights,
         all_patches=greedy.bytes_needed(patches, extractor.dimension),

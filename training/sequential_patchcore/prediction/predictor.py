@@ -147,6 +147,10 @@ class Predictor:
             the verdicts of its regions, after its overlay.
         namer: gives each region a verdict; without one every region is an alarm.
 
+    Attributes:
+        observer: called with the path, the (H, W, 3) image and its (H, W) map of each image that is scored, not of
+            those that were before; such as `DriftWatch.see`.
+
     Raises:
         UserError: there is no threshold, or the folder cannot be written.
     """
@@ -176,6 +180,7 @@ class Predictor:
         if namer is not None:
             self._same.append(namer.identity)
         self._seen, self._unlike = SeenImages(model.data), set[str]()
+        self.observer: Callable[[Path, np.ndarray, np.ndarray], object] | None = None
         self.folder = PredictionFolder(Path(out))
 
     def __call__(self, path: Path) -> Prediction:
@@ -202,6 +207,8 @@ class Predictor:
             # Whatever a file can do to a decoder or to the network: the other images still want their verdict.
             return self.folder.add(Prediction.unreadable(path, f"{type(error).__name__}: {error}"), key)
         self._compare(path, image.shape[:2])
+        if self.observer is not None:
+            self.observer(path, image, scores)
         predicted = binary_map(scores, self.threshold, np.ones(scores.shape, bool), self._settings.rule)
         overlay = self.folder.overlay_path(path)
         found, passed = self._describe(path, scores, predicted, overlay.name, scored)

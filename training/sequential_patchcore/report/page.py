@@ -25,7 +25,8 @@ _FIGURE_TITLES = {
     "filters": "What a smallest region and hysteresis would change",
     "replacements": "Coreset replacements in each epoch of training",
 }
-_HIDDEN_INFO = ("epochs", "random_weights")  # shown as a figure and as the banner
+# Shown as a figure, as the banner, and in words beside it.
+_HIDDEN_INFO = ("epochs", "random_weights", "coreset_composition")
 
 
 def render(

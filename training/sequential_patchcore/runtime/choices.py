@@ -12,7 +12,7 @@ CORESET_SIZE = 2048  # the paper's
 DEFAULT_EPOCHS = 5
 # Of the memory of one impurity: vectors, and the share of a patch's cell that it covers; docs/impurities.md measures.
 MEMORY_SIZE = 2048
-PATCH_COVERAGE = 0.5
+PATCH_COVERAGE = 0.75
 SEQUENTIAL = "sequential"
 GREEDY = "greedy"
 CORESETS = (SEQUENTIAL, GREEDY)

@@ -2,7 +2,7 @@
 """How much memory a run will take, said before it starts; a chunk size that fits, or a refusal with advice."""
 
 import re
-import resource
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40, "t": 10**12}
 _BASE = int(0.45 * 2**30)  # the process itself with torch and OpenCV loaded and the walk compiled
-# What a run adds to a process that is about to begin: the compiled walk and what is imported late. Measured with a CPU
-# build of torch, where `_BASE` less this is what the process holds by then; a CUDA build's libraries come on top.
-_TO_COME = int(0.13 * 2**30)
+_LEAST = int(0.38 * 2**30)  # of these whatever is resident: the system may have taken pages back meanwhile
+# What a run adds to a process that has its network and its coreset rule at hand: what is imported late.
+_TO_COME = int(0.04 * 2**30)
 _SMALLEST_CHUNK = 128
 _PARTS = ("base", "weights", "image", "loader", "features", "coreset", "all_patches")
 
@@ -112,8 +112,9 @@ def plan(needs: Needs, budget: int, chunk_size: int | None = None, *, resident: 
     Args:
         budget: bytes that must not be exceeded.
         chunk_size: patches per matrix product; None chooses the largest that fits, up to `CHUNK_SIZE`.
-        resident: bytes that the process holds already, with the network loaded, from `resident`; 0 where they are not
-            known. The libraries of one build of torch take several times what those of another do.
+        resident: bytes that the process holds already, with the network loaded and the coreset rule compiled, from
+            `resident`; 0 where they are not known. The libraries of one build of torch take several times what those
+            of another do.
 
     Raises:
         UserError: it cannot fit, with what would help.
@@ -130,7 +131,9 @@ def plan(needs: Needs, budget: int, chunk_size: int | None = None, *, resident: 
 
 
 def _sum(needs: Needs, budget: int, chunk_size: int, resident: int) -> MemoryPlan:
-    base = max(_BASE + needs.libraries, resident - needs.weights + _TO_COME)
+    base = _BASE + needs.libraries
+    if resident:
+        base = max(_LEAST + needs.libraries, resident - needs.weights + _TO_COME)
     return MemoryPlan(
         base, needs.weights, needs.image, needs.loader, needs.features, needs.coreset(chunk_size),
         needs.all_patches, chunk_size, budget,
@@ -163,15 +166,21 @@ def cap(device: "torch.device | str", budget: int) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def peak_resident() -> int:
-    """Bytes of the process that were resident at the same time, at the most.
+def peak_resident() -> int | None:
+    """Bytes of the process that were resident at the same time, at the most; None where the system does not say.
 
     `ru_maxrss` also counts what the process that started this one held: it outlives the exec (getrusage(2)).
     """
     try:
         return _of_this_process("VmHWM")
     except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+        pass  # no Linux
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows has none
+        return None
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024  # macOS counts in bytes, the others in KiB
 
 
 def resident() -> int:
@@ -189,7 +198,11 @@ def _of_this_process(name: str) -> int:
 
 def peak(device: "torch.device | str") -> str:
     """What was taken at the most: the allocator's peak on a GPU, and the resident memory of the process."""
-    text = f"memory: at most {gib(peak_resident())} were resident"
+    resident_at_most = peak_resident()
+    if resident_at_most is None:
+        text = "memory: what was resident at the most this system does not say"
+    else:
+        text = f"memory: at most {gib(resident_at_most)} were resident"
     if str(device).startswith("cuda"):
         import torch
 

@@ -5,14 +5,14 @@ Test data never enters.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from ..data.dataset import Dataset
+from ..data.dataset import Dataset, Sample
 from ..metrics.threshold import above_quantile, max_f1
 from ..model.file import Threshold
 from ..runtime.errors import UserError
@@ -27,6 +27,14 @@ class MakesMaps(Protocol):
 
     def anomaly_map(self, image: np.ndarray) -> np.ndarray:
         """(H, W, 3) float32 RGB in [0, 1] to (H, W) float32, not negative."""
+        ...
+
+
+class MakesMapsOfUnseenPlates(Protocol):
+    """Such as `UnseenPlates`."""
+
+    def anomaly_map(self, sample: Sample) -> np.ndarray:
+        """(H, W) float32, not negative, of an image of the data set."""
         ...
 
 
@@ -53,7 +61,7 @@ class _Image:
 
 def calibrate(
     scorer: MakesMaps, dataset: Dataset, split: str = "val", false_positive_rate: float | None = None,
-    per: str | None = None,
+    per: str | None = None, unseen: MakesMapsOfUnseenPlates | None = None,
 ) -> Threshold:
     """Score the split once and find the threshold over all its pixels; the maps lie on disk meanwhile.
 
@@ -69,6 +77,8 @@ def calibrate(
             is predicted. Where no rate is wanted it says what the F1 counts, or on a split without a defect what may
             alarm; "pixel" then takes the 0.999 quantile of the pixels' scores. By default images count where some are
             labelled as a whole, else pixels.
+        unseen: makes the maps in place of the scorer where the threshold rests on clean images alone
+            (`rests_on_clean_images`).
 
     Raises:
         UserError: the split is empty, is the test split, or has no clean image for a rate; scores that are not finite.
@@ -80,7 +90,12 @@ def calibrate(
     if false_positive_rate is not None and not 0 < false_positive_rate < 1:
         raise UserError(f"a false-positive rate lies between 0 and 1, such as 0.001; got {false_positive_rate:g}")
     with tempfile.TemporaryDirectory(prefix="sequential-patchcore-") as folder:
-        images = list(_scored(scorer, dataset, split, Path(folder), only_clean=false_positive_rate is not None))
+        if unseen is not None and rests_on_clean_images(dataset, split, false_positive_rate):
+            maps = unseen.anomaly_map
+        else:
+            def maps(sample: Sample) -> np.ndarray:
+                return scorer.anomaly_map(dataset.image(sample))
+        images = list(_scored(maps, dataset, split, Path(folder), only_clean=false_positive_rate is not None))
         if false_positive_rate is not None:
             return _at_rate(images, false_positive_rate, per or "pixel", dataset, split)
         if not any(image.defective and image.pixels for image in images):
@@ -89,6 +104,15 @@ def calibrate(
         elif per in ("image", "plate") or (per is None and any(i.defective and not i.located for i in images)):
             return _best_unit_f1(images, per or "image", dataset, split)
         return _best_f1([image for image in images if image.located], dataset, split)
+
+
+def rests_on_clean_images(dataset: Dataset, split: str, false_positive_rate: float | None) -> bool:
+    """Whether the threshold follows from how images without a defect score, and from nothing else."""
+    defects = {info.name for info in dataset.classes if info.kind == "defect"}
+    return false_positive_rate is not None or not any(
+        instance.class_name in defects for sample in dataset.samples if sample.split == split
+        for instance in sample.instances
+    )
 
 
 def is_of_request(threshold: Threshold, false_positive_rate: float | None, per: str | None) -> bool:
@@ -105,7 +129,7 @@ def is_of_request(threshold: Threshold, false_positive_rate: float | None, per: 
 
 
 def _scored(
-    scorer: MakesMaps, dataset: Dataset, split: str, folder: Path, only_clean: bool
+    maps: Callable[[Sample], np.ndarray], dataset: Dataset, split: str, folder: Path, only_clean: bool
 ) -> Iterator[_Image]:
     samples = dataset.split(split)
     with Progress(f"scoring {split}", len(samples)) as progress:
@@ -115,7 +139,7 @@ def _scored(
             mask = dataset.mask(sample, located_only=True) if whole else dataset.mask(sample)
             clean = not whole and not mask[region].any()
             if clean or not only_clean:
-                scores = scorer.anomaly_map(dataset.image(sample))[region]
+                scores = maps(sample)[region]
                 positive = np.isin(mask, dataset.defect_ids)[region]
                 file = folder / f"{number}.npz"
                 np.savez(file, scores=scores, positive=positive)

@@ -10,6 +10,7 @@ from ..data.dataset import open_dataset
 from ..model.file import Model
 from ..model.naming import promise_in_words
 from ..runtime.errors import UserError
+from .composition import coreset_composition
 
 _PICTURES = 4  # of the training images, spread over the data sets
 
@@ -33,6 +34,8 @@ def describe_model(model: Model) -> dict:
         f"{threshold.method} on {threshold.calibrated_on['dataset']}/{threshold.calibrated_on['split']}",
         "fingerprint": model.fingerprint,
     }
+    composition = coreset_composition(model)
+    info |= {"coreset_composition": composition.as_dict(), "coreset_lies_on": "; ".join(composition.lines())}
     if model.memories:
         info["memories"] = ", ".join(f"{name} ({len(memory.vectors)})" for name, memory in model.memories.items())
     if model.naming is not None:

@@ -74,7 +74,7 @@ class Provenance:
         source = int(self._model.source[vector])
         dataset, sample = self._model.sources[source]
         y, x = (int(value) for value in self._model.position[vector])
-        position = self._position(source, y, x)
+        position = self.position(source, y, x)
         image = None if position is None else self._image(source)
         if position is None or image is None:
             places = [*self._places, *(share["path"] for share in self._model.data)]
@@ -96,8 +96,12 @@ class Provenance:
         y, x = (int(value) for value in self._model.position[vector])
         return piece(image, self._grid(image.shape[:2]).pixel(y, x), context_pixels(self._model), side)
 
-    def _position(self, source: int, y: int, x: int) -> tuple[float, float] | None:
-        """Where in its image the patch (y, x) looks; the image's header is enough."""
+    def image_of(self, source: int) -> tuple[Dataset, Sample] | None:
+        """The training image in a row of the model's `sources`, where its data set is still at hand."""
+        return self._samples.get(self._model.sources[source])
+
+    def position(self, source: int, y: int, x: int) -> tuple[float, float] | None:
+        """Where in its image, (row, column) in pixels, the patch (y, x) looks; the image's header is enough."""
         known = self._samples.get(self._model.sources[source])
         if known is None:
             return None

@@ -19,11 +19,12 @@ from ..runtime.choices import AUTO
 from ..runtime.errors import UserError
 from ..runtime.progress import say
 from .anomaly_map import PatchScores
-from .calibration import calibrate
+from .calibration import calibrate, rests_on_clean_images
 from .conditions import BLUR_SIGMA, conditions_of, departures
 from .nearest_nominal import STRANGEST, Explanation, cells_at, explained, strangest
 from .provenance import Provenance
 from .restore import check_extractor, restore_extractor
+from .unseen_plates import UnseenPlates
 
 
 class Scorer:
@@ -128,15 +129,19 @@ class Scorer:
             raise UserError("expected a scorer that was made of a model; bare vectors do not know where they came from")
         return Provenance(self.model, self._data)
 
-    def patches(self, image: np.ndarray) -> PatchScores:
+    def patches(self, image: np.ndarray, search: NearestSearch | None = None) -> PatchScores:
         """(H, W, 3) float32 RGB in [0, 1] to its patches, with the distance of each to its nearest vector.
+
+        Args:
+            search: among other vectors than the model's, such as a part of them.
 
         Raises:
             UserError: a distance that is not finite.
         """
         with torch.inference_mode():
             vectors = self.extractor(to_tensor(image, self.extractor.settings.image_scale, self.device))[0]
-            nearest = self.search.distances(vectors.reshape(-1, vectors.shape[-1])).reshape(vectors.shape[:2])
+            flat = vectors.reshape(-1, vectors.shape[-1])
+            nearest = (search or self.search).distances(flat).reshape(vectors.shape[:2])
         distances = nearest.cpu().numpy()
         if not np.isfinite(distances).all():
             raise UserError(
@@ -181,11 +186,16 @@ class Scorer:
     ) -> Threshold:
         """Set the threshold on a split of a data set, keep it (`threshold`, `model`), and return it.
 
+        A threshold that rests on clean images alone takes the scores of images that were trained on without the vectors
+        that came from their own plate (`unseen_plates`).
+
         The model file is not written: `save_model(scorer.model, path)` does. The arguments and errors are those of
         `scoring.calibration.calibrate`.
         """
-        self._warn_of_trained_on(dataset, split)
-        threshold = calibrate(self, dataset, split, false_positive_rate, per)
+        own = UnseenPlates(self, dataset)
+        unseen = own if rests_on_clean_images(dataset, split, false_positive_rate) and own.possible else None
+        self._tell_of_trained_on(dataset, split, left_out=unseen is not None)
+        threshold = calibrate(self, dataset, split, false_positive_rate, per, unseen)
         if self.model is not None:
             if changed := departures(self.model, self.conditions):
                 threshold = replace(threshold, calibrated_on=threshold.calibrated_on | {"conditions": changed})
@@ -193,13 +203,15 @@ class Scorer:
         self.threshold = threshold
         return threshold
 
-    def _warn_of_trained_on(self, dataset: Dataset, split: str) -> None:
+    def _tell_of_trained_on(self, dataset: Dataset, split: str, left_out: bool) -> None:
         """The images that a coreset was made of lie closer to it than any others."""
         known = () if self.model is None else self.model.sources
         samples = [sample for sample in dataset.samples if sample.split == split]
         seen = {(dataset.name, sample.id) for sample in samples} & set(known)
-        if seen:
-            say(
-                f"note: {len(seen)} of the {len(samples)} images of the split {split!r} were trained on; their scores "
-                "are lower than those of new images, so expect more false alarms than are stated"
-            )
+        if not seen:
+            return
+        told = f"note: {len(seen)} of the {len(samples)} images of the split {split!r} were trained on; "
+        if left_out:
+            say(told + "each is scored without the vectors that came from its own plate")
+        else:
+            say(told + "their scores are lower than those of new images, so expect more false alarms than are stated")

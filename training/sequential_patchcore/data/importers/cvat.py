@@ -83,7 +83,7 @@ def _item(job: Job, path: Path, entry: _Element, lookup: ImageLookup) -> Item:
     digest = hashlib.sha256(ElementTree.tostring(entry)).hexdigest()
     return Item(
         name, image, str(image), tuple(shape for _, shape in placed), as_a_whole=tuple(tags), size=size,
-        label_file=path, digests={"label_sha256": digest}, split=split_named(entry.get("subset") or ""),
+        label_file=path, digests={"label_sha256": digest}, split=split_named(entry.get("subset") or path.stem),
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """All that an import finds: what is wrong, image by image, and what a person should know."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -32,6 +32,16 @@ class Findings:
         found = Problem(text, images)
         if found not in self.problems:
             self.problems.append(found)
+
+    def forget_others(self, names: Collection[str], since: int) -> None:
+        """Of the problems from number `since` on, those of images that are not to be imported anyway become notes."""
+        kept = self.problems[:since]
+        for found in self.problems[since:]:
+            if found.images and not set(found.images) & set(names):
+                self.note("{count} things are wrong with images that the table does not list", found.text)
+            else:
+                kept.append(found)
+        self.problems[:] = kept
 
     @contextmanager
     def catch(self, *images: str) -> Iterator[None]:

@@ -15,6 +15,7 @@ from .items import Job, Shape
 from .label_numbers import points_of
 from .labelme_file import LabelFile
 from .mask_file import MaskFile
+from .names import name_key
 from .outlines import Outline, Polygon
 from .recognise import LABELME, kind_of_xml
 from .xml_files import number_of, parse_xml, size_of, text_of
@@ -79,8 +80,19 @@ def _outline(job: Job, entry: ElementTree.Element, where: str, path: Path) -> tu
     name = text_of(entry, "segm/mask")
     if not name:
         raise UserError(f"{where} has neither a polygon nor a mask")
-    found = next((file for place in ("Masks", "masks", ".") if (file := path.parent / place / name).is_file()), None)
+    found = next((file for folder in _mask_folders(path) if (file := folder / name).is_file()), None)
     if found is None:
         raise UserError(f"{where}: no such mask: {path.parent / 'Masks' / name}")
     job.used.add(found)
     return MaskFile(found, job.findings), False
+
+
+def _mask_folders(path: Path) -> list[Path]:
+    """Where the masks of a label file may lie: beside it, as CVAT writes, or in the folder Masks that stands beside
+    LabelMe's own folder Annotations and has the same folders in it."""
+    beside = [path.parent / place for place in ("Masks", "masks", ".")]
+    parts = path.parent.parts
+    return beside + [
+        Path(*parts[:place], masks, *parts[place + 1 :])
+        for place, part in enumerate(parts) if name_key(part) == "annotations" for masks in ("Masks", "masks")
+    ]

@@ -51,8 +51,9 @@ def find_masks(survey: Survey, images: Iterable[Path], findings: Findings) -> No
     mask, photograph = (survey.root / name for name in pairs[0])
     findings.problem(
         f"{len(pairs)} picture(s) look like masks of others, the first: {mask} of {photograph}; masks are read by "
-        "`import mvtec` (ground_truth/TYPE/NAME_mask.png); list the images to take in a table of `splits`, or leave "
-        "the masks out with `exclude`", *sorted({name for pair in pairs for name in pair}),
+        "`import mvtec` (ground_truth/TYPE/NAME_mask.png) and `import voc` (SegmentationClass/NAME.png); list the "
+        "images to take in a table of `splits`, or leave the masks out with `exclude`",
+        *sorted({name for pair in pairs for name in pair}),
     )
 
 

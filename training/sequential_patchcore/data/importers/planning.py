@@ -97,8 +97,10 @@ def _job(
 
 def _items(source: Source, job: Job) -> list[Item]:
     """The images that the reader finds, each page of a file as one, and what is to be said about the other files."""
+    before = len(job.findings.problems)
     items = source.read(job)
     if job.table is not None:
+        job.findings.forget_others({row.image for row in job.table.rows}, before)
         items = _only_listed(items, job.table, job.findings)
         job.used.add(Path(job.options.splits))
     images = {item.image for item in items if isinstance(item.image, Path)}

@@ -64,6 +64,8 @@ def kind_of_xml(root: ElementTree.Element) -> str | None:
     if root.tag == "annotations" and any(root.find(tag) is not None for tag in ("image", "track", "meta", "version")):
         return CVAT
     if root.tag == "annotation":
+        if root.find("object/polygon/x1") is not None:  # VOC with outlines, as Roboflow and supervision write it
+            return VOC
         if root.find("object/polygon") is not None or root.find("object/segm") is not None:
             return LABELME
         if root.find("object/bndbox") is not None or root.find("size") is not None:

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the images that arrive are still like those before: light, focus, noise, surface; and since which image.
+
+Five numbers of each image are tested, each by a sequence of conformal bets (`metrics/drift.py`). The mean number of
+images until one of the five alarms falsely is at least `RUN_LENGTH`, where stable images come in no particular order.
+The test knows what it has seen: a change that was there from the first image on is none.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..metrics.drift import Change, ChangeTest, deviations
+from ..runtime.errors import UserError
+from ..runtime.files import make_folder
+from ..runtime.progress import say
+
+FILE = "drift.jsonl"
+RUN_LENGTH = 10_000  # images until a false alarm, on the average at least
+NUMBERS = ("score", "brightness", "sharpness", "noise", "evenness")
+_CLEAR = 4.0  # sigmas by which a number counts as changed when the cause is sought
+_LIGHT = 2.0  # the same of brightness, where nothing else has changed by much more
+_ALONG = 1.5  # times the logarithm of the change of brightness: what light alone may do to the others
+_SEVERAL = 3  # of the four numbers of the picture: more than light, focus or noise alone would change
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What has changed.
+
+    Attributes:
+        cause: "light", "focus", "noise" or "surface".
+        words: the same for people.
+        since: the image with which it probably began; image: the one with which it was found.
+        shifts: of each of `NUMBERS`, by how many sigmas of before.
+    """
+
+    cause: str
+    words: str
+    since: str
+    image: str
+    shifts: Mapping[str, float]
+
+
+def numbers_of(image: np.ndarray, scores: np.ndarray) -> dict[str, float]:
+    """The five numbers of an image.
+
+    The median of the anomaly map, which a defect in one place does not move; the median brightness; and, as shares of
+    that: the mean slope of the slightly blurred image, the noise (Immerkær, "Fast noise variance estimation", 1996, by
+    the median), and how far brightness differs over the image.
+
+    Args:
+        image: (H, W, 3) float32 RGB in [0, 1].
+        scores: (H, W) float32.
+    """
+    grey = image.mean(2, dtype=np.float32)
+    brightness = float(np.median(grey))
+    scale = max(brightness, 1e-4)
+    soft = cv2.GaussianBlur(grey, (0, 0), 1.5)
+    slopes = np.hypot(cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1))
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    noise = np.median(np.abs(cv2.filter2D(grey, cv2.CV_32F, kernel))) / 0.6745 / 6
+    side = max(3, min(grey.shape) // 16 * 2 + 1)
+    low, high = np.quantile(cv2.blur(grey, (side, side)), [0.05, 0.95])
+    return {
+        "score": float(np.median(scores)), "brightness": brightness, "sharpness": float(slopes.mean()) / scale,
+        "noise": float(noise) / scale, "evenness": float(high - low) / scale,
+    }
+
+
+class DriftWatch:
+    """The images of a watched folder, in the order of their arrival.
+
+    Args:
+        folder: of the predictions; the numbers are kept in it, so that a new start goes on with them.
+
+    Raises:
+        UserError: the file of an earlier start cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE
+        self._begin()
+        for line in _lines(self.path):
+            if "cause" in line:
+                self._begin()
+            else:
+                self._step(str(line["image"]), {name: float(line[name]) for name in NUMBERS})
+
+    def see(self, path: Path, image: np.ndarray, scores: np.ndarray) -> Drift | None:
+        """The next image; what has changed, where that is found now. It is said, too.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        numbers = numbers_of(image, scores)
+        self._write({"image": str(path), **numbers})
+        found = self._step(str(path), numbers)
+        if found is not None:
+            self._write(asdict(found))
+            say(f"DRIFT: {found.words}, since about {found.since}; the threshold may mean little until that is mended, "
+                "or the model is calibrated anew")
+            self._begin()
+        return found
+
+    def _begin(self) -> None:
+        """What comes from now on is compared among itself."""
+        self._tests = {name: ChangeTest(RUN_LENGTH * len(NUMBERS), seed) for seed, name in enumerate(NUMBERS)}
+        self._images: list[str] = []
+        self._seen: dict[str, list[float]] = {name: [] for name in NUMBERS}
+
+    def _step(self, image: str, numbers: Mapping[str, float]) -> Drift | None:
+        self._images.append(image)
+        changes: list[Change] = []
+        for name, test in self._tests.items():
+            self._seen[name].append(numbers[name])
+            change = test.see(numbers[name])
+            if change is not None:
+                changes.append(change)
+        return None if not changes else self._named(changes[0].since)
+
+    def _named(self, since: int) -> Drift:
+        shifts = {
+            name: float(np.median(deviations(values[since:], values[:since]))) for name, values in self._seen.items()
+        }
+        ratios = {
+            name: max(float(np.median(values[since:])), 1e-9) / max(float(np.median(values[:since])), 1e-9)
+            for name, values in self._seen.items()
+        }
+        cause, words = cause_of(shifts, ratios)
+        return Drift(cause, words, self._images[since], self._images[-1], {
+            name: round(shift, 2) for name, shift in shifts.items()})
+
+    def _write(self, record: Mapping[str, object]) -> None:
+        try:
+            make_folder(self.path.parent)
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+
+def cause_of(shifts: Mapping[str, float], ratios: Mapping[str, float]) -> tuple[str, str]:
+    """What the shifts of the five numbers point to, as a word and in words.
+
+    Light changes the brightness, and the others, which are shares of it, by a factor that is hardly larger: a camera's
+    own noise stays while the light goes. A camera out of focus flattens slopes, and with them the fine grain; noise
+    raises the grain. What changes nearly all of them, or the scores alone, is the surface.
+
+    Args:
+        shifts: in sigmas of before.
+        ratios: after to before.
+    """
+    brighter = ratios["brightness"] - 1
+    others = max(abs(math.log(ratios[name])) for name in ("sharpness", "noise", "evenness"))
+    if abs(shifts["brightness"]) >= _LIGHT and others <= _ALONG * abs(math.log(ratios["brightness"])):
+        return "light", f"{abs(brighter):.0%} {'more' if brighter > 0 else 'less'} light"
+    clear = {name for name, shift in shifts.items() if abs(shift) >= _CLEAR} - {"score"}
+    if len(clear) < _SEVERAL:
+        if "sharpness" in clear and shifts["sharpness"] < 0:
+            return "focus", "the images are less sharp: focus, or something on the lens"
+        if "noise" in clear and abs(shifts["noise"]) >= abs(shifts["evenness"]):
+            return "noise", f"{'more' if shifts['noise'] > 0 else 'less'} noise: gain, exposure or cooling"
+    return "surface", "the surface looks otherwise: dirt everywhere, or another product"
+
+
+def _lines(path: Path) -> Sequence[dict]:
+    """The whole lines of an earlier start; one that was cut off is left out."""
+    if not path.is_file():
+        return []
+    try:
+        texts = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path} ({error}); move it away to begin the watch for drift anew") from error
+    found = []
+    for text in texts:
+        try:
+            line = json.loads(text)
+            if isinstance(line, dict) and ("cause" in line or (
+                    "image" in line and all(np.isfinite(float(line[name])) for name in NUMBERS))):
+                found.append(line)
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a base model and a journal to the model that it teaches: the same lines give the same model, to the bit.
+
+*Sound* regions are shown to the coreset by the sequential rule, in the order of the journal, as patches of one more
+training image each would be; *dirt* goes to the memory of its class, where the model has one (`dirt`). The size of the
+coreset stays, so that each patch that enters takes the place of one of the two vectors that are closest to one another.
+A patch that lies no farther from the memory than these two from one another does not enter: the rule takes it for
+covered, whatever the threshold says, and `Taught.entered` shows it.
+
+*Defect* and *missed* regions lower the threshold by a rule and teach the memory nothing: it remembers what sound
+surface looks like, and has no place for what a defect does. The threshold becomes the lowest score that one of these
+regions has with the *base* model, where that is below the base's threshold, but stays above the highest score of what
+was called sound or dirt. It is never raised. A defect that scores less only since something like it was called sound is
+no reason to lower it, which would hide the loss; the guard shows it. Where a defect scores below sound regions no
+threshold tells them apart, and that is said.
+
+Undo is a replay without the line.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..coreset.engine import Coreset, CoresetEngine
+from ..coreset.search import NearestSearch
+from ..model.file import Model, Threshold
+from ..model.patch_ids import patch_ids_of, unpack_patch_ids
+from ..model.promised import in_words
+from ..runtime.choices import LOWER_INDEX
+from ..runtime.errors import UserError
+from .dirt import names_of, with_dirt
+from .journal import DEFECT, DIRT, MISSED, SKIP, SOUND, Entry
+from .patches import RegionPatches, extractor_digest, load_patches
+
+_UNNAMED = ("alarms get no verdicts by name any more: their rule, and what it promises, was set for the memories and "
+            "the threshold of before; `sequential-patchcore verdicts` sets it anew")
+_UNPROMISED = ("the threshold stays, but what it promised was shown for the memory of before; "
+               "`sequential-patchcore calibrate` sets it anew")
+DATASET = "review"  # in the sources of a taught model, in place of a data set's name
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a replay came to.
+
+    Attributes:
+        model: the taught one; the base itself where nothing counts.
+        entered: per id of a decision that was taught how many of its patches entered, and how many there were.
+        peaks: per id of a decision with a region, its highest score with this model.
+        notes: what a person should know, in words.
+    """
+
+    model: Model
+    entered: dict[str, tuple[int, int]]
+    peaks: dict[str, float]
+    notes: tuple[str, ...]
+
+
+class PatchStore:
+    """The kept patches of a journal's decisions, read once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[str, RegionPatches] = {}
+
+    def __getitem__(self, entry_id: str) -> RegionPatches:
+        if entry_id not in self._read:
+            self._read[entry_id] = load_patches(self._folder, entry_id)
+        return self._read[entry_id]
+
+    def put(self, entry_id: str, patches: RegionPatches) -> None:
+        """Of a decision that is being considered and has no file yet."""
+        self._read[entry_id] = patches
+
+    def forget(self, entry_id: str) -> None:
+        self._read.pop(entry_id, None)
+
+
+def replay(base: Model, entries: Sequence[Entry], store: PatchStore) -> Taught:
+    """Teach a base model the decisions that count.
+
+    Args:
+        entries: those that count, in order (`journal.effective`).
+
+    Raises:
+        UserError: patches that are gone, or of another feature extractor.
+    """
+    expected = extractor_digest(base.extractor)
+    for entry in entries:
+        if entry.region and entry.decision != SKIP and store[entry.id].extractor != expected:
+            raise UserError(
+                f"the journal's decision {entry.id} was taken with another feature extractor than the base model's: "
+                "replay it onto a model of the same backbone, weights and settings"
+            )
+    sound = [entry for entry in entries if entry.decision == SOUND and entry.region]
+    model, entered = _with_sound(base, sound, store)
+    known = names_of(base)
+    dirt = [entry for entry in entries if entry.decision == DIRT and entry.impurity in known]
+    if dirt:
+        memories, told = with_dirt(base, [(entry, store[entry.id]) for entry in dirt], DATASET)
+        entered |= told
+        model = replace(
+            model, memories=memories, parents=(base.fingerprint,), request="",
+            settings=model.settings | {"taught_dirt": [entry.id for entry in dirt]},
+        )
+    if model is not base:
+        model = replace(model, naming=None)  # a rule of verdicts belongs to the memories that it was set for
+    search = NearestSearch(model.features)
+    peaks = {
+        entry.id: store[entry.id].peak(search) for entry in entries
+        if entry.region and entry.decision in (SOUND, DIRT, DEFECT, MISSED)
+    }
+    untaught = NearestSearch(base.features)
+    missed = {entry.id: store[entry.id].peak(untaught) for entry in entries if entry.decision in (DEFECT, MISSED)}
+    threshold, notes = _threshold(base, entries, peaks, missed)
+    if threshold is base.threshold and threshold is not None and sound and in_words(threshold) is not None:
+        origin = {name: one for name, one in threshold.calibrated_on.items() if name != "promises"}
+        threshold = Threshold(threshold.value, "review", origin)
+        notes.append(_UNPROMISED)
+    if threshold is not base.threshold:
+        model = model.with_threshold(threshold)
+    if base.naming is not None and model.naming is None:
+        notes.append(_UNNAMED)
+    return Taught(model, entered, peaks, tuple(notes))
+
+
+def _with_sound(
+    base: Model, sound: Sequence[Entry], store: PatchStore
+) -> tuple[Model, dict[str, tuple[int, int]]]:
+    if not sound:
+        return base, {}
+    size, dimension = base.features.shape
+    engine = CoresetEngine(
+        size, dimension, initial=Coreset(base.features, patch_ids_of(base.source, base.position)),
+        eviction=base.settings.get("eviction", LOWER_INDEX), seed=int(base.settings.get("seed", 0)),
+    )
+    sources, entered = list(base.sources), {}
+    for entry in sound:
+        patches = store[entry.id]
+        vectors, cells = patches.taught_vectors, patches.taught_cells
+        source = np.full(len(vectors), len(sources), np.uint32)
+        ids = patch_ids_of(source, cells.astype(np.uint16))
+        entered[entry.id] = engine.update(torch.from_numpy(vectors), ids), len(vectors)
+        sources.append((DATASET, str(entry.image.get("name", entry.image.get("sha256", "")))))
+    result = engine.result()
+    source, position = unpack_patch_ids(result.patch_ids)
+    model = replace(
+        base, features=result.features, source=source, position=position, sources=tuple(sources),
+        settings=base.settings | {"taught": [entry.id for entry in sound], "images_changed": True},
+        separation=engine.separation, covering_radius=None, converged=False, parents=(base.fingerprint,), request="",
+    )
+    return model, entered
+
+
+def _threshold(
+    base: Model, entries: Sequence[Entry], peaks: dict[str, float], missed: dict[str, float]
+) -> tuple[Threshold | None, list[str]]:
+    """The base's own, or the lowered one; and what is to be said.
+
+    Args:
+        peaks: highest scores with the taught memory.
+        missed: those of defects with the base's.
+    """
+    labelled = [entry for entry in entries if entry.id in missed]
+    if base.threshold is None or not labelled:
+        return base.threshold, []
+    lowest = min(labelled, key=lambda entry: missed[entry.id])
+    value = missed[lowest.id]
+    if value >= base.threshold.value:
+        return base.threshold, []
+    borne = [peaks[entry.id] for entry in entries if entry.decision in (SOUND, DIRT) and entry.id in peaks]
+    floor = float(np.nextafter(np.float32(max(borne)), np.float32(np.inf))) if borne else 0.0
+    notes = []
+    if floor > value:
+        notes.append(
+            f"a defect of {lowest.image.get('name')} scores {value:.4g}, below the {max(borne):.4g} of a region that "
+            "was called sound or dirt: no threshold finds the one without the other"
+        )
+    value = min(max(value, floor), base.threshold.value)
+    if value == base.threshold.value:
+        return base.threshold, notes
+    notes.append(f"the threshold went from {base.threshold.value:.4g} to {value:.4g}, for {len(labelled)} labelled "
+                 "defect(s); the memory itself learns nothing from a defect")
+    origin = {
+        "dataset": DATASET, "fingerprint": base.fingerprint, "split": DATASET,
+        "lowered_from": base.threshold.value, "method_before": base.threshold.method,
+        "defects": [entry.id for entry in labelled],
+    }
+    return Threshold(value, "review", origin), notes
