@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 ROWS = {
-    "torch, channels last": "torch", "ONNX Runtime as it comes": "default",
+    "torch, channels last": "torch", "torch, batch norms not folded": "unfolded",
+    "torch, neither that nor freed memory kept": "given back", "ONNX Runtime as it comes": "default",
     "ONNX Runtime, activations not laid out in advance": "no pattern",
     "ONNX Runtime, neither that nor an arena": "no arena", "OpenVINO, float32": "openvino",
 }
@@ -30,14 +31,19 @@ import numpy as np
 given = json.loads(sys.argv[1])
 kind, threads = given["kind"], given["threads"]
 images = np.random.default_rng(0).random((1, 3, *given["size"]), np.float32)
-if kind == "torch":
+if kind in ("torch", "unfolded", "given back"):
     import torch
+    from sequential_patchcore.runtime.allocation import keep_freed_memory
+    if kind != "given back":
+        keep_freed_memory()
     from sequential_patchcore import build_extractor
     torch.set_num_threads(threads)
     extractor = build_extractor(given["backbone"], weights="none", engine="torch")
     def run():
         with torch.inference_mode():
-            return [maps.numpy() for maps in extractor._maps_of(torch.from_numpy(images), "float32")]
+            tensor = torch.from_numpy(images)
+            maps = extractor._maps_of(tensor, "float32") if kind == "torch" else extractor._by_network(tensor)
+            return [each.numpy() for each in maps]
 elif kind == "openvino":
     import openvino
     compiled = openvino.Core().compile_model(

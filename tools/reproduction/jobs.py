@@ -94,7 +94,7 @@ def jobs_of(plan: Plan, setting: Setting) -> list[Job]:
         with_weights = each.backbone is None or each.id in setting.extra_backbones
         if with_weights and {of.id for of in wanted}.issuperset(each.parents):
             wanted.append(each)
-    used = {REAL, *(name for each in wanted for name in each.train)}
+    used = {REAL, *(name for each in wanted for name in (*each.train, *each.impurities))}
     counts = image_counts(plan, setting)
     rendered = [each for each in plan.data if each.id in used and not (each.id == REAL and setting.real is not None)]
     jobs = [_rendering(each, plan, setting, counts[each.id]["all"]) for each in rendered]
@@ -222,7 +222,7 @@ def _training(of: Scenario, plan: Plan, setting: Setting, counts: Mapping) -> Jo
 
 
 def _scoring(of: Scenario, plan: Plan, setting: Setting, counts: Mapping) -> Job:
-    needs = (train_job(of.id), *((data_job(REAL),) if setting.real is None else ()))
+    needs = (train_job(of.id), *((data_job(REAL),) if setting.real is None else ()), *map(data_job, of.impurities))
 
     def commands(folder: Path, needs: Mapping[str, Path]) -> list[tuple[str, list[str]]]:
         model, data = model_file(folder, of), str(data_folder(needs, REAL, setting))
@@ -230,13 +230,25 @@ def _scoring(of: Scenario, plan: Plan, setting: Setting, counts: Mapping) -> Job
             beside = model.with_suffix(".part")
             beside.write_bytes(model_file(needs[train_job(of.id)], of).read_bytes())
             beside.replace(model)
+        named, library = model, []
+        if of.impurities:
+            named = folder / f"{of.id}.named.h5"
+            sets = [part for name in of.impurities for part in ("--data", str(data_folder(needs, name, setting)))]
+            library = [
+                ("impurities", [*patchcore(), "impurities", "--model", str(model), *sets, "--out", str(named),
+                                "--overwrite"]),
+                ("verdicts", [*patchcore(), "verdicts", "--model", str(named), *sets, "--val", data]),
+            ]
         return [
             ("calibrate", [*patchcore(), "calibrate", "--model", str(model), "--data", data]),
-            ("evaluate", [*patchcore(), "evaluate", "--model", str(model), "--data", data, "--out",
+            *library,
+            ("evaluate", [*patchcore(), "evaluate", "--model", str(named), "--data", data, "--out",
                           str(folder / "results")]),
         ]
 
     settings = {"real": setting.real.fingerprint if setting.real is not None else None}
+    if of.impurities:
+        settings["impurities"] = list(of.impurities)
     images = counts[REAL]["val"] + counts[REAL]["test"]
     return Job(score_job(of.id), f"evaluating {of.name}", SCORE, needs, settings, commands,
                _SECONDS_TO_START[SCORE] + images * _SECONDS[SCORE] * _times_larger(plan),

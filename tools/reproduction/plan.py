@@ -64,7 +64,8 @@ class Data:
 class Scenario:
     """A row of table II: trained on `train`, from `start` if given, or melded of `meld`; `paper`: percent, or None.
 
-    `coreset_size`, `epochs`: other than the preset's.
+    `coreset_size`, `epochs`: other than the preset's. Alarms are named by memories and a rule made of the data sets
+    `impurities`, where there are any.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Scenario:
     augment: bool = False
     coreset: str = SEQUENTIAL
     backbone: str | None = None
+    impurities: tuple[str, ...] = ()
     extra: bool = False
     paper: tuple[float, ...] | None = None
     coreset_size: int | None = None
@@ -201,8 +203,8 @@ def _scenario(of: Table) -> Scenario:
     made = Scenario(
         of.take("id", str), of.take("name", str), of.names("train", []), of.take("start", str, None),
         of.names("meld", []), of.take("augment", bool, False), of.take("coreset", str, SEQUENTIAL),
-        of.take("backbone", str, None), of.take("extra", bool, False), of.numbers("paper", len(FIGURES)),
-        of.take("coreset_size", int, None), of.take("epochs", int, None),
+        of.take("backbone", str, None), of.names("impurities", []), of.take("extra", bool, False),
+        of.numbers("paper", len(FIGURES)), of.take("coreset_size", int, None), of.take("epochs", int, None),
     )
     of.done()
     if made.coreset_size is not None and (made.coreset_size < 1 or made.start or made.meld):
@@ -268,7 +270,7 @@ def _check_names(path: str, plan: Plan) -> None:
     for each in plan.scenarios:
         if each.id in known:
             raise UserError(f"{path}: two scenarios have the id {each.id!r}")
-        _all_known(path, f"scenario {each.id}", each.train, data, "data set")
+        _all_known(path, f"scenario {each.id}", (*each.train, *each.impurities), data, "data set")
         _all_known(path, f"scenario {each.id}", each.parents, known, "earlier scenario")
         known.add(each.id)
     _all_known(path, "table_1", plan.table_1, known, "scenario")

@@ -88,13 +88,19 @@ class Results:
 
     def _statistics(self, scenario: str, times: np.ndarray) -> dict[str, np.ndarray]:
         of = self.metrics[scenario]
-        return statistics(of["samples"], next(iter(of["models"])), of["dataset"]["classes"], times)
+        name = next(iter(of["models"]))
+        samples = [  # of a model that names its alarms, without those that it passes
+            sample | {"models": {name: sample["models"][name].get("after", sample["models"][name])}}
+            for sample in of["samples"]
+        ]
+        return statistics(samples, name, of["dataset"]["classes"], times)
 
     def ratio(self, scenario: str, figure: str) -> Ratio:
         """A figure with its counts; the mean defect-wise recall has none of its own."""
         drawn = self.draws(scenario, figure)
         chance = None if drawn is None else interval(drawn)
-        part, whole = _counts(self.model(scenario), figure)
+        model = self.model(scenario)
+        part, whole = _counts(model.get("verdicts", {}).get("after", model), figure)
         return Ratio(self.value(scenario, figure), chance and tuple(chance), part, whole)
 
 

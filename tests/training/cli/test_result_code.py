@@ -14,7 +14,8 @@ PACKAGE = Path(sequential_patchcore.__file__).parent
 # Imported, and without a say in what a result holds.
 CARRIES_OUT = {
     "runtime/allocation.py", "runtime/errors.py", "runtime/files.py", "runtime/file_names.py", "runtime/interrupt.py",
-    "runtime/locks.py", "runtime/memory.py", "runtime/progress.py", "runtime/requests.py", "extractors/hub.py",
+    "runtime/locks.py", "runtime/memory.py", "runtime/progress.py", "runtime/read_ahead.py", "runtime/requests.py",
+    "extractors/hub.py",
     "extractors/transformer_graph.py",  # an export is made of it, and that names its files' digests
 }
 # The model file: what is wrong with one, and how it is written; every model says its format's version.

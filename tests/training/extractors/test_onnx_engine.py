@@ -68,7 +68,8 @@ def test_repeats_itself_bit_for_bit_whatever_the_threads_and_the_batch(by_onnx):
 
 def test_the_memory_that_it_keeps_is_counted_beside_the_patches(by_onnx, by_torch):
     ours, theirs, size = Footprint(by_onnx), Footprint(by_torch), (512, 640)
-    assert ours.weights == 3 * theirs.weights and ours.libraries > theirs.libraries
+    # torch holds them as they are and folded; ONNX Runtime has two copies beside the first.
+    assert 2 * ours.weights == 3 * theirs.weights and ours.libraries > theirs.libraries
     # The first convolution alone has 3 channels in, and 16 out on a quarter of the pixels.
     assert ours.features(size) > (3 + 16 / 4) * 4 * size[0] * size[1] + 64 * 80 * by_onnx.dimension * 4
 

@@ -67,12 +67,27 @@ class Program:
         return self.process.wait(30)
 
 
+@pytest.fixture
+def begin():
+    """Begins programs, and ends those that a test has left."""
+    begun = []
+
+    def start(folder: Path, *options: str) -> Program:
+        begun.append(Program(folder, *options))
+        return begun[-1]
+
+    yield start
+    for program in begun:
+        if program.process.poll() is None:
+            program.end(signal.SIGKILL)
+
+
 @pytest.mark.parametrize("moment", [0.0, 0.02, 0.1])
-def test_killed_while_deciding_and_begun_again(made, tmp_path, moment: float) -> None:
+def test_killed_while_deciding_and_begun_again(made, tmp_path, begin, moment: float) -> None:
     """What was answered is in the journal, and the taught model is the one of the journal."""
     for name in ("m.h5", "today"):
         (tmp_path / name).symlink_to(made / name)
-    program, taken, answers = Program(tmp_path, "--who", "anna"), [], []
+    program, taken, answers = begin(tmp_path, "--who", "anna"), [], []
 
     def decide() -> None:
         try:
@@ -95,7 +110,7 @@ def test_killed_while_deciding_and_begun_again(made, tmp_path, moment: float) ->
     thread.join(60)
     kept = [entry.id for entry in Journal(tmp_path / "m.review").entries]
     assert kept[: len(taken)] == taken and len(kept) <= len(taken) + 1
-    again = Program(tmp_path)
+    again = begin(tmp_path)
     state = again.ask("GET", "/state")
     assert {item["entry"] for item in state["items"] if item["decision"]} == set(kept)
     taught = (tmp_path / "m.taught.h5").read_bytes()
@@ -105,10 +120,10 @@ def test_killed_while_deciding_and_begun_again(made, tmp_path, moment: float) ->
     assert (tmp_path / "m.taught.h5").read_bytes() == taught
 
 
-def test_one_review_of_a_journal_at_a_time(made, tmp_path, capsys) -> None:
+def test_one_review_of_a_journal_at_a_time(made, tmp_path, begin, capsys) -> None:
     for name in ("m.h5", "today"):
         (tmp_path / name).symlink_to(made / name)
-    program = Program(tmp_path)
+    program = begin(tmp_path)
     assert cli.main(["review", "--model", str(tmp_path / "m.h5"), str(tmp_path / "today")]) == 2
     assert "is being written by process" in capsys.readouterr().err
     program.end(signal.SIGTERM)

@@ -6,7 +6,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from sequential_patchcore.coreset.search import NearestSearch
-from sequential_patchcore.model.file import Model, check_model, load_model, save_model
+from sequential_patchcore.model.file import Model, Threshold, check_model, load_model, save_model
 from sequential_patchcore.review.journal import Entry, Journal, effective, new_entry
 from sequential_patchcore.review.patches import load_patches, patches_file, save_patches
 from sequential_patchcore.review.replay import PatchStore, replay
@@ -221,3 +221,33 @@ def test_dirt_is_undone_to_the_bit(base, decided, folder, tmp_path) -> None:
     for name, counting in (("u", effective([*entries, undo])), ("n", entries[:2]), ("all", entries)):
         save_model(replay(model, counting, store).model, tmp_path / f"{name}.h5")
     assert (tmp_path / "u.h5").read_bytes() == (tmp_path / "n.h5").read_bytes() != (tmp_path / "all.h5").read_bytes()
+
+
+def test_a_promise_ends_with_the_memory_that_it_was_shown_for(base, decided, folder) -> None:
+    from dataclasses import replace
+
+    origin = {"dataset": "d", "fingerprint": "0", "split": "val", "promises": {"words": "at most 0.1"}}
+    model = replace(base, threshold=Threshold(4.0, "promise", origin))
+    store, (sound, defect) = store_of(folder, decided(1, "sound", 3.0), decided(9, "defect", 9.0))
+    taught = replay(model, [sound], store)
+    assert taught.model.threshold == Threshold(4.0, "review", {name: origin[name] for name in list(origin)[:3]})
+    assert "what it promised" in taught.notes[0]
+    assert replay(model, [defect], store).model is model
+
+
+def test_a_rule_of_verdicts_ends_with_the_memories_that_it_was_set_for(base, decided, folder) -> None:
+    """What it promises of lost defects was counted with them; a defect that is found leaves it."""
+    from dataclasses import replace
+
+    from sequential_patchcore.model.naming import Naming
+
+    naming = Naming(("stain",), ("impurity",), np.zeros((1, 4), np.float32), np.zeros(1, np.float32),
+                    np.ones(1, np.float32), 0.0, 1.0, 3, 0.5, 4.0)
+    model = replace(remembering(base), naming=naming)
+    store, entries = store_of(folder, decided(1, "sound", 3.0), decided(2, "dirt", 9.0, impurity="stain"),
+                              decided(7, "missed", 1.5), decided(9, "defect", 9.0))
+    for entry in entries[:3]:
+        taught = replay(model, [entry], store)
+        assert taught.model.naming is None and "no verdicts by name" in taught.notes[-1]
+    kept = replay(model, entries[3:], store)
+    assert kept.model is model and not kept.notes

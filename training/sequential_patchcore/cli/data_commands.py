@@ -2,6 +2,7 @@
 """The commands about data: info, import, export."""
 
 import json
+import math
 from argparse import Namespace
 from collections import Counter
 from dataclasses import fields
@@ -14,7 +15,7 @@ from .option_names import as_options
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
-    from ..model.file import Model
+    from ..model.file import Model, Naming
 
 _SOME_LEFT_OUT = 4  # exit code of an import that left something out
 _ARRAYS = ("vectors", "source", "position", "sources")  # of a memory: not for a summary
@@ -100,6 +101,8 @@ def _model_info(arguments: Namespace, path: Path) -> None:
         facts["memories"] = _memories_of(model, in_full=arguments.json)
     if threshold is not None and not arguments.json:  # `promise` says it in words
         facts["calibrated_on"] = {name: one for name, one in threshold.calibrated_on.items() if name != "promises"}
+    if model.naming is not None:
+        facts["verdicts"] = _verdicts_of(model.naming, in_full=arguments.json)
     print(json.dumps(facts) if arguments.json else _as_lines(facts))
 
 
@@ -120,6 +123,19 @@ def _memories_of(model: "Model", in_full: bool) -> "list[dict] | list[str]":
         + ("" if memory.nominal == model.nominal_fingerprint else ", chosen by another nominal memory than this one")
         for name, memory in model.memories.items()
     ]
+
+
+def _verdicts_of(naming: "Naming", in_full: bool) -> "dict | str":
+    """The rule of verdicts, all that is known of it, or a line of what counts."""
+    from ..model.naming import promise_in_words
+
+    if not in_full:
+        return f"{', '.join(naming.impurities)} are named; {promise_in_words(naming.promise)}"
+    return {
+        "names": naming.names, "kinds": naming.kinds, "threshold": naming.threshold,
+        "pass_below": naming.pass_below if math.isfinite(naming.pass_below) else None,
+        "defect_from": naming.defect_from, "promise": naming.promise, "learnt_from": naming.learnt_from,
+    }
 
 
 def _figure(value: float | None) -> str:

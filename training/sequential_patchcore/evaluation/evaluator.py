@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..metrics.tally import Labelled, Tally
 from ..report import cards
 from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
+from ..runtime.read_ahead import read_ahead
 from ..scoring.scorer import Scorer
 from .evaluated_model import EvaluatedModel, evaluated_models
 from .folder import RECORD, is_whole, publish, read_record, staging_folder
@@ -28,7 +30,8 @@ def evaluate(
 ) -> dict:
     """Evaluate models on a split of a data set; docs/evaluation.md defines every number.
 
-    One image and one anomaly map are in memory at a time. No weights are loaded where `out` already holds the result.
+    One image and one anomaly map are in memory at a time, and the next image, which is read meanwhile. No weights are
+    loaded where `out` already holds the result.
 
     Args:
         scorers: one calibrated `Scorer`, several to compare, or a mapping of the names to show to scorers.
@@ -73,8 +76,8 @@ def evaluate_models(
     with staging_folder(folder) if folder is not None else nullcontext() as staging:
         pictures = None if staging is None else ResultPictures(staging, models, tallies, dataset, samples)
         with Progress("evaluate", len(samples)) as progress:
-            for sample in samples:
-                results.append(_evaluate_image(models, tallies, named, dataset, sample, pictures))
+            for sample, image in zip(samples, read_ahead(partial(labelled, dataset), samples), strict=True):
+                results.append(_evaluate_image(models, tallies, named, sample, image, pictures))
                 progress.step()
         metrics = metrics_record(models, tallies, dataset, split, inputs, results, named)
         if folder is not None and staging is not None and pictures is not None:
@@ -118,10 +121,9 @@ def _value(model: EvaluatedModel) -> float:
 
 def _evaluate_image(
     models: Sequence[EvaluatedModel], tallies: Sequence[Tally], named: Sequence[VerdictTally | None],
-    dataset: Dataset, sample: Sample, pictures: ResultPictures | None,
+    sample: Sample, image: Labelled, pictures: ResultPictures | None,
 ) -> ImageResult:
     """Count one image for every model, and draw it."""
-    image = labelled(dataset, sample)
     found, tiles = [], []
     for number, (model, tally, verdicts) in enumerate(zip(models, tallies, named, strict=True)):
         scores, group = _scores(model, image.image), str(sample.group or f"image {sample.id}")
@@ -129,7 +131,8 @@ def _evaluate_image(
         judged = None if verdicts is None else verdicts.add(scores, image, scored, group)
         outcome = cards.outcome(scored.counts, image.defect_ids, tally.coverage)
         regions = None if judged is None else judged.records
-        found.append(ModelResult(scored.counts, outcome, tally.false_regions.per_image[-1], regions))
+        after = None if verdicts is None or judged is None else verdicts.latest()
+        found.append(ModelResult(scored.counts, outcome, tally.false_regions.per_image[-1], regions, after))
         if pictures is not None:
             tiles.append(pictures.tile(number, image, scores, scored, outcome, found[-1].false_regions, judged))
     result = ImageResult(sample.id, str(sample.group or ""), tuple(found), found[0].counts.whole)

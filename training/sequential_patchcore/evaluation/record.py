@@ -25,12 +25,14 @@ class ModelResult:
         outcome: a key of `report.cards.OUTCOMES`.
         false_regions: how many predicted regions touch no defect.
         regions: the records of its regions (`naming.figures`), of a model that names them; else None.
+        after: then the counts without what was passed (`counts_record`).
     """
 
     counts: ImageCounts
     outcome: str
     false_regions: int
     regions: list[dict] | None = None
+    after: dict | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def _sample_record(result: ImageResult, models: Sequence[EvaluatedModel], covera
             model.name: {
                 "outcome": found.outcome,
                 **counts_record(found.counts, found.false_regions, coverage),
-                **({} if found.regions is None else {"regions": found.regions}),
+                **({} if found.regions is None else {"regions": found.regions, "after": found.after}),
             }
             for model, found in zip(models, result.by_model, strict=True)
         },

@@ -48,6 +48,11 @@ class VerdictTally:
         self._after.append((group, counts, alarms))
         return found
 
+    def latest(self) -> dict[str, Any]:
+        """The counts of the image counted last, without what was passed."""
+        _, counts, alarms = self._after[-1]
+        return counts_record(counts, alarms, self._coverage)
+
     def figures(self) -> dict[str, Any]:
         """JSON-ready: those of `naming.figures`, and `after`, the model's figures without what was passed."""
         whole = summarise([counts for _, counts, _ in self._after], self._classes, self._coverage)

@@ -88,7 +88,8 @@ def activation_bytes_per_pixel(extractor: Extractor) -> float:
     try:
         from .live_bytes import peak_live_bytes
     except ImportError:  # another torch, without the parts that it leans on
-        return estimated_bytes(network, lambda: extractor(image)) / _PROBE**2
+        running = getattr(getattr(extractor, "inner", extractor), "running_network", network)
+        return estimated_bytes(running, lambda: extractor(image)) / _PROBE**2
     return peak_live_bytes(lambda: extractor(image)) / _PROBE**2
 
 

@@ -80,6 +80,11 @@ class TimmBackbone:
         """How many copies of the weights torch holds for the images so far."""
         return 1 if self._for_cpu in (None, self.network) else 2
 
+    @property
+    def running_network(self) -> torch.nn.Module:
+        """What computed the maps of the last images in torch: the network, or its folded copy."""
+        return self.network if self._for_cpu is None else self._for_cpu
+
     def to(self, device: torch.device) -> "TimmBackbone":
         self.network.to(device)
         self._for_cpu = None

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stream of a training run: images in order, augmented, read ahead of the features; and their patches."""
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from ..extractors.grid import Grid
 from ..model.patch_ids import pack_patch_ids
 from ..runtime.errors import UserError
 from ..runtime.progress import say
+from ..runtime.read_ahead import read_ahead
 from .augmentation import AugmentSettings, augment, augmentation_rng, flips_of, mask_border
 from .settings import TrainSettings
 
@@ -92,30 +91,13 @@ def pictures(
 ) -> Iterator[Picture]:
     """The images in the given order, read and augmented up to `workers` images ahead by as many threads.
 
-    Each picture depends on seed, epoch and image alone, so the workers change nothing but the time. OpenCV and the
-    decoders work outside the interpreter's lock.
+    Each picture depends on seed, epoch and image alone, so the workers change nothing but the time.
 
     Args:
         epoch: of the augmentation; None leaves the images as they are.
         workers: 0 reads each image when it is asked for.
     """
-    if workers == 0:
-        yield from (_picture(source, settings, epoch) for source in sources)
-        return
-    pool = ThreadPoolExecutor(workers, "images")
-    ahead: deque = deque()
-    left = iter(sources)
-    try:
-        for source in left:
-            ahead.append(pool.submit(_picture, source, settings, epoch))
-            if len(ahead) > workers:
-                break
-        while ahead:
-            yield ahead.popleft().result()
-            with suppress(StopIteration):
-                ahead.append(pool.submit(_picture, next(left), settings, epoch))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    return read_ahead(partial(_picture, settings=settings, epoch=epoch), sources, workers)
 
 
 def _picture(source: Source, settings: TrainSettings, epoch: int | None) -> Picture:

@@ -53,7 +53,14 @@ def most_seen(of: int, share: float, confidence: float = CONFIDENCE) -> int | No
     """How many of n may be seen so that the limit is still at most the share; None where not even 0 may."""
     if upper_limit(0, of, confidence) > share:
         return None
-    return max(k for k in range(of + 1) if upper_limit(k, of, confidence) <= share)
+    low, high = 0, of  # the limit rises with what was seen
+    while low < high:
+        middle = (low + high + 1) // 2
+        if upper_limit(middle, of, confidence) <= share:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def trials_needed(share: float, confidence: float = CONFIDENCE) -> int:

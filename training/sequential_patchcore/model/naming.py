@@ -23,7 +23,7 @@ class Naming:
             unknown, raw units; 0 for defects.
         pass_below: likeness below which a region is passed; -inf where nothing can be promised.
         defect_from: likeness from which it is called a defect. Between the two it is unsure.
-        window: side, in cells, of the neighbourhoods over which likeness is averaged.
+        window: side, in cells, of the neighbourhoods of which so many patches decide, the likest a defect.
         unknown_share: of a neighbourhood's patches that may be unknown, or the region is unsure.
         threshold: of the anomaly map, for which the rule was set.
         promise: what was counted on validation plates, and what follows; JSON-ready, see `naming.operating_point`.

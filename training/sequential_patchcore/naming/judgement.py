@@ -61,8 +61,12 @@ def judge(naming: Naming, regions: Regions, figures: PatchFigures, grid: Grid) -
     found = []
     for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         rows = slice(first, last)
-        likeness, middle = worst_neighbourhood(regions.cells[rows], figures.likeness[rows], naming.window)
-        unknown, _ = worst_neighbourhood(regions.cells[rows], far[rows].astype(np.float64), UNKNOWN_WINDOW)
+        likeness, middle = worst_neighbourhood(
+            regions.cells[rows], figures.likeness[rows], naming.window, naming.window
+        )
+        unknown, _ = worst_neighbourhood(
+            regions.cells[rows], far[rows].astype(np.float64), UNKNOWN_WINDOW, UNKNOWN_WINDOW**2
+        )
         votes = np.bincount(says[rows], minlength=len(words))
         verdict, reason = _verdict(naming, likeness, unknown, votes, words)
         row = first + middle

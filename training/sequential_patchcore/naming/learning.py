@@ -23,7 +23,7 @@ from .regions import regions_of
 from .truth import cell_classes
 
 SHRINKAGE = 0.5  # of the covariance towards its diagonal; docs/impurities.md compares
-REACHED = 0.95  # share of the library's patches that lie within reach of the memory's vectors from other images
+REACHED = 0.99  # share of the library's patches that lie within reach of the memory's vectors from other images
 _LEAST_PATCHES = 30  # of a class: below, its mean is a guess
 
 

@@ -28,12 +28,17 @@ from ..coreset.engine import Coreset, CoresetEngine
 from ..coreset.search import NearestSearch
 from ..model.file import Model, Threshold
 from ..model.patch_ids import patch_ids_of, unpack_patch_ids
+from ..model.promised import in_words
 from ..runtime.choices import LOWER_INDEX
 from ..runtime.errors import UserError
 from .dirt import names_of, with_dirt
 from .journal import DEFECT, DIRT, MISSED, SKIP, SOUND, Entry
 from .patches import RegionPatches, extractor_digest, load_patches
 
+_UNNAMED = ("alarms get no verdicts by name any more: their rule, and what it promises, was set for the memories and "
+            "the threshold of before; `sequential-patchcore verdicts` sets it anew")
+_UNPROMISED = ("the threshold stays, but what it promised was shown for the memory of before; "
+               "`sequential-patchcore calibrate` sets it anew")
 DATASET = "review"  # in the sources of a taught model, in place of a data set's name
 
 
@@ -101,6 +106,8 @@ def replay(base: Model, entries: Sequence[Entry], store: PatchStore) -> Taught:
             model, memories=memories, parents=(base.fingerprint,), request="",
             settings=model.settings | {"taught_dirt": [entry.id for entry in dirt]},
         )
+    if model is not base:
+        model = replace(model, naming=None)  # a rule of verdicts belongs to the memories that it was set for
     search = NearestSearch(model.features)
     peaks = {
         entry.id: store[entry.id].peak(search) for entry in entries
@@ -109,8 +116,14 @@ def replay(base: Model, entries: Sequence[Entry], store: PatchStore) -> Taught:
     untaught = NearestSearch(base.features)
     missed = {entry.id: store[entry.id].peak(untaught) for entry in entries if entry.decision in (DEFECT, MISSED)}
     threshold, notes = _threshold(base, entries, peaks, missed)
+    if threshold is base.threshold and threshold is not None and sound and in_words(threshold) is not None:
+        origin = {name: one for name, one in threshold.calibrated_on.items() if name != "promises"}
+        threshold = Threshold(threshold.value, "review", origin)
+        notes.append(_UNPROMISED)
     if threshold is not base.threshold:
         model = model.with_threshold(threshold)
+    if base.naming is not None and model.naming is None:
+        notes.append(_UNNAMED)
     return Taught(model, entered, peaks, tuple(notes))
 
 

@@ -32,6 +32,7 @@ function show() {
   $("progress").textContent = left ? `${left} to decide, ${state.decided} decided`
     : `nothing is left to decide; ${state.decided} decided`;
   $("model").textContent = `model ${state.active}, threshold ${state.threshold.toPrecision(4)}, written to ${state.file}`;
+  $("notes").textContent = state.notes.join("; ");
   $("list").replaceChildren(...state.items.map((one, number) => {
     const line = document.createElement("li");
     const answer = one.decision ? (one.impurity ? `${one.decision}: ${one.impurity}` : one.decision) + ` (${one.who})`

@@ -175,7 +175,7 @@ class Session:
             return (f"{entry.impurity} is noted; this model has no memory of it, and the region goes on alarming until "
                     "it has")
         if entry.decision in (DEFECT, MISSED):
-            told = [note for note in self.taught.notes if "threshold" in note]
+            told = [note for note in self.taught.notes if "defect" in note]
             plain = "the memory learns nothing from a defect, it only knows sound surface"
             return f"noted; {told[-1] if told else 'the threshold stays; ' + plain}"
         return "taken back" if entry.decision == UNDO else "noted"

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model's scores depend on beside the image; known without loading any weights."""
+"""What a model's scores depend on beside the image; known without loading any weights.
+
+Neither the device nor the engine of the features is among it: by them scores differ in rounding alone
+(docs/deployment.md), and a threshold, an evaluation or a prediction of one holds for the other.
+"""
 
 from ..model.file import Model, Threshold
 
