@@ -284,7 +284,8 @@ def test_drawn_labels_are_made_after_the_rendering_and_models_are_judged_by_them
     jobs = {job.id: job for job in jobs_of(load_plan(PLAN, "medium"), setting())}
     (_, render), (_, labels) = jobs["data.real"].commands(tmp_path, {})
     assert "--human-labels" in render and render[render.index("--out") + 1] == str(tmp_path / "data")
-    assert labels[3:6] == ["import", "labelme", str(tmp_path / "data")] and labels[-2:] == ["--out", str(tmp_path / "drawn")]
+    assert labels[3:6] == ["import", "labelme", str(tmp_path / "data")]
+    assert labels[-2:] == ["--out", str(tmp_path / "drawn")]
     assert jobs["data.real"].product == "drawn/dataset.json"
     assert [len(jobs[f"data.{name}"].commands(tmp_path, {})) for name in ("synth", "synth_ws")] == [1, 1]
     exact = {job.id: job for job in jobs_of(load_plan(PLAN, "small"), setting())}["data.real"]
