@@ -17,6 +17,7 @@ _BYTES_OF_FILTERS = 60.0  # per pixel: the filter bank works in bands; measured 
 # fit. Found with images of 1.3 megapixels; where the image
 # itself is such a large block, as at 5 megapixels, so are most of the activations, and nothing to speak of is kept.
 _KEPT_SHARE, _KEPT_AT_MOST, _KEPT_BELOW = 1.0, 5 * 32 * 2**20, 32 * 2**20
+_GAPS = 1.2  # of a network with its batch norms folded: what the heap that keeps freed memory leaves unused between
 # Where tensors cannot be counted: a layer's input, its output, what goes round it, and a copy in another form.
 _LAYERS_ALIVE = 4
 
@@ -42,6 +43,8 @@ class Footprint:
         measure = engine_bytes_per_pixel if self._keeps else activation_bytes_per_pixel
         self._activations = measure(extractor)
         copies = getattr(getattr(extractor, "inner", extractor), "copies", 1)
+        if copies > 1 and not self._keeps:
+            self._activations *= _GAPS
         self.weights = weight_bytes(extractor) * (copies + (_ENGINES_WEIGHTS if self._keeps else 0))
         self.libraries = (_LIBRARIES if self.weights else 0) + (_ENGINE if self._keeps else 0)
 
@@ -89,7 +92,8 @@ def activation_bytes_per_pixel(extractor: Extractor) -> float:
         from .live_bytes import peak_live_bytes
     except ImportError:  # another torch, without the parts that it leans on
         running = getattr(getattr(extractor, "inner", extractor), "running_network", network)
-        return estimated_bytes(running, lambda: extractor(image)) / _PROBE**2
+        alive = _LAYERS_ALIVE - (running is not network)  # folded, no batch norm makes a copy of its own
+        return estimated_bytes(running, lambda: extractor(image), alive) / _PROBE**2
     return peak_live_bytes(lambda: extractor(image)) / _PROBE**2
 
 
@@ -116,10 +120,10 @@ def engine_bytes_per_pixel(extractor: Extractor) -> float:
 
 
 @torch.inference_mode()
-def estimated_bytes(network: nn.Module, action: Callable[[], torch.Tensor]) -> int:
+def estimated_bytes(network: nn.Module, action: Callable[[], torch.Tensor], alive: int = _LAYERS_ALIVE) -> int:
     """Rather more than lies in tensors at the same time which `action` makes by running the network, and returns.
 
-    Found from the layers' outputs: what is returned, twice, and the largest output of a layer four times.
+    Found from the layers' outputs: what is returned, twice, and the largest output of a layer `alive` times.
     """
     largest = 0
 
@@ -134,7 +138,7 @@ def estimated_bytes(network: nn.Module, action: Callable[[], torch.Tensor]) -> i
     finally:
         for hook in hooks:
             hook.remove()
-    return 2 * returned.numel() * returned.element_size() + _LAYERS_ALIVE * largest
+    return 2 * returned.numel() * returned.element_size() + alive * largest
 
 
 def _network_of(extractor: Extractor) -> nn.Module | None:
