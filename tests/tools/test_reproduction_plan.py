@@ -280,15 +280,16 @@ def test_a_derived_recipe_is_toml_and_says_what_lies_over_the_other() -> None:
     assert read == {"extends": "x.toml", "name": "synth_ws", "seed": 77, "plates": "synth"}
 
 
-def test_drawn_labels_are_made_after_the_rendering_and_models_are_judged_by_them() -> None:
+def test_drawn_labels_are_made_after_the_rendering_and_models_are_judged_by_them(tmp_path: Path) -> None:
     jobs = {job.id: job for job in jobs_of(load_plan(PLAN, "medium"), setting())}
-    (_, render), (_, labels) = jobs["data.real"].commands(Path("folder"), {})
-    assert "--human-labels" in render and render[render.index("--out") + 1] == "folder/data"
-    assert labels[3:6] == ["import", "labelme", "folder/data"] and labels[-2:] == ["--out", "folder/drawn"]
+    (_, render), (_, labels) = jobs["data.real"].commands(tmp_path, {})
+    assert "--human-labels" in render and render[render.index("--out") + 1] == str(tmp_path / "data")
+    assert labels[3:6] == ["import", "labelme", str(tmp_path / "data")]
+    assert labels[-2:] == ["--out", str(tmp_path / "drawn")]
     assert jobs["data.real"].product == "drawn/dataset.json"
-    assert [len(jobs[f"data.{name}"].commands(Path("folder"), {})) for name in ("synth", "synth_ws")] == [1, 1]
+    assert [len(jobs[f"data.{name}"].commands(tmp_path, {})) for name in ("synth", "synth_ws")] == [1, 1]
     exact = {job.id: job for job in jobs_of(load_plan(PLAN, "small"), setting())}["data.real"]
-    assert len(exact.commands(Path("folder"), {})) == 1 and exact.product == "data/dataset.json"
+    assert len(exact.commands(tmp_path, {})) == 1 and exact.product == "data/dataset.json"
 
 
 def test_the_folder_that_models_are_judged_by_is_the_drawn_one_where_there_is_one(tmp_path: Path) -> None:
