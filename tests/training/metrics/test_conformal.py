@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 from sequential_patchcore.metrics.conformal import (
-    binomial_tail,
     false_alarm_threshold,
     lost_defects_threshold,
     plates_needed,
@@ -113,11 +112,6 @@ def test_in_so_many_draws_the_rate_of_the_threshold_lies_below_what_is_said() ->
     assert below == pytest.approx(stats.beta.ppf(0.9, 3, 28), rel=1e-9)
     share = int((np.array(found) <= below).sum())
     assert stats.binomtest(share, 3000, 0.9).pvalue > 1e-3
-
-
-@pytest.mark.parametrize(("trials", "chance", "least"), [(10, 0.3, 4), (500, 0.01, 9), (2000, 0.002, 1), (5, 0.5, 6)])
-def test_the_binomial_tail(trials: int, chance: float, least: int) -> None:
-    assert binomial_tail(trials, chance, least) == pytest.approx(stats.binom.sf(least - 1, trials, chance), abs=1e-12)
 
 
 def test_what_is_promised_at_a_threshold_agrees_with_the_threshold_of_a_promise() -> None:

@@ -26,6 +26,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from .binomial import upper_limit
+
 
 def as_fraction(rate: float) -> Fraction:
     """The rate as it is written: 0.1 is a tenth.
@@ -166,29 +168,8 @@ def rate_below(plates: int, rate: float, confidence: float = 0.9) -> float:
     allowed = math.floor(as_fraction(rate) * (plates + 1))
     if allowed < 1:
         raise ValueError(f"{plates} plates are too few for {rate:g}: it takes {plates_needed(rate)}")
-    low, high = 0.0, 1.0
-    for _ in range(60):  # P(Beta(m, n + 1 - m) <= x) = P(Binomial(n, x) >= m)
-        middle = (low + high) / 2
-        if binomial_tail(plates, middle, allowed) < confidence:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def binomial_tail(trials: int, chance: float, least: int) -> float:
-    """P(Binomial(trials, chance) >= least), to about 1e-12."""
-    if least <= 0 or chance >= 1:
-        return 1.0
-    if chance <= 0 or least > trials:
-        return 0.0
-    log_hit, log_miss = math.log(chance), math.log1p(-chance)
-    terms = [
-        math.exp(math.lgamma(trials + 1) - math.lgamma(hits + 1) - math.lgamma(trials - hits + 1)
-                 + hits * log_hit + (trials - hits) * log_miss)
-        for hits in range(least)
-    ]
-    return max(0.0, 1.0 - math.fsum(terms))
+    # P(Beta(m, n + 1 - m) <= x) = P(Binomial(n, x) >= m)
+    return upper_limit(allowed - 1, plates, confidence)
 
 
 @dataclass(frozen=True)
