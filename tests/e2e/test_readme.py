@@ -68,9 +68,11 @@ def _make_photographs(folder: Path) -> None:
 
 
 def run(command: str, folder: Path, seconds: int, **environment: str) -> subprocess.CompletedProcess:
+    """A command as a reader types it: what `make test` was given (ARGS) is not meant for it."""
+    own = {name: value for name, value in os.environ.items() if name not in ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES")}
     return subprocess.run(
         ["bash", "-c", command], cwd=folder, capture_output=True, text=True, timeout=seconds, check=False,
-        env=os.environ | environment,
+        env=own | environment,
     )
 
 
