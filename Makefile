@@ -13,14 +13,15 @@ RENDER_ENVIRONMENT := $(if $(BLENDER),,.venv-blender/.done)
 RECIPE ?= scenes/recipes/synth_ws.toml
 ARGS ?=
 
-.PHONY: help setup demo test test-matrix test-training test-rendering test-lowest lint addon render train finetune meld calibrate evaluate predict reproduce bench bench-engine bench-anomalib bench-render gallery clean
+.PHONY: help setup demo test test-matrix test-training test-rendering test-long test-lowest lint addon render train finetune meld calibrate evaluate predict reproduce bench bench-engine bench-anomalib bench-render gallery clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo       render, train, fine-tune, meld, evaluate: the whole way in minutes, to out/demo/report.html'
-	@echo 'make test       all tests'
+	@echo 'make test       the tests'
 	@echo 'make test-matrix  the stain and the add-on in every Blender that can be had; writes docs/test_matrix.md'
 	@echo 'make test-training, make test-rendering   one half of them; training needs no Blender'
+	@echo 'make test-long  the tests that make test has no time for'
 	@echo 'make test-lowest  the tests of the training package with the oldest libraries that it allows'
 	@echo 'make setup      the two environments: .venv (training) and .venv-blender (rendering)'
 	@echo 'make render     RECIPE=scenes/recipes/synth_ws.toml OUT=DIR [ARGS="--count 8 --scale 25"] [BLENDER=/path/to/blender]'
@@ -74,11 +75,16 @@ test-rendering: .venv-blender/.done
 # Without a renderer the tests that need one are skipped and say so.
 test-training: .venv/.done
 	@$(SETUP) rendering .venv-blender || echo 'tests that render will be skipped'
-	BLENDER="$(BLENDER)" $(TRAINING) -m pytest tests/training tests/examples tests/tools tests/packaging tests/e2e $(ARGS)
+	BLENDER="$(BLENDER)" $(TRAINING) -m pytest -m "not long" \
+		tests/training tests/examples tests/tools tests/packaging tests/e2e $(ARGS)
+
+# What `make test` has no time for: the memory estimate on large networks.
+test-long: .venv/.done
+	$(TRAINING) -m pytest -m long tests/training $(ARGS)
 
 # The oldest libraries that the metadata allow, on Python 3.11.
 test-lowest: .venv-lowest/.done
-	.venv-lowest/bin/python -m pytest tests/training $(ARGS)
+	.venv-lowest/bin/python -m pytest -m "not long" tests/training $(ARGS)
 
 # Every Blender that can be had: 4.2, 4.5, 5.0 and 5.2 as the bpy module, and a `blender` executable on the PATH.
 test-matrix: .venv-blender/.done $(foreach version,4.2 5.0 5.2,.venv-matrix/$(version)/.done)

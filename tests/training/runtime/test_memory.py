@@ -201,8 +201,8 @@ def photographs(tmp_path_factory):
         ("filters", 4, ("--augment",)),
         ("mobilenetv3_large_100", 1, ("--augment",)),
         ("mobilenetv3_large_100", 3, ("--augment", "--image-scale", "0.25")),
-        ("vit_small_patch14_dinov2", 0, ("--image-scale", "0.5")),
-        ("wide_resnet50_2", 1, ("--image-scale", "0.5")),
+        pytest.param("vit_small_patch14_dinov2", 0, ("--image-scale", "0.5"), marks=pytest.mark.long),
+        pytest.param("wide_resnet50_2", 1, ("--image-scale", "0.5"), marks=pytest.mark.long),
     ],
 )
 def test_the_estimate_is_what_a_run_takes_at_most_and_little_more(photographs, tmp_path, backbone, workers, further):
