@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memory that `train` announces and what it takes, for images of 2448 x 2050, as a table in Markdown.
 
-    .venv/bin/python tests/bench/bench_memory.py [--images 3] [--backbone "vgg16" "vit_small_patch16_dinov3 0.5"]
+    .venv/bin/python tests/bench/bench_memory.py [--images 3] [--engine torch] [--backbone "vgg16 1" "vgg16 0.5"]
 
 Grey images of noise, random weights, one epoch, 2048 vectors; each backbone in a process of its own, whose peak
 resident memory is what it says of itself at the end.
@@ -27,13 +27,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=3)
     parser.add_argument("--backbone", nargs="+", default=BACKBONES, metavar="NAME SCALE", help="name and image scale")
+    parser.add_argument("--engine", default="auto", help="auto, torch or onnx")
     chosen = parser.parse_args()
     print("| backbone | image scale | estimate, GiB | measured, GiB | estimate / measured |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         data = _noise(Path(folder) / "noise", chosen.images)
         for each in chosen.backbone:
             name, scale = each.split()
-            estimate, measured = _run(data, name, scale, Path(folder) / "model.h5")
+            estimate, measured = _run(data, name, scale, chosen.engine, Path(folder) / "model.h5")
             print(f"| `{name}` | {scale} | {estimate:.2f} | {measured:.2f} | {estimate / measured:.2f} |", flush=True)
 
 
@@ -46,10 +47,11 @@ def _noise(folder: Path, images: int) -> Path:
     return folder
 
 
-def _run(data: Path, backbone: str, scale: str, model: Path) -> tuple[float, float]:
+def _run(data: Path, backbone: str, scale: str, engine: str, model: Path) -> tuple[float, float]:
     command = (
         sys.executable, "-m", "sequential_patchcore", "train", "--data", data, "--out", model, "--overwrite",
         "--backbone", backbone, "--image-scale", scale, "--weights", "none", "--epochs", "1", "--device", "cpu",
+        "--engine", engine,
     )
     told = subprocess.run(command, capture_output=True, text=True, check=True)
     text = told.stdout + told.stderr

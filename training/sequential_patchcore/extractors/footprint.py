@@ -17,14 +17,14 @@ _BYTES_OF_FILTERS = 60.0  # per pixel: the filter bank works in bands; measured 
 # fit. Found with images of 1.3 megapixels; where the image
 # itself is such a large block, as at 5 megapixels, so are most of the activations, and nothing to speak of is kept.
 _KEPT_SHARE, _KEPT_AT_MOST, _KEPT_BELOW = 1.0, 5 * 32 * 2**20, 32 * 2**20
-_GAPS = 1.2  # of a network with its batch norms folded: what the heap that keeps freed memory leaves unused between
+_GAPS = 1.6  # of a network with its batch norms folded: what the heap that keeps freed memory leaves unused between
 # Where tensors cannot be counted: a layer's input, its output, what goes round it, and a copy in another form.
 _LAYERS_ALIVE = 4
 
 # ONNX Runtime beside torch, measured as in docs/deployment.md:
 _ENGINE = 64 * 2**20  # the library
 _ENGINES_WEIGHTS = 2  # copies of the weights: as they are, and in the order that its convolutions want
-_OF_THE_LARGEST = 2.2  # times the largest input and output of a convolution: its memory on four networks, and a reserve
+_OF_THE_LARGEST = 2.6  # times the largest input and output of a convolution: its memory on five networks, and a reserve
 _COPIES = 3  # of an image's patches while they are put together
 
 
