@@ -3,26 +3,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import cv2
 import numpy as np
 
 from ..extractors.grid import Grid
+from ..metrics.counts import ClassLike
 
 CLEAN = ""
 """In place of a class's name: the region touches no label."""
-
-
-class ClassLike(Protocol):
-    """A class of the data set; kind is "defect" or "impurity"."""
-
-    @property
-    def id(self) -> int: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
 
 
 @dataclass(frozen=True)
