@@ -99,6 +99,10 @@ def _model_info(arguments: Namespace, path: Path) -> None:
     }
     if model.memories:
         facts["memories"] = _memories_of(model, in_full=arguments.json)
+    if model.products:
+        from .product_command import product_facts, product_lines
+
+        facts["products"] = product_facts(model) if arguments.json else product_lines(model)[1:]
     if threshold is not None and not arguments.json:  # `promise` says it in words
         facts["calibrated_on"] = {name: one for name, one in threshold.calibrated_on.items() if name != "promises"}
     if model.naming is not None:

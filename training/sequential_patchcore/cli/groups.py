@@ -79,6 +79,20 @@ def add_rule(command: Command) -> None:
         help="grow regions down to this share of the threshold; 1: do not")
 
 
+def add_products(command: Command, whose: str) -> None:
+    """How the product of an image is told, where a model has a threshold for each."""
+    add = command.add_argument
+    add("--product", default=None, metavar="NAME", help=f"{whose} show this product")
+    add("--products", default=None, metavar="TABLE",
+        help="CSV or JSON with a row for each image: the column image, a path or a name, and the product")
+    add("--product-column", type=values.names, default=["product"], metavar="NAMES",
+        help="of --products: the column or columns that make the product's name, such as part,camera for bracket/left")
+    add("--product-rule", type=values.rule, action="append", default=[], metavar="PATTERN=NAME",
+        help="files whose name fits the pattern show a product, such as '*_cam2_*=left'; repeat it, the first counts")
+    add("--product-by", choices=("folder", "folders"), default=None,
+        help="the product is the folder that an image lies in, or the two innermost, as bracket/left")
+
+
 def add_scoring(command: Command) -> None:
     add = command.add_argument
     add_weights_override(command)

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 def review(arguments: Namespace) -> None:
     from ..model.file import load_model
+    from ..model.products import refuse_products
 
     model_path = Path(arguments.model)
     base = load_model(model_path)
+    refuse_products(base.products, "a review")
     folder = Path(arguments.journal or model_path.with_name(f"{model_path.stem}.review"))
     out = Path(arguments.out or model_path.with_name(f"{model_path.stem}.taught.h5"))
     if out.exists() and out.samefile(model_path):

@@ -13,6 +13,7 @@ from ..runtime.errors import UserError
 from ..runtime.progress import say, tell
 from ..runtime.requests import Standing, code_digest
 from .finished_work import request_of, weights_override
+from .product_command import asks_for_products, calibrate_products, product_of
 from .promise_command import promise
 from .result_code import EVALUATION, PREDICTION, SCORING
 
@@ -31,6 +32,13 @@ def calibrate(arguments: Namespace) -> None:
 
     keep_freed_memory()
     model = load_model(arguments.model)
+    if arguments.one_threshold and model.products:
+        check_replaceable(arguments.model)
+        model = replace(model, products={})
+        save_model(model, arguments.model)
+        say(f"{arguments.model} has one threshold again")
+        if arguments.data is None and arguments.threshold is None:
+            return
     if arguments.threshold is not None:
         check_replaceable(arguments.model)
         save_model(model.with_threshold(Threshold(arguments.threshold, "by_hand")), arguments.model)
@@ -39,6 +47,9 @@ def calibrate(arguments: Namespace) -> None:
     if arguments.data is None:
         raise UserError("calibrate needs --data DIR (a validation split), or --threshold VALUE by hand")
     dataset = open_dataset(arguments.data)
+    if asks_for_products(arguments):
+        calibrate_products(arguments, model, dataset)
+        return
     if arguments.promise is not None or arguments.lost_defects is not None or arguments.chart is not None:
         promise(arguments, model, dataset)
         return
@@ -87,6 +98,9 @@ def evaluate(arguments: Namespace) -> None:
     if arguments.threshold is not None:
         by_hand = Threshold(arguments.threshold, "by_hand")
         models = {path: model.with_threshold(by_hand) for path, model in models.items()}
+    for path, model in models.items():
+        if model.products:
+            say(f"note: {path} has thresholds by product or zone; it is evaluated at its one threshold")
     rule = Rule(arguments.min_region, arguments.hysteresis)
     use_threads(arguments.threads)
     device, weights = choose_device(arguments.device), weights_override(arguments.weights)
@@ -135,11 +149,13 @@ def predict(arguments: Namespace) -> int:
     images = [] if arguments.watch else find_images(arguments.images)
     prepare = _prepare_export if Path(arguments.model).is_dir() else _prepare_model
     scorer, model, settings, fits, explainer, namer = prepare(arguments)
+    products = product_of(arguments, model)
     request = str(request_of("predict", PREDICTION))
     if arguments.watch:
-        predictor = Predictor(scorer, model, arguments.out, settings, fits, explainer, request, namer)
+        predictor = Predictor(scorer, model, arguments.out, settings, fits, explainer, request, namer,
+                              products)
         return _summed_up(_watch(predictor, folders, arguments), arguments)
-    predictions = run(scorer, model, images, arguments.out, settings, fits, explainer, request, namer)
+    predictions = run(scorer, model, images, arguments.out, settings, fits, explainer, request, namer, products)
     if all(found.verdict == "unreadable" for found in predictions) and not arguments.exit_code:
         first = predictions[0]
         raise UserError(f"not one of {len(predictions)} file(s) could be read; {first.image}: {first.error}")

@@ -25,6 +25,14 @@ def calibrate(command: Command) -> None:
     add("--per", choices=("pixel", "image", "plate", "region"), default=None,
         help="what a rate is a share of, or what the F1 counts (default: pixel; image, where it is all that is known); "
              "of a promise plate, image or region, squares of a quarter of the shorter side (default: plate)")
+    groups.add_products(command, "all images of the split")
+    add("--zones", type=values.zones_file, action="append", default=[], metavar="[PRODUCT=]FILE",
+        help="a threshold for each zone too: a PNG whose values are zones, a LabelMe file with their outlines, or a "
+             "data set whose regions have a value for each; kept in the model, of one product or of all")
+    add("--zone-names", type=values.zone_names, default=None, metavar="VALUE=NAME,…",
+        help="of the values of --zones, such as 1=rim,2=face (default: the values)")
+    add("--one-threshold", action="store_true",
+        help="drop the thresholds by product and zone; the model's one decides everywhere")
     add("--overwrite", action="store_true", help="compute it again even where it is known")
     groups.add_scoring(command)
 
@@ -55,6 +63,7 @@ def predict(command: Command) -> None:
     add("--save-map", choices=MAP_KINDS, default=None,
         help="write the map too, float32 in raw units or 16 bits in steps of 1/4096 of the threshold; and the mask")
     groups.add_rule(command)
+    groups.add_products(command, "all images")
     add("--pixel-size-um", type=values.positive, default=None, metavar="UM",
         help="edge of a pixel on the surface, for areas in mm2; default: as the images' data set says")
     add("--bit-depth", type=values.count, metavar="N",

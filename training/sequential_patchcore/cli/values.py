@@ -69,6 +69,31 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def rule(text: str) -> tuple[str, str]:
+    """A pattern and the name that it stands for."""
+    pattern, equals, name = text.rpartition("=")
+    if not (pattern and equals and name):
+        raise argparse.ArgumentTypeError(f"expected PATTERN=NAME, such as '*_cam2_*=left', got {text!r}")
+    return pattern, name
+
+
+def zones_file(text: str) -> tuple[str, str]:
+    """The product and the file of its zones; "" for the product where it is for all."""
+    product, equals, place = text.partition("=")
+    return (product, place) if equals and place else ("", text)
+
+
+def zone_names(text: str) -> dict[int, str]:
+    """Values of a picture and the names of the zones that they stand for."""
+    found = {}
+    for part in names(text):
+        value, equals, name = part.partition("=")
+        if not (equals and name and value.isdigit() and 0 < int(value) < 256 and int(value) not in found):
+            raise argparse.ArgumentTypeError(f"expected VALUE=NAME, each value once, such as 1=rim,2=face: {text!r}")
+        found[int(value)] = name
+    return found
+
+
 def shares(text: str) -> list[float]:
     return [not_negative(part) for part in text.split(",")]
 

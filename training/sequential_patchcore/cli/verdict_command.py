@@ -38,11 +38,13 @@ def verdicts(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
     from ..model.file import load_model, save_model
     from ..model.naming import promise_in_words
+    from ..model.products import refuse_products
     from ..naming.setting import set_verdicts
     from ..runtime.files import check_replaceable
     from ..scoring.conditions import conditions_of
 
     model = load_model(arguments.model)
+    refuse_products(model.products, "the rule of verdicts")
     library, validation = [open_dataset(path) for path in arguments.data], open_dataset(arguments.val)
     request = request_of(
         "verdicts", NAMING, model=model.fingerprint, threshold=model.threshold and model.threshold.value,

@@ -16,6 +16,7 @@ from ..extractors.base import Extractor
 from ..extractors.footprint import activation_bytes_per_pixel
 from ..metrics.binarize import PLAIN, Rule, binary_map
 from ..model.file import Model
+from ..model.products import refuse_products
 from ..runtime.errors import UserError
 from ..runtime.files import make_folder
 from ..runtime.progress import Progress
@@ -56,6 +57,7 @@ def export_model(
     model, out = scorer.model, Path(out)
     if model is None:
         raise UserError("expected a scorer that was made of a model")
+    refuse_products(model.products, "an export")
     _check_place(out)
     notes = {"model": model.fingerprint, "weights": scorer.extractor.weights_fingerprint}
     graph = anomaly_graph(scorer.extractor, model.features, scorer.blur_sigma, size, notes)

@@ -51,8 +51,14 @@ class Rule:
 PLAIN = Rule()
 
 
-def binary_map(scores: np.ndarray, threshold: float, region: np.ndarray, rule: Rule = PLAIN) -> np.ndarray:
-    """(H, W) bool: what is predicted anomalous inside `region` (H, W) bool. Nothing connects through its outside."""
+def binary_map(
+    scores: np.ndarray, threshold: float | np.ndarray, region: np.ndarray, rule: Rule = PLAIN
+) -> np.ndarray:
+    """(H, W) bool: what is predicted anomalous inside `region` (H, W) bool. Nothing connects through its outside.
+
+    Args:
+        threshold: one for all pixels, or (H, W) float32.
+    """
     predicted = (scores >= np.float32(threshold)) & region
     if rule.plain:
         return predicted
@@ -61,7 +67,7 @@ def binary_map(scores: np.ndarray, threshold: float, region: np.ndarray, rule: R
 
 
 def labelled_regions(
-    scores: np.ndarray, threshold: float, region: np.ndarray, hysteresis: float
+    scores: np.ndarray, threshold: float | np.ndarray, region: np.ndarray, hysteresis: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """(H, W) int32 numbers of regions that reach the threshold, 0 elsewhere; and (R + 1,) their pixels, 0 for none."""
     high = (scores >= np.float32(threshold)) & region

@@ -13,21 +13,8 @@ from .. import __version__
 from ..coreset.guarantee import certified_factor
 from .memory import Memory
 from .naming import Naming
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """Pixels with score >= value are anomalous.
-
-    Attributes:
-        value: in the anomaly map's unit.
-        method: "max_f1", "nominal_quantile", "false_positive_rate" or "by_hand".
-        calibrated_on: data set name, fingerprint, split and counts; empty when set by hand.
-    """
-
-    value: float
-    method: str
-    calibrated_on: dict[str, Any] = field(default_factory=dict)
+from .products import Product
+from .threshold import Threshold as Threshold
 
 
 @dataclass(frozen=True)
@@ -58,6 +45,8 @@ class Model:
             nominal score depends on them.
         naming: the rule that gives alarms a verdict; None where there is none. It belongs to the nominal memory, the
             other memories and the threshold that it was set with: a model with others has none.
+        products: name -> thresholds for images of that product, in the order of the names; empty where one threshold
+            serves all images.
     """
 
     features: np.ndarray
@@ -77,10 +66,11 @@ class Model:
     created_by: str = f"sequential-patchcore {__version__}"
     memories: Mapping[str, Memory] = field(default_factory=dict)
     naming: Naming | None = None
+    products: Mapping[str, Product] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of extractor, vectors and memories; the threshold is not part of it."""
+        """Hex digest of extractor, vectors and memories; no threshold is part of it."""
         sha = self._nominal_digest()
         for name, memory in sorted(self.memories.items()):
             sha.update(json.dumps([name, memory.kind, len(memory.vectors)]).encode())
@@ -127,7 +117,7 @@ class Model:
         return replace(
             self, features=memory.vectors, source=memory.source, position=memory.position, sources=memory.sources,
             separation=memory.separation, covering_radius=memory.covering_radius, converged=memory.converged,
-            epochs=memory.epochs, data=memory.data, memories={}, naming=None,
+            epochs=memory.epochs, data=memory.data, memories={}, naming=None, products={},
         )
 
     def with_threshold(self, threshold: Threshold) -> "Model":

@@ -10,6 +10,8 @@ from .contents import Model as Model
 from .contents import Threshold as Threshold
 from .memory import Memory as Memory
 from .naming import Naming as Naming
+from .products import Product as Product
+from .products import Zones as Zones
 from .reading import load_model as load_model
 from .reading import read_request as read_request
 from .writing import FORMAT_VERSION as FORMAT_VERSION

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model file, checked as it is read: no pickle, no links, nothing that is larger than it says."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -10,11 +9,12 @@ import h5py
 import numpy as np
 
 from ..runtime.errors import UserError
-from .contents import Model, Threshold
+from .contents import Model
 from .memory import Memory
 from .naming import Naming
 from .naming_file import NAMING, read_naming
 from .parts import need, own, read_json, read_records, read_vectors
+from .products_file import read_products, read_threshold
 from .values import check_memory, check_values
 from .writing import FORMAT, FORMAT_VERSION, MEMORIES, group_name
 
@@ -27,7 +27,6 @@ _EXTRACTOR_MAY_HAVE = {"normalisation": str, "projection": int, "precision": str
 _DATA = {"name": str, "path": str, "fingerprint": str, "images": int}
 _EPOCH = {"replacements": int, "separation": (int, float)}
 _EPOCH_MAY_HAVE = {"covering_radius": (int, float)}
-_CALIBRATED_ON = {"dataset": str, "fingerprint": str, "split": str}
 
 
 def load_model(path: str | Path) -> Model:
@@ -106,7 +105,7 @@ def _parse(file: h5py.File) -> Model:
         parents=parents,
         data=tuple(read_records(attributes, "data", _DATA)),
         request=str(attributes["request"]),
-        threshold=_threshold(attributes),
+        threshold=read_threshold(attributes),
         created_by=str(attributes["created_by"]),
         **_beside(file, dimension),
     )
@@ -132,7 +131,10 @@ def _beside(file: h5py.File, dimension: int) -> dict[str, Any]:
                 raise UserError(f"{where}: a part is missing: {error.args[0]}") from error
             except (ValueError, TypeError, RuntimeError) as error:
                 raise UserError(f"{where}: damaged: {error}") from error
-    return {"memories": dict(sorted(memories.items())), "naming": _naming(file, dimension, memories)}
+    return {
+        "memories": dict(sorted(memories.items())), "naming": _naming(file, dimension, memories),
+        "products": read_products(file),
+    }
 
 
 def _naming(file: h5py.File, dimension: int, memories: dict[str, Memory]) -> Naming | None:
@@ -170,16 +172,3 @@ def _memory(group: h5py.Group, dimension: int) -> Memory:
 
 def _pairs(images: np.ndarray) -> tuple[tuple[str, str], ...]:
     return tuple((str(dataset), str(sample)) for dataset, sample in images)
-
-
-def _threshold(attributes: Mapping[str, Any]) -> Threshold | None:
-    value = attributes["threshold"]
-    if isinstance(value, str) and value == "none":
-        return None
-    value = float(value)
-    if not np.isfinite(value):
-        raise UserError("damaged: the threshold is not finite")
-    origin = read_json(attributes, "calibrated_on", dict)
-    if origin:
-        need(origin, _CALIBRATED_ON, "calibrated_on")
-    return Threshold(value, str(attributes["threshold_method"]), origin)

@@ -12,6 +12,7 @@ from ..runtime.files import atomic_path
 from .contents import Model
 from .memory import Memory
 from .naming_file import write_naming
+from .products_file import threshold_attributes, write_products
 
 FORMAT = "sequential-patchcore model"
 FORMAT_VERSION = 1
@@ -38,6 +39,7 @@ def _write_beside(file: h5py.File, model: Model) -> None:
         _write_memory(file.create_group(f"{MEMORIES}/{group_name(name)}"), memory)
     if model.naming is not None:
         write_naming(file, model.naming)
+    write_products(file, model.products)
 
 
 def group_name(class_name: str) -> str:
@@ -78,7 +80,6 @@ def _or_nan(radius: float | None) -> float:
 
 
 def _attributes(model: Model) -> dict[str, Any]:
-    threshold = model.threshold
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -96,8 +97,6 @@ def _attributes(model: Model) -> dict[str, Any]:
         "parents": json.dumps(model.parents),
         "data": json.dumps(model.data),
         "request": model.request,
-        "threshold": "none" if threshold is None else threshold.value,
-        "threshold_method": "none" if threshold is None else threshold.method,
-        "calibrated_on": json.dumps({} if threshold is None else threshold.calibrated_on, sort_keys=True),
+        **threshold_attributes(model.threshold),
         "fingerprint": model.fingerprint,
     }

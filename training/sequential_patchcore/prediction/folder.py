@@ -17,7 +17,10 @@ JOURNAL = "predictions.jsonl"
 VERDICTS = ("normal", "dirty", "anomalous", "unreadable")
 """Of an image. "dirty" is normal, too: all that is predicted was passed as impurities; a model that names gives it."""
 
-_ON_REQUEST = ("map", "mask", "map_step", "dirt")
+_ON_REQUEST = ("map", "mask", "map_step", "dirt", "product", "zone", "threshold", "threshold_of")
+
+
+_DECIDED = ("zone", "threshold", "threshold_of")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Region:
         pixels, area_mm2: its size; mm² where the pixel size is known.
         peak, peak_at: the highest score in it, raw units, and its (x, y).
         named: what it was taken for; None of a model that does not name.
+        zone, threshold, threshold_of: where it exceeds its threshold most, the zone, that threshold, and whose it is;
+            None of a model of one threshold.
     """
 
     box: tuple[int, int, int, int]
@@ -37,11 +42,15 @@ class Region:
     peak: float
     peak_at: tuple[int, int]
     named: RegionVerdict | None = None
+    zone: str | None = None
+    threshold: float | None = None
+    threshold_of: str | None = None
 
     def record(self) -> dict:
         """For JSON."""
         record = asdict(replace(self, named=None))
         del record["named"]
+        record = {name: value for name, value in record.items() if value is not None or name not in _DECIDED}
         if self.named is None:
             return record
         return record | {"verdict": self.named.verdict, "figures": self.named.figures()}
@@ -50,7 +59,8 @@ class Region:
     def from_record(cls, record: dict) -> "Region":
         named = RegionVerdict.from_figures(record["verdict"], record["figures"]) if "verdict" in record else None
         return cls(
-            tuple(record["box"]), record["pixels"], record["area_mm2"], record["peak"], tuple(record["peak_at"]), named
+            tuple(record["box"]), record["pixels"], record["area_mm2"], record["peak"], tuple(record["peak_at"]), named,
+            *(record.get(name) for name in _DECIDED),
         )
 
 
@@ -70,6 +80,9 @@ class Prediction:
         map, mask: paths of the anomaly map and of the binary mask within the folder, where they were asked for.
         map_step: of a map of whole numbers, the score of one step.
         dirt: how many regions were passed under each impurity's name; None of a model that does not name.
+        product: the name that the image was given; None of a model of one threshold, like the three below.
+        zone, threshold, threshold_of: where the score exceeds its threshold most, or comes closest, the zone, that
+            threshold, and whose it is: "bracket: rim", "model", "by hand".
     """
 
     image: str
@@ -86,6 +99,10 @@ class Prediction:
     mask: str | None = None
     map_step: float | None = None
     dirt: dict[str, int] | None = None
+    product: str | None = None
+    zone: str | None = None
+    threshold: float | None = None
+    threshold_of: str | None = None
 
     @classmethod
     def unreadable(cls, path: Path, error: str) -> "Prediction":
@@ -172,21 +189,26 @@ class PredictionFolder:
         if all(found.verdict == "unreadable" for found in predictions):
             return
         named = any(found.dirt is not None for found in predictions)
+        decided = any(found.threshold_of is not None for found in predictions)
         rows = [
             [found.image, found.verdict, "" if found.score is None else f"{found.score:.6g}", found.anomalous_pixels,
-             _number(found.area_mm2), len(found.regions), found.error, *[_counted(found.dirt or {}, " x")] * named]
+             _number(found.area_mm2), len(found.regions), found.error, *[_counted(found.dirt or {}, " x")] * named,
+             *(_decided_cells(found, found.product) if decided else ())]
             for found in predictions
         ]
-        columns = ["image", "verdict", "score", "anomalous_pixels", "area_mm2", "regions", "error", *["dirt"] * named]
+        columns = ["image", "verdict", "score", "anomalous_pixels", "area_mm2", "regions", "error", *["dirt"] * named,
+                   *["product", *_DECIDED] * decided]
         write_text(self.path / "predictions.csv", _csv(columns, rows))
         columns = ["image", "x", "y", "width", "height", "pixels", "area_mm2", "peak", "peak_x", "peak_y"]
         memories = _memories(predictions)
         rows = [
             [found.image, *region.box, region.pixels, _number(region.area_mm2), f"{region.peak:.6g}", *region.peak_at,
-             *(_verdict_cells(region.named, memories) if named else ())]
+             *(_verdict_cells(region.named, memories) if named else ()),
+             *(_decided_cells(region, found.product) if decided else ())]
             for found in predictions for region in found.regions
         ]
         columns += [*_VERDICT_COLUMNS, *(f"distance_to_{name}" for name in memories)] if named else []
+        columns += ["product", *_DECIDED] if decided else []
         write_text(self.path / "regions.csv", _csv(columns, rows))
         records = [found.record() for found in predictions]
         write_text(self.path / "predictions.json", json.dumps(records, indent=2) + "\n")
@@ -205,6 +227,11 @@ def _verdict_cells(named: RegionVerdict | None, memories: Sequence[str]) -> list
         named.verdict, named.reason, f"{named.defect_likeness:.4g}", _counted(named.patches, " "), *named.at,
         _number(named.nominal_distance), *(_number(named.memory_distances.get(memory)) for memory in memories),
     ]
+
+
+def _decided_cells(of: Prediction | Region, product: str | None) -> list:
+    """The cells of the product and of `_DECIDED`."""
+    return [product or "", of.zone or "", _number(of.threshold), of.threshold_of or ""]
 
 
 def _memories(predictions: Sequence[Prediction]) -> list[str]:

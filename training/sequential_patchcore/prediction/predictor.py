@@ -23,7 +23,9 @@ from ..runtime.choices import MAP_KINDS
 from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
 from ..runtime.progress import Progress, say
+from ..scoring.limits import Limits
 from ..scoring.seen_images import SeenImages
+from .deciding import Deciding, decided
 from .folder import Prediction, PredictionFolder, Region
 from .saved_map import write_map, write_mask
 
@@ -146,6 +148,7 @@ class Predictor:
         explainer: called with the path, the overlay's name without suffix, the (H, W, 3) image, its scored patches and
             the verdicts of its regions, after its overlay.
         namer: gives each region a verdict; without one every region is an alarm.
+        product_of: tells the product of an image by its path, where the model has thresholds of several.
 
     Attributes:
         observer: called with the path, the (H, W, 3) image and its (H, W) map of each image that is scored, not of
@@ -159,6 +162,7 @@ class Predictor:
         self, scorer: ScorerLike, model: ModelLike, out: str | Path, settings: PredictSettings = PredictSettings(),
         check_size: Callable[[Path], None] | None = None,
         explainer: Explains | None = None, request: str = "", namer: NamerLike | None = None,
+        product_of: Callable[[Path], str] | None = None,
     ) -> None:
         chosen = settings.threshold
         if chosen is None and model.threshold is not None:
@@ -169,6 +173,7 @@ class Predictor:
                 "`Scorer.calibrate`, or by hand: `threshold`"
             )
         self.threshold = chosen
+        self._deciding = Deciding(getattr(model, "products", {}), chosen, product_of, settings.threshold)
         self._scorer, self._settings, self._check_size, self._explainer = scorer, settings, check_size, explainer
         self._namer = namer
         self._same = [
@@ -179,6 +184,7 @@ class Predictor:
             self._same.append(settings.bit_depth)
         if namer is not None:
             self._same.append(namer.identity)
+        self._same += self._deciding.identity
         self._seen, self._unlike = SeenImages(model.data), set[str]()
         self.observer: Callable[[Path, np.ndarray, np.ndarray], object] | None = None
         self.folder = PredictionFolder(Path(out))
@@ -209,13 +215,16 @@ class Predictor:
         self._compare(path, image.shape[:2])
         if self.observer is not None:
             self.observer(path, image, scores)
-        predicted = binary_map(scores, self.threshold, np.ones(scores.shape, bool), self._settings.rule)
+        limits = self._deciding.limits(path, scores.shape)
+        predicted = binary_map(scores, limits.map, np.ones(scores.shape, bool), self._settings.rule)
         overlay = self.folder.overlay_path(path)
         found, passed = self._describe(path, scores, predicted, overlay.name, scored)
+        if self._deciding.products:
+            found = decided(found, limits, scores, predicted)
         with atomic_path(overlay) as beside:
-            picture = _picture(image, scores, predicted, self.threshold, found, passed)
+            picture = _picture(image, limits.scaled(scores), predicted, limits.common, found, passed)
             beside.write_bytes(overlays.jpeg(picture, 92))
-        found = self._save_map(found, scores, predicted, overlay.stem)
+        found = self._save_map(found, scores, predicted, overlay.stem, limits)
         if self._explainer is not None and scored is not None:
             named = [region.named for region in found.regions if region.named is not None]
             self._explainer(str(path), overlay.stem, image, scored, named)
@@ -232,13 +241,16 @@ class Predictor:
                 f"model of 8-bit images; `bit_depth` {bits} scales it to the whole range (said once)")
         return as_float_rgb(pixels)
 
-    def _save_map(self, found: Prediction, scores: np.ndarray, predicted: np.ndarray, stem: str) -> Prediction:
+    def _save_map(
+        self, found: Prediction, scores: np.ndarray, predicted: np.ndarray, stem: str, limits: Limits
+    ) -> Prediction:
         """The prediction with the names of the files that were written, where any were asked for."""
         kind = self._settings.save_map
         if kind is None:
             return found
         name, mask = f"maps/{stem}.{kind}", f"masks/{stem}.png"
-        step = write_map(kind, scores, self.threshold, self.folder.path / name)
+        drawn = limits.scaled(scores) if kind == "png" else scores
+        step = write_map(kind, drawn, limits.common, self.folder.path / name)
         write_mask(predicted, self.folder.path / mask)
         return replace(found, map=name, mask=mask, map_step=step)
 
@@ -286,6 +298,8 @@ class Predictor:
             now = [str(path.absolute()), state.st_size, state.st_mtime_ns]
         except OSError:
             now = [str(path.absolute()), None, None]
+        if self._deciding.products:
+            now.append(self._deciding.product(path))
         return hashlib.sha256(json.dumps(now + self._same).encode()).hexdigest()[:16]
 
 
@@ -294,6 +308,7 @@ def predict(
     settings: PredictSettings = PredictSettings(),
     check_size: Callable[[Path], None] | None = None,
     explainer: Explains | None = None, request: str = "", namer: NamerLike | None = None,
+    product_of: Callable[[Path], str] | None = None,
 ) -> list[Prediction]:
     """Predict the images and write `predictions.csv`, `predictions.json`, `regions.csv` and `overlays/NAME.jpg`.
 
@@ -303,7 +318,7 @@ def predict(
     Raises:
         UserError: the model has no threshold, or the folder cannot be written.
     """
-    predictor = Predictor(scorer, model, out, settings, check_size, explainer, request, namer)
+    predictor = Predictor(scorer, model, out, settings, check_size, explainer, request, namer, product_of)
     predictions: list[Prediction] = []
     try:
         with Progress("predict", len(images)) as progress:

@@ -28,6 +28,7 @@ from ..coreset.engine import Coreset, CoresetEngine
 from ..coreset.search import NearestSearch
 from ..model.file import Model, Threshold
 from ..model.patch_ids import patch_ids_of, unpack_patch_ids
+from ..model.products import refuse_products
 from ..model.promised import in_words
 from ..runtime.choices import LOWER_INDEX
 from ..runtime.errors import UserError
@@ -88,6 +89,7 @@ def replay(base: Model, entries: Sequence[Entry], store: PatchStore) -> Taught:
     Raises:
         UserError: patches that are gone, or of another feature extractor.
     """
+    refuse_products(base.products, "a review")
     expected = extractor_digest(base.extractor)
     for entry in entries:
         if entry.region and entry.decision != SKIP and store[entry.id].extractor != expected:

@@ -62,6 +62,7 @@ class _Image:
 def calibrate(
     scorer: MakesMaps, dataset: Dataset, split: str = "val", false_positive_rate: float | None = None,
     per: str | None = None, unseen: MakesMapsOfUnseenPlates | None = None,
+    kept: Callable[[Sample], np.ndarray] | None = None,
 ) -> Threshold:
     """Score the split once and find the threshold over all its pixels; the maps lie on disk meanwhile.
 
@@ -79,6 +80,7 @@ def calibrate(
             labelled as a whole, else pixels.
         unseen: makes the maps in place of the scorer where the threshold rests on clean images alone
             (`rests_on_clean_images`).
+        kept: makes the map of an image of the data set, in place of the scorer, such as by one that was kept.
 
     Raises:
         UserError: the split is empty, is the test split, or has no clean image for a rate; scores that are not finite.
@@ -92,6 +94,8 @@ def calibrate(
     with tempfile.TemporaryDirectory(prefix="sequential-patchcore-") as folder:
         if unseen is not None and rests_on_clean_images(dataset, split, false_positive_rate):
             maps = unseen.anomaly_map
+        elif kept is not None:
+            maps = kept
         else:
             def maps(sample: Sample) -> np.ndarray:
                 return scorer.anomaly_map(dataset.image(sample))

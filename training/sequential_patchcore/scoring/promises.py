@@ -29,6 +29,18 @@ UNITS = ("plate", "image", "region")
 SQUARES = 4  # squares to the shorter side of an image: the pieces of surface that "region" counts
 
 
+class TooFewPlates(UserError):
+    """A promise takes more plates.
+
+    Attributes:
+        missing: how many more, at the least; 0 where it is not a matter of number.
+    """
+
+    def __init__(self, message: str, missing: int) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
 @dataclass(frozen=True)
 class Wish:
     """What is to be promised.
@@ -98,7 +110,9 @@ class Promise:
     words: str
 
 
-def promise(scorer: Scorer, dataset: Dataset, wish: Wish, split: str = "val") -> Promise:
+def promise(
+    scorer: Scorer, dataset: Dataset, wish: Wish, split: str = "val", unseen: UnseenPlates | None = None
+) -> Promise:
     """Find a threshold that keeps what is wished for, on a split of a data set.
 
     Plates without a defect, whatever impurities they show, are those that must not alarm; a plate is what `group` in
@@ -107,8 +121,12 @@ def promise(scorer: Scorer, dataset: Dataset, wish: Wish, split: str = "val") ->
     kinds are not mixed. Where both promises are asked for, the threshold is the lowest that keeps the first, so that as
     few defects are lost as that allows.
 
+    Args:
+        unseen: makes the maps of the images, such as one that keeps them for several promises.
+
     Raises:
-        UserError: too few plates, with the number that it takes; the test split; a scorer without a model.
+        TooFewPlates: with the number that it takes.
+        UserError: the test split; a scorer without a model.
     """
     if split == "test":
         raise UserError("a threshold set on the test split would make its results worthless; use `split` val")
@@ -120,7 +138,7 @@ def promise(scorer: Scorer, dataset: Dataset, wish: Wish, split: str = "val") ->
         plate_of(sample) for sample in samples
         if any(instance.class_name in defects for instance in sample.instances)
     }
-    unseen = UnseenPlates(scorer, dataset)
+    unseen = unseen or UnseenPlates(scorer, dataset)
     sound_names = {plate_of(sample) for sample in samples} - with_defect
     sound = lost = None
     if wish.false_alarms is not None:
@@ -160,15 +178,15 @@ def _chosen(
     raise _too_few(len(held), len(trained), rate, what, setting, split)
 
 
-def _too_few(held: int, trained: int, rate: float, what: str, setting: str, split: str) -> UserError:
+def _too_few(held: int, trained: int, rate: float, what: str, setting: str, split: str) -> TooFewPlates:
     most = max(held, trained)
     least = f"with {most} the least that can be promised is {_least(most)}" if most else "with none nothing can be"
     kinds = f"{held} that the model was not trained on"
     if trained:
         kinds += f", and {trained} that it was trained on; the two kinds are not mixed"
-    return UserError(
+    return TooFewPlates(
         f"promising {rate:g} takes at least {plates_needed(rate)} plates {what}; the split {split!r} has {kinds}. Give "
-        f"more plates (`data`, `split`), or promise less as `{setting}`: {least}"
+        f"more plates (`data`, `split`), or promise less as `{setting}`: {least}", plates_needed(rate) - most,
     )
 
 

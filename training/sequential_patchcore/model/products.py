@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model knows about several products: thresholds of their own, and by zone.
+
+What a product is, its maker says: a part, a camera's view of it, a light, or all of these in one name, such as
+"bracket/left". Where no entry has a name, that of the name up to its last "/" stands in: "bracket". The entry of the
+name "" is that of all images beside.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from ..runtime.errors import UserError
+from .threshold import Threshold
+
+ANY = ""
+MOST_ZONES = 255
+
+
+@dataclass(frozen=True)
+class Zones:
+    """Places of an image that have names: a layout that all images of a product share.
+
+    Attributes:
+        names: of the zones 1, 2, ...; each once, not empty.
+        labels: (H, W) uint8, the number of the zone that a pixel lies in; 0 in none.
+    """
+
+    names: tuple[str, ...]
+    labels: np.ndarray
+
+    def at(self, size: tuple[int, int]) -> np.ndarray | None:
+        """(H, W) uint8 labels for images of `size`, (H, W): scaled where the shape is the same, to the nearest pixel.
+
+        None where images have another shape, so that nobody knows where the zones lie.
+        """
+        (height, width), (rows, columns) = size, self.labels.shape
+        if (height, width) == (rows, columns):
+            return self.labels
+        # One shape is the other's scaled, and rounded to whole pixels: half a pixel of the smaller one on each side.
+        if 2 * abs(height * columns - width * rows) > max(height + width, rows + columns):
+            return None
+        return cv2.resize(self.labels, (width, height), interpolation=cv2.INTER_NEAREST)
+
+
+@dataclass(frozen=True)
+class Product:
+    """One entry.
+
+    Attributes:
+        threshold: of what lies in no zone; None: the model's.
+        zones: None where the product has none.
+        zone_thresholds: name of a zone to its threshold; the model's for the others.
+    """
+
+    threshold: Threshold | None = None
+    zones: Zones | None = None
+    zone_thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+
+
+def entry_of(products: Mapping[str, Product], name: str) -> str | None:
+    """The name of the entry that decides for images of a product; None where there is none."""
+    at = name
+    while at:
+        if at in products:
+            return at
+        at = at.rpartition("/")[0]
+    return ANY if ANY in products else None
+
+
+def refuse_products(products: Mapping[str, Product], what: str) -> None:
+    """Where one threshold has to serve all images.
+
+    Args:
+        what: does not know products and zones, such as "an export".
+
+    Raises:
+        UserError: there are products.
+    """
+    if products:
+        raise UserError(
+            f"the model has thresholds by product or zone ({', '.join(name or 'all products' for name in products)}), "
+            f"and {what} knows one threshold alone; take a copy of the model and drop them there: "
+            "`sequential-patchcore calibrate --model COPY --one-threshold`"
+        )
+
+
+def shown(product: str, zone: str = "") -> str:
+    """Such as "bracket: rim"; "" where neither has a name."""
+    return ": ".join(part for part in (product, zone) if part)
