@@ -33,6 +33,8 @@ RUNS = [
     (*EVALUATE, JSON), (*EVALUATE, JSON), (*EVALUATE, "--min-region", "9", PROGRESS),
     (*EVALUATE, JSON, PROGRESS),
     (*PREDICT, JSON), (*PREDICT, PROGRESS), (*PREDICT, JSON, PROGRESS), (*WATCH, JSON), (*WATCH, PROGRESS),
+    (*CALIBRATE, "--split", "train", "--promise", "0.4", "--product", "a", PROGRESS), ("info", "m.h5", JSON),
+    (*PREDICT, "--product", "a", JSON, PROGRESS), (*CALIBRATE, "--one-threshold", "--threshold", "1", PROGRESS),
     ("review", "--model", "m.h5", "--replay", PROGRESS),
     ("info", "m.h5", JSON), ("info", "d", JSON), ("info", "m.h5", JSON, "--check"), ("info", "d", JSON, "--check"),
     ("info", "m.h5", JSON, "--plot", "p.png", "--coreset-sheet", "s.png"),

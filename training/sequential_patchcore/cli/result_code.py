@@ -29,7 +29,7 @@ REMEMBERING = (
 )
 MELDING = ("coreset", "fitting/melding.py", "fitting/memory_melding.py", *_SHARED)
 SCORING = (*_READING, *_FEATURES, "coreset/search.py", "runtime/choices.py", "scoring", "metrics/threshold.py",
-           "metrics/conformal.py", "metrics/binomial.py")
+           "metrics/conformal.py", "metrics/binomial.py", "model/products.py")
 NAMING = (*SCORING, "naming", "model/naming.py", "metrics/binarize.py")
 EVALUATION = (*NAMING, "evaluation", "metrics", "report")
 PREDICTION = (*NAMING, "prediction", "metrics", "report", "export")
