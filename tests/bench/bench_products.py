@@ -4,7 +4,7 @@
     python tests/bench/bench_products.py --data DATASET --product-of REGEX --weights FILE --backbone NAME
 
 The product of an image is what the first group of REGEX finds in "DATASET_NAME/SAMPLE_ID"; several `--data` may be
-given. Patch vectors are computed once. All ways hold the same number of vectors in all, but the row that says otherwise.
+given. Patch vectors are computed once. All ways hold as many vectors in all, but the row that says otherwise.
 Pixels inside the regions of the test split count, defects are positive; means are over the products with a defect.
 "best F1" is that of the threshold that is best on the test images themselves, one for all products (over all their
 pixels) and one for each: what own thresholds can gain at the most, not what they do.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thresholds by product and zone on the command line: learnt, shown, used, dropped; and what knows one alone says so."""
+"""Thresholds by product and zone on the command line: learnt, shown, used, dropped; what knows one alone says so."""
 
 import json
 import shutil

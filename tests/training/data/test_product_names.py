@@ -28,7 +28,8 @@ def test_folders_rules_and_one_name() -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "semicolons", "json"])
 def test_a_table_names_products_by_path_or_by_name(tmp_path, kind) -> None:
-    rows = [("in/a.png", "bracket", "left"), ("b.png", "lid", "right"), ("x/c.png", "lid", "1"), ("y/c.png", "lid", "2")]
+    rows = [("in/a.png", "bracket", "left"), ("b.png", "lid", "right"), ("x/c.png", "lid", "1"),
+            ("y/c.png", "lid", "2")]
     table = tmp_path / ("t.json" if kind == "json" else "t.csv")
     if kind == "json":
         table.write_text(json.dumps([dict(zip(("image", "part", "camera"), row, strict=True)) for row in rows]))

@@ -106,8 +106,8 @@ def spoil_attribute(file):
 
 
 @pytest.mark.parametrize("spoil", [
-    spoil_name, spoil_labels, spoil_dtype, spoil_zone, spoil_threshold, spoil_origin, spoil_part, spoil_group, spoil_link,
-    spoil_attribute,
+    spoil_name, spoil_labels, spoil_dtype, spoil_zone, spoil_threshold, spoil_origin, spoil_part, spoil_group,
+    spoil_link, spoil_attribute,
 ])
 def test_damage_is_one_line_that_says_where(of_several, tmp_path, spoil) -> None:
     save_model(of_several, tmp_path / "m.h5")

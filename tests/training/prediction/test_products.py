@@ -42,7 +42,10 @@ def grey(path: Path, *boxes: tuple[int, int, int, int, float]) -> Path:
     return path
 
 
-def run(paths, out, model=SEVERAL, choice=ProductChoice(by="folder"), **settings):
+BY_FOLDER = ProductChoice(by="folder")
+
+
+def run(paths, out, model=SEVERAL, choice=BY_FOLDER, **settings):
     return predict(Darkness(), model, paths, out, PredictSettings(**settings), product_of=ProductNames(choice).of)
 
 

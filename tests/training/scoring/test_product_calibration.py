@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thresholds by product and zone: each as if the product, or the zone, were the whole data set; else the model's one."""
+"""Thresholds by product and zone: each as if it were the whole data set; else the model's one."""
 
 from dataclasses import replace
 
