@@ -79,7 +79,7 @@ ALLOWED = {
     "evaluation": {"data", "metrics", "naming", "report", "scoring"},
     "export": {"data", "extractors", "metrics", "model", "scoring"},
     "prediction": {"data", "metrics", "model", "naming", "report", "scoring"},
-    "review": {"coreset", "data", "extractors", "metrics", "model", "report", "scoring"},
+    "review": {"coreset", "data", "extractors", "metrics", "model", "naming", "report", "scoring"},
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 from sequential_patchcore.metrics.conformal import (
     false_alarm_threshold,
+    least_rate,
     lost_defects_threshold,
     plates_needed,
     promised_false_alarms,
@@ -24,6 +25,21 @@ def drawn(rng: np.random.Generator, plates: int, ragged: bool) -> list[np.ndarra
         np.float32(np.round(rng.gamma(4, size=rng.integers(1, 5) if ragged else 1) + rng.normal(), 1))
         for _ in range(plates)
     ]
+
+
+def test_the_least_rate_is_the_least_that_so_many_plates_allow() -> None:
+    """And the threshold that it gives is the lowest score, whatever the number of defects on a plate."""
+    rng = np.random.default_rng(4)
+    for plates in (*range(1, 60), 999, 12_345):
+        rate = least_rate(plates)
+        assert plates_needed(rate) <= plates and rate == pytest.approx(1 / (plates + 1), rel=1e-12)
+        if plates > 1:
+            assert plates_needed(rate * (1 - 1e-9)) > plates
+    for plates in range(1, 30):
+        scores = drawn(rng, plates, ragged=True)
+        assert lost_defects_threshold(scores, least_rate(plates)) == min(plate.min() for plate in scores)
+    with pytest.raises(ValueError, match="no plate"):
+        least_rate(0)
 
 
 def alarming(plate: np.ndarray, threshold: float) -> Fraction:

@@ -2,6 +2,7 @@
 """Who may talk to the page, what it gives away, and a review by keys alone in a real browser."""
 
 import http.client
+import itertools
 import json
 import shutil
 import threading
@@ -20,6 +21,7 @@ from sequential_patchcore.extractors.builder import build_extractor  # noqa: E40
 from sequential_patchcore.fitting.settings import TrainSettings  # noqa: E402
 from sequential_patchcore.fitting.training import train  # noqa: E402
 from sequential_patchcore.model.file import Threshold  # noqa: E402
+from sequential_patchcore.naming.verdict import RegionVerdict  # noqa: E402
 from sequential_patchcore.review.review_set import ReviewSet  # noqa: E402
 from sequential_patchcore.review.server import COOKIE, HOST, LARGEST_BODY, Review, bound  # noqa: E402
 from sequential_patchcore.review.session import Session  # noqa: E402
@@ -261,6 +263,31 @@ def test_a_review_by_keys_alone(browser, served) -> None:
         settled(browser, " s)")
     assert served.session.state()["left"] == 0 and "nothing is left" in browser.find_element("id", "progress").text
     assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+
+
+def test_the_page_shows_what_the_model_takes_an_alarm_for(browser, served) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    class ByTurns:
+        def __init__(self):
+            self.turns = itertools.cycle([("unsure", 0.5), ("water_stain", -2.25)])
+
+        def verdicts(self, scored, labels, count):
+            return [RegionVerdict(name, "by turns", likeness, {}, 3.0, {}, (0, 0), (0, 0))
+                    for name, likeness in itertools.islice(self.turns, count)]
+
+    served.session.set._namer = ByTurns()
+    served.session.set.use(served.session.taught.model.features, served.session.threshold)
+    items = served.session.state()["items"]
+    open_page(browser, served)
+    assert browser.find_element("id", "named").text == (
+        f"the model says {items[0]['named']}: by turns (log odds of a defect 0.500)")
+    lines = [line.text for line in browser.find_elements("css selector", "#list li")]
+    assert all(item["named"] in line for item, line in zip(items, lines, strict=True) if item["box"])
+    dirty = next(number for number, item in enumerate(items) if item.get("passed"))
+    ActionChains(browser).send_keys("j" * dirty).perform()
+    assert browser.find_element("id", "named").text == (
+        "the model says water_stain: by turns (log odds of a defect -2.25); it does not alarm")
 
 
 def test_a_box_dragged_with_the_mouse_and_buttons(browser, served) -> None:

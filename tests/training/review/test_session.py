@@ -14,6 +14,7 @@ from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.fitting.settings import TrainSettings
 from sequential_patchcore.fitting.training import train
 from sequential_patchcore.model.file import Threshold, load_model, save_model
+from sequential_patchcore.naming.verdict import RegionVerdict
 from sequential_patchcore.review.guard import ValidationDefects
 from sequential_patchcore.review.journal import Journal
 from sequential_patchcore.review.labels import export_dataset, export_labelme
@@ -58,11 +59,13 @@ def begun(made, tmp_path):
     root, data, extractor = made
     open_sets = []
 
-    def begin(guarded: bool = False, folder: Path = tmp_path / "m.review", kept: int = 1 << 30) -> Session:
+    def begin(
+        guarded: bool = False, folder: Path = tmp_path / "m.review", kept: int = 1 << 30, namer=None
+    ) -> Session:
         base = load_model(root / "m.h5")
         scorer = Scorer(base, extractor=extractor)
         images = sorted((root / "today").iterdir())
-        review_set = ReviewSet(scorer, images, kept_bytes=kept)
+        review_set = ReviewSet(scorer, images, kept_bytes=kept, namer=namer)
         open_sets.append(review_set)
         validation = ValidationDefects(review_set, data) if guarded else None
         return Session(base, review_set, folder, tmp_path / "taught.h5", validation)
@@ -70,6 +73,41 @@ def begun(made, tmp_path):
     yield begin
     for review_set in open_sets:
         review_set.close()
+
+
+class SaysBySide:
+    """A namer: what lies in the left half is a defect, the rest a water stain."""
+
+    def __init__(self) -> None:
+        self.identity, self.calls = [], 0
+
+    def verdicts(self, scored, labels, count):
+        self.calls += 1
+        assert scored.vectors.shape[:2] == scored.distances.shape
+        found = []
+        for number in range(1, count + 1):
+            left = np.flatnonzero((labels == number).any(0)).mean() < 64
+            name, likeness = ("defect", 1.0) if left else ("water_stain", -2.0)
+            found.append(RegionVerdict(name, "by its side", likeness, {}, 3.0, {}, (0, 0), (0, 0)))
+        return found
+
+
+def test_alarms_bear_their_names_and_what_is_passed_comes_after_them(begun) -> None:
+    namer = SaysBySide()
+    session = begun(namer=namer)
+    items = [item for item in session.state()["items"] if item["box"]]
+    for item in items:
+        left = item["box"][0] + item["box"][2] / 2 < 64
+        assert (item["named"], item["passed"]) == (("defect", False) if left else ("water_stain", True))
+    assert {item["named"] for item in items} == {"defect", "water_stain"}
+    order = [(item["passed"], -item["score"]) for item in items]
+    assert order == sorted(order)
+    calls = namer.calls
+    session.decide("anna", asked(session, "p4.png", "skip"))
+    assert namer.calls == calls, "regions that stay as they are keep their names"
+    session.decide("anna", asked(session, "p0.png", "sound"))
+    assert all("named" in item for item in session.state()["items"] if item["box"] and not item["decision"])
+    assert not any("named" in item for item in begun().state()["items"])
 
 
 def asked(session: Session, name: str, decision: str, **further) -> dict:

@@ -101,6 +101,7 @@ def _serve(base: "Model", folder: Path, out: Path, arguments: Namespace) -> None
     from ..data.dataset import open_dataset
     from ..extractors.device import choose_device, use_threads
     from ..metrics.binarize import Rule
+    from ..naming.namer import namer_of
     from ..prediction.predictor import find_images
     from ..review.guard import ValidationDefects
     from ..review.review_set import ReviewSet
@@ -117,7 +118,8 @@ def _serve(base: "Model", folder: Path, out: Path, arguments: Namespace) -> None
     scorer = Scorer(base, path=arguments.model, weights=weights_override(arguments.weights),
                     precision=arguments.precision, engine=arguments.engine, device=choose_device(arguments.device))
     listening = bound(arguments.port)
-    review_set = ReviewSet(scorer, images, Rule(arguments.min_region, arguments.hysteresis))
+    rule = Rule(arguments.min_region, arguments.hysteresis)
+    review_set = ReviewSet(scorer, images, rule, namer=namer_of(scorer, rule=rule))
     try:
         if not review_set.images:
             raise UserError(f"not one of {len(images)} file(s) could be read")

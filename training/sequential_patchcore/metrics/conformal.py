@@ -45,6 +45,20 @@ def plates_needed(rate: float) -> int:
     return math.ceil(1 / as_fraction(rate)) - 1
 
 
+def least_rate(plates: int) -> float:
+    """The least rate that can be promised with so many plates: 1 / (n + 1), or the next number above it.
+
+    Raises:
+        ValueError: no plate at all, with which nothing can be promised.
+    """
+    if plates < 1:
+        raise ValueError("with no plate nothing can be promised")
+    rate = 1 / (plates + 1)
+    while as_fraction(rate) * (plates + 1) < 1:  # rounded down
+        rate = math.nextafter(rate, 1)
+    return rate
+
+
 @dataclass(frozen=True)
 class _Shares:
     """All scores of the plates in ascending order, and of how many scores the plate of each is.

@@ -10,9 +10,11 @@ covered, whatever the threshold says, and `Taught.entered` shows it.
 *Defect* and *missed* regions lower the threshold by a rule and teach the memory nothing: it remembers what sound
 surface looks like, and has no place for what a defect does. The threshold becomes the lowest score that one of these
 regions has with the *base* model, where that is below the base's threshold, but stays above the highest score of what
-was called sound or dirt. It is never raised. A defect that scores less only since something like it was called sound is
-no reason to lower it, which would hide the loss; the guard shows it. Where a defect scores below sound regions no
-threshold tells them apart, and that is said.
+was called sound or dirt. That lowest score is the threshold of conformal risk control (`metrics/conformal.py`) for the
+least share of lost defects that n images with a defect can bound, 1 / (n + 1). It is no promise all the same: what a
+person marks is no fair draw of all defects, since alarms are marked and what nobody sees is not. It is never raised. A
+defect that scores less only since something like it was called sound is no reason to lower it, which would hide the
+loss; the guard shows it. Where a defect scores below sound regions no threshold tells them apart, and that is said.
 
 Undo is a replay without the line.
 """
@@ -26,6 +28,7 @@ import torch
 
 from ..coreset.engine import Coreset, CoresetEngine
 from ..coreset.search import NearestSearch
+from ..metrics.conformal import least_rate, lost_defects_threshold
 from ..model.file import Model, Threshold
 from ..model.patch_ids import patch_ids_of, unpack_patch_ids
 from ..model.products import refuse_products
@@ -169,8 +172,13 @@ def _threshold(
     labelled = [entry for entry in entries if entry.id in missed]
     if base.threshold is None or not labelled:
         return base.threshold, []
+    by_image: dict[str, list[float]] = {}
+    for entry in labelled:
+        by_image.setdefault(str(entry.image.get("sha256", entry.id)), []).append(missed[entry.id])
+    rate = least_rate(len(by_image))
+    value = lost_defects_threshold([np.float32(scores) for scores in by_image.values()], rate)
+    assert value is not None  # so many images allow this rate
     lowest = min(labelled, key=lambda entry: missed[entry.id])
-    value = missed[lowest.id]
     if value >= base.threshold.value:
         return base.threshold, []
     borne = [peaks[entry.id] for entry in entries if entry.decision in (SOUND, DIRT) and entry.id in peaks]
@@ -186,9 +194,12 @@ def _threshold(
         return base.threshold, notes
     notes.append(f"the threshold went from {base.threshold.value:.4g} to {value:.4g}, for {len(labelled)} labelled "
                  "defect(s); the memory itself learns nothing from a defect")
+    if value > floor or not borne:
+        notes[-1] += (f". Were these a fair draw, at most 1 in {len(by_image) + 1} of a new image's defects would be "
+                      "missed; they are those that somebody saw")
     origin = {
         "dataset": DATASET, "fingerprint": base.fingerprint, "split": DATASET,
         "lowered_from": base.threshold.value, "method_before": base.threshold.method,
-        "defects": [entry.id for entry in labelled],
+        "defects": [entry.id for entry in labelled], "images_with_defects": len(by_image), "least_rate": rate,
     }
     return Threshold(value, "review", origin), notes

@@ -36,9 +36,10 @@ function show() {
   $("list").replaceChildren(...state.items.map((one, number) => {
     const line = document.createElement("li");
     const answer = one.decision ? (one.impurity ? `${one.decision}: ${one.impurity}` : one.decision) + ` (${one.who})`
-      : one.box ? one.score.toPrecision(4) : "no alarm";
+      : one.box ? one.score.toPrecision(4) + (one.named ? ` · ${one.named}` : "") : "no alarm";
     line.textContent = `${one.name} · ${answer}`;
     line.classList.toggle("now", number === at);
+    line.classList.toggle("passed", Boolean(one.passed));
     line.classList.toggle("decided", Boolean(one.decision));
     line.classList.toggle("alarms", Boolean(one.alarms) && one.decision === "sound");
     line.onclick = () => go(number);
@@ -56,6 +57,8 @@ async function draw() {
     return;
   }
   const where = now.box ? ` at ${now.box.slice(0, 2).join(", ")}, score ${now.score.toPrecision(4)}` : ", no alarm";
+  $("named").textContent = !now.named ? "" : `the model says ${now.named}: ${now.reason}`
+    + ` (log odds of a defect ${now.likeness.toPrecision(3)})` + (now.passed ? "; it does not alarm" : "");
   $("title").textContent = `${now.name}${where}` + (now.decision ? `, decided: ${now.decision} ${now.impurity}` : "");
   try {
     const version = encodeURIComponent(state.active);

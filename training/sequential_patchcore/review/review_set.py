@@ -17,9 +17,11 @@ from ..data.png import read_bytes
 from ..extractors.base import to_tensor
 from ..extractors.grid import Grid
 from ..metrics.binarize import PLAIN, Rule, binary_map
+from ..naming.namer import Namer
+from ..naming.verdict import RegionVerdict
 from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
-from ..scoring.anomaly_map import anomaly_map
+from ..scoring.anomaly_map import PatchScores, anomaly_map
 from ..scoring.scorer import Scorer
 
 KEPT_BYTES = 4 << 30  # of patch vectors on disk; images beyond are put through the network again when it is needed
@@ -28,12 +30,16 @@ _LONGEST_OUTLINE = 200  # points
 
 @dataclass(frozen=True)
 class Region:
-    """An alarm: `box` (x, y, width, height), `outline` [[x, y], ...], its highest `score` and where, `peak` (x, y)."""
+    """An alarm: `box` (x, y, width, height), `outline` [[x, y], ...], its highest `score` and where, `peak` (x, y).
+
+    `named` is what the base model's rule takes it for, None where it has none.
+    """
 
     box: tuple[int, int, int, int]
     outline: tuple[tuple[int, int], ...]
     score: float
     peak: tuple[int, int]
+    named: RegionVerdict | None = None
 
 
 @dataclass
@@ -72,6 +78,7 @@ class ReviewSet:
         paths: picture files; what cannot be read is said and left out.
         rule: filters after the threshold.
         kept_bytes: room for vectors.
+        namer: gives alarms their names, by the base model's rule and memories whatever is taught meanwhile.
 
     Attributes:
         images: those that could be read, in the order given.
@@ -79,9 +86,11 @@ class ReviewSet:
     """
 
     def __init__(
-        self, scorer: Scorer, paths: Sequence[Path], rule: Rule = PLAIN, kept_bytes: int = KEPT_BYTES
+        self, scorer: Scorer, paths: Sequence[Path], rule: Rule = PLAIN, kept_bytes: int = KEPT_BYTES,
+        namer: Namer | None = None,
     ) -> None:
-        self._scorer, self.rule = scorer, rule
+        self._scorer, self.rule, self._namer = scorer, rule, namer
+        self._named: dict[int, tuple[bytes, tuple[RegionVerdict, ...]]] = {}
         self._features, self._search = scorer.search.vectors, scorer.search
         self._room = kept_bytes
         self._folder = tempfile.TemporaryDirectory(prefix="sequential-patchcore-review-")
@@ -191,7 +200,22 @@ class ReviewSet:
         scores = self.map(image)
         image.score = float(scores.max())
         predicted = binary_map(scores, threshold, np.ones(scores.shape, bool), self.rule)
-        image.regions = regions_of(predicted, scores)
+        image.regions = regions_of(predicted, scores, self._names_of(image, predicted))
+
+    def _names_of(self, image: ReviewImage, predicted: np.ndarray) -> Sequence[RegionVerdict] | None:
+        """The verdicts of an image's regions by their numbers; not found again while the regions are the same."""
+        if self._namer is None:
+            return None
+        count, labels, *_ = cv2.connectedComponentsWithStats(predicted.astype(np.uint8), connectivity=8)
+        digest = hashlib.sha256(np.packbits(predicted).tobytes()).digest()
+        if self._named.get(image.number, (b"",))[0] != digest:
+            found: tuple[RegionVerdict, ...] = ()
+            if count > 1:
+                vectors = torch.from_numpy(np.array(self.vectors(image))).to(self._search.device)
+                scored = PatchScores(vectors, image.distances, image.grid, self.blur_sigma)
+                found = tuple(self._namer.verdicts(scored, labels, count - 1))
+            self._named[image.number] = (digest, found)
+        return self._named[image.number][1]
 
     def inside(self, image: ReviewImage, box: Sequence[int], threshold: float) -> np.ndarray:
         """(H, W) bool: the alarm's pixels within a box; the whole box where no alarm has exactly this box."""
@@ -207,8 +231,14 @@ class ReviewSet:
         return inside
 
 
-def regions_of(predicted: np.ndarray, scores: np.ndarray) -> list[Region]:
-    """The 8-connected regions of an (H, W) bool map, the highest score first."""
+def regions_of(
+    predicted: np.ndarray, scores: np.ndarray, named: Sequence[RegionVerdict] | None = None
+) -> list[Region]:
+    """The 8-connected regions of an (H, W) bool map, the highest score first.
+
+    Args:
+        named: the verdict of each, in the order of OpenCV's numbers.
+    """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(predicted.astype(np.uint8), connectivity=8)
     found = []
     for number in range(1, count):
@@ -218,7 +248,8 @@ def regions_of(predicted: np.ndarray, scores: np.ndarray) -> list[Region]:
         inside = np.where(own, scores[window], np.float32(-1))
         row, column = np.unravel_index(int(inside.argmax()), inside.shape)
         found.append(Region(
-            (x, y, width, height), outline_of(own, (x, y)), float(inside[row, column]), (x + int(column), y + int(row))
+            (x, y, width, height), outline_of(own, (x, y)), float(inside[row, column]), (x + int(column), y + int(row)),
+            None if named is None else named[number - 1],
         ))
     return sorted(found, key=lambda region: -region.score)
 

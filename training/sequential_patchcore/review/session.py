@@ -15,7 +15,7 @@ from .guard import ValidationDefects, losses
 from .journal import DECISIONS, DEFECT, DIRT, DIRT_CLASSES, MISSED, UNDO, Entry, Journal, effective, new_entry
 from .patches import RegionPatches, extractor_digest, patches_file, save_patches
 from .replay import PatchStore, Taught, replay
-from .review_set import ReviewImage, ReviewSet, outline_of
+from .review_set import Region, ReviewImage, ReviewSet, outline_of
 
 _SMALLEST_BOX = 2  # pixels on a side
 _OTHER = "other"
@@ -181,7 +181,8 @@ class Session:
         return "taken back" if entry.decision == UNDO else "noted"
 
     def _items(self) -> list[dict[str, Any]]:
-        """The alarms that are left, the highest score first, then images without one, then what is decided."""
+        """What is left: alarms, the highest score first, what the model passes as dirt by name, images without either; then
+        what is decided."""
         by_sha: dict[str, list[Entry]] = {}
         for entry in self.journal.effective():
             by_sha.setdefault(str(entry.image.get("sha256")), []).append(entry)
@@ -194,13 +195,14 @@ class Session:
             alarms = [region for region in image.regions if not any(_holds(box, region.peak) for box in boxes)]
             left += [
                 {"image": image.number, "name": image.path.name, "box": list(region.box), "score": region.score,
-                 "outline": [list(point) for point in region.outline], "decision": None, "size": list(image.size)}
+                 "outline": [list(point) for point in region.outline], "decision": None, "size": list(image.size),
+                 **_named(region)}
                 for region in alarms
             ]
             if not entries and not image.regions:
                 left.append({"image": image.number, "name": image.path.name, "box": None, "score": image.score,
                              "outline": [], "decision": None, "size": list(image.size)})
-        left.sort(key=lambda item: (item["box"] is None, -item["score"]))
+        left.sort(key=lambda item: (item["box"] is None, item.get("passed", False), -item["score"]))
         return left + decided
 
     def _decided(self, image: ReviewImage, entry: Entry) -> dict[str, Any]:
@@ -244,6 +246,14 @@ class Session:
         outline = outline_of(patches.pixels, (x, y))
         return patches, {"box": [x, y, width, height], "outline": [list(point) for point in outline],
                          "score": float(scores[inside].max())}
+
+
+def _named(region: Region) -> dict[str, Any]:
+    """What the base model's rule takes a region for, for the page."""
+    if region.named is None:
+        return {}
+    return {"named": region.named.verdict, "reason": region.named.reason, "passed": region.named.passed,
+            "likeness": region.named.defect_likeness}
 
 
 def _holds(box: Sequence[int], point: tuple[int, int]) -> bool:
