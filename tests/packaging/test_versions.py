@@ -19,7 +19,8 @@ def text_of(name: str) -> str:
 
 
 PROJECT = tomllib.loads(text_of("pyproject.toml"))["project"]
-OF_TRAINING = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["train"]]
+EXTRAS = PROJECT["optional-dependencies"]
+OF_TRAINING = [*PROJECT["dependencies"], *EXTRAS["train"], *EXTRAS["review"]]
 
 
 def test_one_version_everywhere() -> None:

@@ -181,7 +181,7 @@ class Session:
         return "taken back" if entry.decision == UNDO else "noted"
 
     def _items(self) -> list[dict[str, Any]]:
-        """What is left: alarms, the highest score first, what the model passes as dirt by name, images without either; then
+        """What is left: alarms, the highest score first, what the model passes as dirt, images without either; then
         what is decided."""
         by_sha: dict[str, list[Entry]] = {}
         for entry in self.journal.effective():
