@@ -59,7 +59,7 @@ class Program:
     def ask(self, method: str, path: str, asked: dict | None = None) -> dict:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request(method, path, None if asked is None else json.dumps(asked), {
-            "cookie": f"sequential_patchcore_review={self.token}", "x-review-token": self.token})
+            "cookie": f"sequential_patchcore_review_{self.port}={self.token}", "x-review-token": self.token})
         return json.loads(connection.getresponse().read())
 
     def end(self, number: int) -> int:

@@ -7,6 +7,7 @@ import json
 import shutil
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from sequential_patchcore.fitting.training import train  # noqa: E402
 from sequential_patchcore.model.file import Threshold  # noqa: E402
 from sequential_patchcore.naming.verdict import RegionVerdict  # noqa: E402
 from sequential_patchcore.review.review_set import ReviewSet  # noqa: E402
-from sequential_patchcore.review.server import COOKIE, HOST, LARGEST_BODY, Review, bound  # noqa: E402
+from sequential_patchcore.review.server import HOST, LARGEST_BODY, Review, bound, cookie_of  # noqa: E402
 from sequential_patchcore.review.session import Session  # noqa: E402
 from sequential_patchcore.runtime.errors import UserError  # noqa: E402
 from sequential_patchcore.scoring.scorer import Scorer  # noqa: E402
@@ -44,7 +45,8 @@ class Served:
         """(status, headers, body) with the page's cookie, unless `token` says another."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=20)
         given = self.token if token is None else token
-        sent = {"cookie": f"{COOKIE}={given}"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {"cookie": f"{cookie_of(self.port)}={given}"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body, sent)
         answer = connection.getresponse()
         found = answer.status, dict(answer.getheaders()), answer.read()
@@ -70,12 +72,12 @@ def made(plates, tmp_path_factory):
     return root, model, extractor
 
 
-@pytest.fixture
-def served(made, tmp_path):
+@contextmanager
+def serving(made, folder: Path):
     root, model, extractor = made
     scorer = Scorer(model, extractor=extractor)
     review_set = ReviewSet(scorer, sorted((root / "today").iterdir()))
-    session = Session(model, review_set, tmp_path / "m.review", tmp_path / "taught.h5")
+    session = Session(model, review_set, folder / "m.review", folder / "taught.h5")
     listening = bound()
     port = listening.getsockname()[1]
     review = Review(session, port, "anna", scorer.provenance)
@@ -89,6 +91,12 @@ def served(made, tmp_path):
     server.should_exit = True
     thread.join(10)
     review_set.close()
+
+
+@pytest.fixture
+def served(made, tmp_path):
+    with serving(made, tmp_path) as found:
+        yield found
 
 
 def decision(session: Session, what: str = "skip", **further) -> bytes:
@@ -169,6 +177,19 @@ def test_pictures_and_the_nearest_remembered_patch(served) -> None:
     found = [served.ask("GET", f"/nearest/{image.number}/{column}/{row}")[1].get("x-words", "")
              for row in range(y, y + height, 4) for column in range(x, x + width, 4)]
     assert any(words.startswith("taught: ") for words in found)
+
+
+def test_two_reviews_in_one_browser(served, made, tmp_path) -> None:
+    """A browser sends the cookies of one host to each of its ports; the later page must not lock the first one out."""
+    with serving(made, tmp_path / "second") as second:
+        jar: dict[str, str] = {}
+        for one in (served, second):
+            _, headers, _ = one.ask("GET", f"/?token={one.token}", token="")
+            name, _, value = headers["set-cookie"].partition(";")[0].partition("=")
+            jar[name] = value
+        for one in (served, second):
+            cookies = "; ".join(f"{name}={value}" for name, value in jar.items())
+            assert one.ask("GET", "/state", cookie=cookies)[0] == 200
 
 
 def test_the_page_listens_on_the_loopback_address_only() -> None:

@@ -42,6 +42,13 @@ _HEADERS = {
     "cache-control": "no-store", "cross-origin-resource-policy": "same-origin",
 }
 
+
+def cookie_of(port: int) -> str:
+    """Its name: browsers send the cookies of a host to all of its ports, and two reviews may be open in one."""
+    return f"{COOKIE}_{port}"
+
+
+
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -58,6 +65,7 @@ class Review:
     def __init__(self, session: Session, port: int, who: str, provenance: Provenance | None = None) -> None:
         self.session, self.who, self._provenance = session, who, provenance
         self.token = secrets.token_urlsafe(24)
+        self.cookie = cookie_of(port)
         self._hosts = {f"{HOST}:{port}", f"localhost:{port}"}
 
     def app(self) -> Starlette:
@@ -94,7 +102,7 @@ class Review:
         host = request.headers.get("host", "")
         if host not in self._hosts:
             return "this page is served on the loopback address only"
-        if not _same(request.cookies.get(COOKIE, ""), self.token):
+        if not _same(request.cookies.get(self.cookie, ""), self.token):
             return "open the address with the token that the program printed"
         if changes:
             if request.headers.get("origin", f"http://{host}") != f"http://{host}":
@@ -108,14 +116,14 @@ class Review:
     async def _page(self, request: Request) -> Response:
         if request.headers.get("host", "") not in self._hosts:
             return _answer({"error": "this page is served on the loopback address only"}, 403)
-        known = _same(request.cookies.get(COOKIE, ""), self.token)
+        known = _same(request.cookies.get(self.cookie, ""), self.token)
         if not known and not _same(request.query_params.get("token", ""), self.token):
             return _answer({"error": "open the address with the token that the program printed"}, 403)
         environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
         page = environment.get_template("review.html")
         text = page.render(token=self.token, who=self.who, dirt=self.session.impurities)
         response = Response(text, media_type="text/html", headers=_HEADERS)
-        response.set_cookie(COOKIE, self.token, httponly=True, samesite="strict", path="/")
+        response.set_cookie(self.cookie, self.token, httponly=True, samesite="strict", path="/")
         return response
 
     async def _file(self, name: str, kind: str, request: Request) -> Response:
