@@ -23,7 +23,7 @@ from sequential_patchcore.metrics.drift import ChangeTest
 from sequential_patchcore.prediction.drift import NUMBERS, RUN_LENGTH, DriftWatch, numbers_of
 
 ROOT = Path(__file__).resolve().parents[2]
-STABLE, TRAINED, CHANGED, ORDERS = 80, 15, 30, 10
+STABLE, TRAINED, CHANGED, ORDERS = 80, 15, 20, 10
 HEAD = """extends = "{inspection}"
 name = "{name}"
 plates = "{name}"

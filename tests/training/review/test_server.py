@@ -286,6 +286,29 @@ def test_a_review_by_keys_alone(browser, served) -> None:
     assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
 
 
+def test_any_decision_is_taken_back_on_the_page(browser, served) -> None:
+    """An earlier one than the last: browsed to, and taken back by its key or its button."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    decided = [served.session.decide("anna", json.loads(decision(served.session)))["id"] for _ in range(3)]
+    open_page(browser, served)
+    assert not browser.find_element("id", "undo-this").is_displayed()
+    for key, place in (("x", 0), ("", 1)):
+        items = served.session.state()["items"]
+        wanted = next(number for number, item in enumerate(items) if item.get("entry") == decided[place])
+        browser.find_elements("css selector", "#list li")[wanted].click()
+        if key:
+            ActionChains(browser).send_keys(key).perform()
+        else:
+            browser.find_element("id", "undo-this").click()
+        end = time.monotonic() + 20
+        while len(served.session.journal.entries) < 4 + place and time.monotonic() < end:
+            time.sleep(0.05)
+        settled(browser, "taken back")
+        assert served.session.journal.entries[-1].of == decided[place]
+    assert [entry.id for entry in served.session.journal.effective()] == decided[2:]
+
+
 def test_the_page_shows_what_the_model_takes_an_alarm_for(browser, served) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
 

@@ -57,6 +57,7 @@ async function draw() {
     return;
   }
   const where = now.box ? ` at ${now.box.slice(0, 2).join(", ")}, score ${now.score.toPrecision(4)}` : ", no alarm";
+  $("undo-this").hidden = !now.entry;
   $("named").textContent = !now.named ? "" : `the model says ${now.named}: ${now.reason}`
     + ` (log odds of a defect ${now.likeness.toPrecision(3)})` + (now.passed ? "; it does not alarm" : "");
   $("title").textContent = `${now.name}${where}` + (now.decision ? `, decided: ${now.decision} ${now.impurity}` : "");
@@ -186,6 +187,11 @@ function decide(decision, impurity = "") {
   send("/decide", asked);
 }
 
+function undoThis() {
+  const now = item();
+  if (now && now.entry) send("/undo", {of: now.entry});
+}
+
 function mark() {
   const now = item();
   if (!now) return;
@@ -253,6 +259,7 @@ document.onkeydown = (event) => {
   else if (key === " ") decide("skip");
   else if (key === "m") mark();
   else if (key === "u") send("/undo", {});
+  else if (key === "x") undoThis();
   else if (dirt[Number(key) - 1]) decide("dirt", dirt[Number(key) - 1]);
   else if (key === "ArrowRight" || key === "j") go(at + 1);
   else if (key === "ArrowLeft" || key === "k") go(at - 1);
@@ -264,6 +271,7 @@ for (const button of document.querySelectorAll("button[data-decision]")) {
 }
 $("missed").onclick = () => { $("missed").blur(); if (drawn) keepMark(); else mark(); };
 $("undo").onclick = () => { $("undo").blur(); send("/undo", {}); };
+$("undo-this").onclick = () => { $("undo-this").blur(); undoThis(); };
 $("yes").onclick = () => confirmed(true);
 $("no").onclick = () => confirmed(false);
 $("confirm").oncancel = () => { waiting = null; };
