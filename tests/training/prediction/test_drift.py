@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.metrics.drift import ChangeTest
-from sequential_patchcore.prediction.drift import NUMBERS, RUN_LENGTH, DriftWatch, cause_of, numbers_of
+from sequential_patchcore.prediction.drift import NUMBERS, RUN_LENGTH, DriftWatch, ProductWatches, cause_of, numbers_of
 
 
 def surface(rng: np.random.Generator, light: float = 1.0, blur: float = 0.0, noise: float = 0.02, blots: int = 0,
@@ -71,6 +71,28 @@ def test_a_tenth_less_light_is_found_within_fifty_images_each_time(tmp_path) -> 
     for seed in range(10):
         found, _ = drifted(tmp_path / str(seed), {"light": 0.9}, 100 + seed)
         assert found is not None and found.cause == "light"
+
+
+def test_products_that_arrive_by_turns_are_no_change(tmp_path, capsys) -> None:
+    """Each has a watch of its own, that goes on after a new start; all in one, the shifts of a line would be drift."""
+    rng, alone = np.random.default_rng(4), DriftWatch(tmp_path / "alone")
+    watches = ProductWatches(tmp_path / "each", lambda path: path.parent.name)
+    confused = 0
+    for number in range(120):  # shifts of twenty
+        product = ("bright", "dim")[number // 20 % 2]
+        image = surface(rng, light=1.0 if product == "bright" else 0.7)
+        path = tmp_path / product / f"p{number}"
+        confused += alone.see(path, image, scored(image)) is not None
+        assert watches.see(path, image, scored(image)) is None
+        if number == 60:
+            watches = ProductWatches(tmp_path / "each", lambda path: path.parent.name)
+    assert confused
+    capsys.readouterr()
+    for number in range(30):
+        image = surface(rng, light=0.55)
+        if watches.see(tmp_path / "dim" / f"q{number}", image, scored(image)) is not None:
+            break
+    assert "DRIFT of dim: 2" in capsys.readouterr().err
 
 
 def test_stable_images_are_quiet(tmp_path) -> None:

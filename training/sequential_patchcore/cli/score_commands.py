@@ -3,6 +3,7 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,7 +155,7 @@ def predict(arguments: Namespace) -> int:
     if arguments.watch:
         predictor = Predictor(scorer, model, arguments.out, settings, fits, explainer, request, namer,
                               products)
-        return _summed_up(_watch(predictor, folders, arguments), arguments)
+        return _summed_up(_watch(predictor, folders, arguments, products), arguments)
     predictions = run(scorer, model, images, arguments.out, settings, fits, explainer, request, namer, products)
     if all(found.verdict == "unreadable" for found in predictions) and not arguments.exit_code:
         first = predictions[0]
@@ -171,13 +172,16 @@ def _watched_folders(images: list[str]) -> list[Path]:
     return folders
 
 
-def _watch(predictor: "Predictor", folders: list[Path], arguments: Namespace) -> list["Prediction"]:
+def _watch(
+    predictor: "Predictor", folders: list[Path], arguments: Namespace, products: Callable[[Path], str] | None
+) -> list["Prediction"]:
     """The latest prediction of each file, when nothing arrives any more."""
-    from ..prediction.drift import DriftWatch
+    from ..prediction.drift import DriftWatch, ProductWatches
     from ..prediction.watcher import watch
 
     if arguments.drift:
-        predictor.observer = DriftWatch(predictor.folder.path).see
+        out = predictor.folder.path
+        predictor.observer = (DriftWatch(out) if products is None else ProductWatches(out, products)).see
     latest: dict[Path, Prediction] = {}
 
     def handle(path: Path) -> None:

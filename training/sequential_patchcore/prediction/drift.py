@@ -8,7 +8,7 @@ The test knows what it has seen: a change that was there from the first image on
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -78,15 +78,18 @@ class DriftWatch:
 
     Args:
         folder: of the predictions; the numbers are kept in it, so that a new start goes on with them.
+        product: whose images these are, where a folder has those of several.
 
     Raises:
         UserError: the file of an earlier start cannot be read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+    def __init__(self, folder: Path, product: str = "") -> None:
+        self.path, self.product = folder / FILE, product
         self._begin()
         for line in _lines(self.path):
+            if line.get("product", "") != product:
+                continue
             if "cause" in line:
                 self._begin()
             else:
@@ -103,8 +106,9 @@ class DriftWatch:
         found = self._step(str(path), numbers)
         if found is not None:
             self._write(asdict(found))
-            say(f"DRIFT: {found.words}, since about {found.since}; the threshold may mean little until that is mended, "
-                "or the model is calibrated anew")
+            of = f" of {self.product}" if self.product else ""
+            say(f"DRIFT{of}: {found.words}, since about {found.since}; the threshold may mean little until that is "
+                "mended, or the model is calibrated anew")
             self._begin()
         return found
 
@@ -137,12 +141,34 @@ class DriftWatch:
             name: round(shift, 2) for name, shift in shifts.items()})
 
     def _write(self, record: Mapping[str, object]) -> None:
+        if self.product:
+            record = {"product": self.product, **record}
         try:
             make_folder(self.path.parent)
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(record) + "\n")
         except OSError as error:
             raise UserError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+
+class ProductWatches:
+    """A watch for each product: images of several that arrive by turns are no change.
+
+    Args:
+        folder: as of `DriftWatch`.
+        product_of: tells an image's product by its path.
+    """
+
+    def __init__(self, folder: Path, product_of: Callable[[Path], str]) -> None:
+        self._folder, self._product_of = folder, product_of
+        self._watches: dict[str, DriftWatch] = {}
+
+    def see(self, path: Path, image: np.ndarray, scores: np.ndarray) -> Drift | None:
+        """As `DriftWatch.see`."""
+        product = self._product_of(path)
+        if product not in self._watches:
+            self._watches[product] = DriftWatch(self._folder, product)
+        return self._watches[product].see(path, image, scores)
 
 
 def cause_of(shifts: Mapping[str, float], ratios: Mapping[str, float]) -> tuple[str, str]:
