@@ -49,6 +49,7 @@ class ReviewImage:
     Attributes:
         sha256: of its file.
         distances: (h, w) float32 of its patches to the nearest vector; rows: (h, w) int64, which vector that is.
+        untaught: (h, w) float32, the distances to the base model's vectors.
         vectors: NPY file of its (h, w, D) vectors; None where there was no room.
     """
 
@@ -60,6 +61,7 @@ class ReviewImage:
     distances: np.ndarray
     rows: np.ndarray
     vectors: Path | None
+    untaught: np.ndarray
     regions: list[Region] = field(default_factory=list)
     score: float = 0.0
 
@@ -172,6 +174,7 @@ class ReviewSet:
         self.images.append(ReviewImage(
             number, path, hashlib.sha256(data).hexdigest(), size, Grid.of(self._scorer.extractor, size, cells),
             distances.cpu().numpy().reshape(cells), rows.cpu().numpy().reshape(cells), file,
+            distances.cpu().numpy().reshape(cells).copy(),
         ))
 
     def _vectors_of(self, picture: np.ndarray) -> np.ndarray:
@@ -212,7 +215,7 @@ class ReviewSet:
             found: tuple[RegionVerdict, ...] = ()
             if count > 1:
                 vectors = torch.from_numpy(np.array(self.vectors(image))).to(self._search.device)
-                scored = PatchScores(vectors, image.distances, image.grid, self.blur_sigma)
+                scored = PatchScores(vectors, image.untaught, image.grid, self.blur_sigma)
                 found = tuple(self._namer.verdicts(scored, labels, count - 1))
             self._named[image.number] = (digest, found)
         return self._named[image.number][1]
