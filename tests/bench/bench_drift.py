@@ -52,10 +52,7 @@ SECTIONS = {
     "sensor": {"blur_sigma_px": [1.1, 1.3], "vignetting": 0.06, "shot_noise": True, "read_noise_e": 7.0, "gamma": 1.3},
 }
 STAIN = {"radius_mm": [2.0, 4.0], "noise_frequency_per_mm": [0.15, 0.35], "noise_amplitude_mm": [0.6, 1.6],
-         "decay": [2.0, 5.0], "intensity": [-0.35, -0.15], "cell_size_mm": [9.0, 12.0]}
-PRINT = {"count": [5, 8], "angle_deg": [-180.0, 180.0], "pattern": ["whorl", "loop", "arch"], "width_mm": [11.0, 16.0],
-         "length_mm": [14.0, 22.0], "ridge_um": [400.0, 520.0], "grease": [0.1, 0.35], "absorption": [0.01, 0.05],
-         "dryness": [0.1, 0.7]}
+         "decay": [2.0, 5.0], "intensity": [-0.5, -0.35], "cell_size_mm": [7.0, 8.0]}
 CHANGES: dict[str, tuple[str, dict[str, dict]]] = {
     "10 % less light": ("light", {"light": {"power_w": [4.725, 4.815]}}),
     "20 % more light": ("light", {"light": {"power_w": [6.3, 6.42]}}),
@@ -64,7 +61,8 @@ CHANGES: dict[str, tuple[str, dict[str, dict]]] = {
     "far out of focus": ("focus", {"sensor": {"blur_sigma_px": [14.0, 15.0]}}),
     "gain up, exposure down": ("noise", {"camera": {"exposure_ms": 0.0025, "full_well_e": 107.0}}),
     "water stains everywhere": ("surface", {"stain": STAIN}),
-    "fingerprints everywhere": ("surface", {"fingerprint": PRINT}),
+    "another product, blasted": ("surface", {"surface": {
+        "groove_slope": [0.004, 0.006], "roughness": [0.5, 0.55], "anisotropy": 0.0, "streak_contrast": 0.0}}),
     "another product, coarsely ground": ("surface", {"surface": {
         "finest_spacing_um": [150.0, 180.0], "groove_slope": [0.08, 0.1], "roughness": [0.4, 0.45],
         "anisotropy": [0.2, 0.3]}}),

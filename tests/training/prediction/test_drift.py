@@ -160,10 +160,13 @@ def test_light_changes_the_brightness_and_no_other_number_of_the_picture() -> No
     ({"brightness": -9}, {"brightness": 0.9}, "light"), ({"brightness": -9}, {"brightness": 0.5, "noise": 2}, "light"),
     ({"brightness": 9, "score": 30, "noise": -6}, {"brightness": 1.1, "noise": 0.9}, "light"),
     ({"sharpness": -6, "noise": -7}, {"sharpness": 0.7, "noise": 0.6}, "focus"),
-    ({"noise": 8}, {"noise": 1.5}, "noise"),
+    ({"noise": 8}, {"noise": 1.5}, "noise"), ({"noise": -5}, {"noise": 0.4}, "focus"),
+    ({"sharpness": -2, "noise": -7}, {"sharpness": 0.8, "noise": 0.1}, "focus"),
+    ({"brightness": -2, "evenness": -2}, {"brightness": 0.88, "evenness": 0.89}, "light"),
     ({"score": 12}, {"score": 3}, "surface"), ({"evenness": 8}, {"evenness": 1.5}, "surface"),
     ({"brightness": 9, "sharpness": 8, "noise": 9, "evenness": 6}, {"brightness": 1.1, "evenness": 1.9}, "surface"),
 ])
 def test_what_shifts_point_to(shifts: dict, ratios: dict, cause: str) -> None:
-    found = cause_of({name: shifts.get(name, 0.0) for name in NUMBERS}, {name: ratios.get(name, 1) for name in NUMBERS})
+    found = cause_of({name: shifts.get(name, 0.0) for name in NUMBERS}, {name: ratios.get(name, 1) for name in NUMBERS},
+                     after=9)
     assert found[0] == cause

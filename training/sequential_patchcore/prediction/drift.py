@@ -23,9 +23,10 @@ from ..runtime.progress import say
 FILE = "drift.jsonl"
 RUN_LENGTH = 10_000  # images until a false alarm, on the average at least
 NUMBERS = ("score", "brightness", "sharpness", "noise", "evenness")
-_CLEAR = 4.0  # sigmas by which a number counts as changed when the cause is sought
-_LIGHT = 2.0  # the same of brightness, where nothing else has changed by much more
+_CLEAR = 5.0  # by so many sigmas over the root of the images since: four times what a median of these varies by
+_ALONE = 2.0  # times as much as all others: that number alone has changed
 _ALONG = 1.5  # times the logarithm of the change of brightness: what light alone may do to the others
+_FOCUS = "the images are less sharp: focus, or something on the lens"
 _SEVERAL = 3  # of the four numbers of the picture: more than light, focus or noise alone would change
 
 
@@ -136,7 +137,7 @@ class DriftWatch:
             name: max(float(np.median(values[since:])), 1e-9) / max(float(np.median(values[:since])), 1e-9)
             for name, values in self._seen.items()
         }
-        cause, words = cause_of(shifts, ratios)
+        cause, words = cause_of(shifts, ratios, len(self._images) - since)
         return Drift(cause, words, self._images[since], self._images[-1], {
             name: round(shift, 2) for name, shift in shifts.items()})
 
@@ -171,25 +172,35 @@ class ProductWatches:
         return self._watches[product].see(path, image, scores)
 
 
-def cause_of(shifts: Mapping[str, float], ratios: Mapping[str, float]) -> tuple[str, str]:
+def cause_of(shifts: Mapping[str, float], ratios: Mapping[str, float], after: int) -> tuple[str, str]:
     """What the shifts of the five numbers point to, as a word and in words.
 
     Light changes the brightness, and the others, which are shares of it, by a factor that is hardly larger: a camera's
-    own noise stays while the light goes. A camera out of focus flattens slopes, and with them the fine grain; noise
-    raises the grain. What changes nearly all of them, or the scores alone, is the surface.
+    own noise stays while the light goes. A camera out of focus takes the finest grain away, which nothing else does
+    alone, and flattens slopes; noise raises the grain alone. What changes nearly all of them, or the scores alone, is
+    the surface. Numbers of sound plates differ, so that a change is measured against what the medians of so many images
+    differ by.
 
     Args:
         shifts: in sigmas of before.
         ratios: after to before.
+        after: number of images since the change.
     """
-    brighter = ratios["brightness"] - 1
-    others = max(abs(math.log(ratios[name])) for name in ("sharpness", "noise", "evenness"))
-    if abs(shifts["brightness"]) >= _LIGHT and others <= _ALONG * abs(math.log(ratios["brightness"])):
+    changes = {name: math.log(ratio) for name, ratio in ratios.items()}
+    clear = {name for name, shift in shifts.items() if abs(shift) >= _CLEAR / math.sqrt(after)} - {"score"}
+    sizes = {name: abs(changes[name]) for name in clear}
+    largest_beside = max((size for name, size in sizes.items() if name != "noise"), default=0.0)
+    if sizes.get("noise", 0.0) >= _ALONE * largest_beside and "noise" in clear:
+        if changes["noise"] < 0:
+            return "focus", f"{_FOCUS}, and the finest grain is gone"
+        return "noise", "more noise: gain, exposure or cooling"
+    others = max((size for name, size in sizes.items() if name != "brightness"), default=0.0)
+    if "brightness" in clear and others <= _ALONG * sizes["brightness"]:
+        brighter = ratios["brightness"] - 1
         return "light", f"{abs(brighter):.0%} {'more' if brighter > 0 else 'less'} light"
-    clear = {name for name, shift in shifts.items() if abs(shift) >= _CLEAR} - {"score"}
     if len(clear) < _SEVERAL:
         if "sharpness" in clear and shifts["sharpness"] < 0:
-            return "focus", "the images are less sharp: focus, or something on the lens"
+            return "focus", _FOCUS
         if "noise" in clear and abs(shifts["noise"]) >= abs(shifts["evenness"]):
             return "noise", f"{'more' if shifts['noise'] > 0 else 'less'} noise: gain, exposure or cooling"
     return "surface", "the surface looks otherwise: dirt everywhere, or another product"
