@@ -6,12 +6,15 @@ realised rate is the share of new plates that alarm, over all resplits. Patch ve
 
     python tests/bench/bench_promises.py                                    # made plates that differ
     python tests/bench/bench_promises.py --data DATASET --weights FILE --backbone NAME --image-scale 0.15
+    python tests/bench/bench_promises.py --data OUT --twin 184 --renderer .venv-blender/bin/python …    # rendered first
 
 Of a data set all images without a defect are taken, whatever their split. A promise is kept where the realised rate is
 at most the promised one and two standard errors of as many independent draws as there were resplits.
 """
 
 import argparse
+import re
+import subprocess
 import time
 from pathlib import Path
 
@@ -54,6 +57,20 @@ def photographed_plates(arguments: argparse.Namespace) -> list[np.ndarray]:
                 patches = extractor(to_tensor(data.image(sample), arguments.image_scale, torch.device("cpu")))[0]
                 by_plate.setdefault(plate, []).append(patches.reshape(-1, patches.shape[-1]).numpy().copy())
     return [np.concatenate(images) for images in by_plate.values()]
+
+
+def render_twin(out: Path, plates: int, renderer: str) -> None:
+    """Clean plates of the twin, two pictures of each, at 12 percent; what is there already is kept."""
+    root = Path(__file__).resolve().parents[2]
+    recipe = (root / "scenes" / "recipes" / "inspection_twin.toml").read_text().partition("[bump]")[0]
+    changed = {"extends": f'"{root / "scenes" / "inspection.toml"}"', "name": '"twin_clean"', "plates": '"promise"',
+               "count": str(2 * plates), "splits": f"{{ train = {plates} }}", "columns": "2", "rows": "1", "sides": "1"}
+    for key, value in changed.items():
+        recipe = re.sub(rf"(?m)^{key} = .*$", lambda _, key=key, value=value: f"{key} = {value}", recipe, count=1)
+    file = out.with_suffix(".toml")
+    file.write_text(recipe)
+    subprocess.run([renderer, str(root / "blender_addon" / "render.py"), "--recipe", str(file), "--out", str(out),
+                    "--scale", "12", "--samples", "4", "--threads", "1"], check=True)
 
 
 def distances(patches: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -100,6 +117,8 @@ def main() -> None:
     parser.add_argument("--weights", default="none")
     parser.add_argument("--image-scale", type=float, default=0.15)
     parser.add_argument("--cache", type=Path, help="NPZ of the patch vectors, made where it is not there")
+    parser.add_argument("--twin", type=int, metavar="PLATES", help="render so many clean ones of the twin into --data")
+    parser.add_argument("--renderer", default=".venv-blender/bin/python", help="of --twin: a Python with bpy")
     parser.add_argument("--plates", type=int, default=320, help="of the made ones")
     parser.add_argument("--resplits", type=int, default=200)
     parser.add_argument("--trained", type=int, default=100)
@@ -107,6 +126,8 @@ def main() -> None:
     parser.add_argument("--coreset-size", type=int, default=256)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.twin:
+        render_twin(arguments.data, arguments.twin, arguments.renderer)
     if arguments.data is None:
         plates, what = made_plates(arguments.plates, 1), "made plates"
     elif arguments.cache is not None and arguments.cache.is_file():
