@@ -25,7 +25,7 @@ RUN_LENGTH = 10_000  # images until a false alarm, on the average at least
 NUMBERS = ("score", "brightness", "sharpness", "noise", "evenness")
 _CLEAR = 5.0  # by so many sigmas over the root of the images since: four times what a median of these varies by
 _ALONE = 2.0  # times as much as all others: that number alone has changed
-_ALONG = 1.5  # times the logarithm of the change of brightness: what light alone may do to the others
+_ALONG = 1.2  # times the logarithm of the change of brightness: what light alone may do to the others
 _FOCUS = "the images are less sharp: focus, or something on the lens"
 _SEVERAL = 3  # of the four numbers of the picture: more than light, focus or noise alone would change
 
