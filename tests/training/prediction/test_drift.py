@@ -162,7 +162,8 @@ def test_light_changes_the_brightness_and_no_other_number_of_the_picture() -> No
     ({"sharpness": -6, "noise": -7}, {"sharpness": 0.7, "noise": 0.6}, "focus"),
     ({"noise": 8}, {"noise": 1.5}, "noise"), ({"noise": -5}, {"noise": 0.4}, "focus"),
     ({"sharpness": -2, "noise": -7}, {"sharpness": 0.8, "noise": 0.1}, "focus"),
-    ({"brightness": -2, "evenness": -2}, {"brightness": 0.88, "evenness": 0.89}, "light"),
+    ({"brightness": -6, "evenness": -9, "noise": -3}, {"brightness": 0.5, "evenness": 0.42, "noise": 0.7}, "surface"),
+    ({"brightness": 2, "evenness": -2}, {"brightness": 1.16, "evenness": 0.87}, "light"),
     ({"score": 12}, {"score": 3}, "surface"), ({"evenness": 8}, {"evenness": 1.5}, "surface"),
     ({"brightness": 9, "sharpness": 8, "noise": 9, "evenness": 6}, {"brightness": 1.1, "evenness": 1.9}, "surface"),
 ])

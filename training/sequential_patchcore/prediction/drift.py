@@ -25,7 +25,8 @@ RUN_LENGTH = 10_000  # images until a false alarm, on the average at least
 NUMBERS = ("score", "brightness", "sharpness", "noise", "evenness")
 _CLEAR = 5.0  # by so many sigmas over the root of the images since: four times what a median of these varies by
 _ALONE = 2.0  # times as much as all others: that number alone has changed
-_ALONG = 1.2  # times the logarithm of the change of brightness: what light alone may do to the others
+_AGAINST = 1.5  # times the change of brightness: what light alone may do to its shares, in the other direction
+_ALONG = 0.5  # the same in the direction of brightness
 _FOCUS = "the images are less sharp: focus, or something on the lens"
 _SEVERAL = 3  # of the four numbers of the picture: more than light, focus or noise alone would change
 
@@ -175,11 +176,11 @@ class ProductWatches:
 def cause_of(shifts: Mapping[str, float], ratios: Mapping[str, float], after: int) -> tuple[str, str]:
     """What the shifts of the five numbers point to, as a word and in words.
 
-    Light changes the brightness, and the others, which are shares of it, by a factor that is hardly larger: a camera's
-    own noise stays while the light goes. A camera out of focus takes the finest grain away, which nothing else does
-    alone, and flattens slopes; noise raises the grain alone. What changes nearly all of them, or the scores alone, is
-    the surface. Numbers of sound plates differ, so that a change is measured against what the medians of so many images
-    differ by.
+    Light changes the brightness. The others, which are shares of it, stay, or go the other way by a factor that is
+    hardly larger: with less light a camera's own noise stays, with more the brightest pixels are full. A camera out of
+    focus takes the finest grain away, which nothing else does alone, and flattens slopes; noise raises the grain alone.
+    What changes nearly all of them, or the scores alone, is the surface. Numbers of sound plates differ, so that a
+    change is measured against what the medians of so many images differ by.
 
     Args:
         shifts: in sigmas of before.
@@ -194,8 +195,9 @@ def cause_of(shifts: Mapping[str, float], ratios: Mapping[str, float], after: in
         if changes["noise"] < 0:
             return "focus", f"{_FOCUS}, and the finest grain is gone"
         return "noise", "more noise: gain, exposure or cooling"
-    others = max((size for name, size in sizes.items() if name != "brightness"), default=0.0)
-    if "brightness" in clear and others <= _ALONG * sizes["brightness"]:
+    if "brightness" in clear and all(
+        -_AGAINST <= changes[name] / changes["brightness"] <= _ALONG for name in clear - {"brightness"}
+    ):
         brighter = ratios["brightness"] - 1
         return "light", f"{abs(brighter):.0%} {'more' if brighter > 0 else 'less'} light"
     if len(clear) < _SEVERAL:
