@@ -64,19 +64,19 @@ class _KeptMaps(UnseenPlates):
         super().__init__(scorer, dataset)
         self._scorer_of_all, self._data, self._folder = scorer, dataset, folder
 
-    def anomaly_map(self, sample: Sample) -> np.ndarray:
+    def anomaly_map(self, sample: Sample, image: np.ndarray | None = None) -> np.ndarray:
         file = self._folder / f"unseen-{sample.id}.npy"
         if not file.is_file():
             np.save(file, super().anomaly_map(sample))
         return np.load(file)
 
-    def whole(self, sample: Sample) -> np.ndarray:
+    def whole(self, sample: Sample, image: np.ndarray | None = None) -> np.ndarray:
         """By all vectors."""
         if plate_of(sample) not in self.trained:
-            return self.anomaly_map(sample)
+            return self.anomaly_map(sample, image)
         file = self._folder / f"whole-{sample.id}.npy"
         if not file.is_file():
-            np.save(file, self._scorer_of_all.anomaly_map(self._data.image(sample)))
+            np.save(file, self._scorer_of_all.anomaly_map(self._data.image(sample) if image is None else image))
         return np.load(file)
 
 
