@@ -24,7 +24,7 @@ from sequential_patchcore.naming.figures import image_verdicts, verdict_figures
 from sequential_patchcore.naming.judgement import PatchFigures, judge
 from sequential_patchcore.naming.learning import predicted_of
 from sequential_patchcore.naming.namer import Namer
-from sequential_patchcore.naming.regions import regions_of
+from sequential_patchcore.naming.regions import regions_of, surroundings
 from sequential_patchcore.naming.truth import region_truths
 
 LOST = (0, 1, 2, 3, 5)
@@ -32,7 +32,7 @@ VOTE, RATIO, NOMINAL = "vote of the nearest memory", "ratio of distances", "dirt
 RULE = "verdicts"
 
 
-def region_numbers(figures: PatchFigures, kinds: np.ndarray, rows: slice) -> dict[str, float]:
+def region_numbers(figures: PatchFigures, kinds: np.ndarray, rows: np.ndarray) -> dict[str, float]:
     """What each of the other rules says of a region; kinds: (M,) bool, which memories are of defects."""
     defect = figures.distances[rows][:, kinds].min(1)
     dirt = figures.distances[rows][:, ~kinds].min(1)
@@ -71,8 +71,11 @@ def drawn_shares(regions: list[dict], rules: tuple[str, ...], lost: int, draws: 
     return {rule: np.array(values) for rule, values in found.items()}
 
 
-def at_own_points(set_on: list[dict], regions: list[dict], rules: tuple[str, ...]) -> None:
-    """Each rule with the point below which no defect view of the validation plates lies: passed and lost elsewhere."""
+def at_own_points(set_on: list[dict], regions: list[dict], rules: tuple[str, ...], pass_below: float) -> None:
+    """Each rule with the point below which no defect view of the validation plates lies: passed and lost elsewhere.
+
+    The verdicts' own point, `pass_below`, may lie lower, for the library's sake.
+    """
     plates, times = draw([region["plate"] for region in regions])
     passed: dict[str, np.ndarray] = {}
     dirt = np.array([not region["views"] for region in regions])
@@ -83,7 +86,7 @@ def at_own_points(set_on: list[dict], regions: list[dict], rules: tuple[str, ...
         for region in set_on:
             for key in region["views"]:
                 views[key] = max(views.get(key, -np.inf), region[rule])
-        point = min(views.values()) if rule != RULE else min(0.0, *views.values())
+        point = min(views.values()) if rule != RULE else min(pass_below, *views.values())
         below = np.array([region[rule] < point for region in regions])
         left = {key for region, low in zip(regions, below, strict=True) if not low for key in region["views"]}
         lost = {key for region in regions for key in region["views"]} - left
@@ -105,10 +108,10 @@ def regions_of_split(scorer: Scorer, namer: Namer, dataset: Dataset, split: str,
             continue
         truths = region_truths(found.labels, found.count, dataset.mask(sample), dataset.instances(sample),
                                dataset.classes)
-        figures = namer.figures(scored, found)
-        bounds = np.searchsorted(found.region, np.arange(found.count + 1))
-        for number, verdict in enumerate(judge(namer.naming, found, figures, scored.grid)):
-            rows = slice(int(bounds[number]), int(bounds[number + 1]))
+        around = surroundings(found, scored.distances, namer.naming.near_from, namer.naming.near_cells)
+        figures = namer.figures(scored, around)
+        for number, verdict in enumerate(judge(namer.naming, around, figures, scored.grid)):
+            rows = np.flatnonzero((around.region == number) & around.own)
             unknown = verdict.reason == "far from every memory"
             regions.append({
                 "plate": str(sample.group or sample.id),
@@ -148,14 +151,14 @@ def main() -> None:
         if not found.count:
             images.append((plate, []))
             continue
-        figures = namer.figures(scored, found)
-        verdicts = judge(namer.naming, found, figures, scored.grid)
+        around = surroundings(found, scored.distances, namer.naming.near_from, namer.naming.near_cells)
+        figures = namer.figures(scored, around)
+        verdicts = judge(namer.naming, around, figures, scored.grid)
         records = image_verdicts(found.labels, np.zeros((found.count + 1, 5)), verdicts, truths,
                                  np.zeros(found.count + 1)).records
         images.append((plate, records))
-        bounds = np.searchsorted(found.region, np.arange(found.count + 1))
         for number, (verdict, truth) in enumerate(zip(verdicts, truths, strict=True)):
-            rows = slice(int(bounds[number]), int(bounds[number + 1]))
+            rows = np.flatnonzero((around.region == number) & around.own)
             unknown = verdict.reason == "far from every memory"
             regions.append({
                 "plate": plate, "views": [(sample.id, instance) for instance in truth.defects],
@@ -186,7 +189,8 @@ def main() -> None:
             low, high = interval(drawn[RULE] - drawn[rule])
             print(f"{RULE} less {rule}, at {lost} lost: {low:+.3f} to {high:+.3f}")
     if chosen.set_on:
-        at_own_points(regions_of_split(scorer, namer, dataset, chosen.set_on, kinds), regions, rules)
+        at_own_points(regions_of_split(scorer, namer, dataset, chosen.set_on, kinds), regions, rules,
+                      namer.naming.pass_below)
     image = dataset.image(dataset.split(chosen.split)[0])
     labels = regions_of(predicted_of(scorer, dataset, dataset.split(chosen.split)[0])[1], scored.grid)
     plain = timed(lambda: scorer.anomaly_map(image))

@@ -16,7 +16,7 @@ from ..runtime.progress import say
 from ..scoring.anomaly_map import PatchScores
 from ..scoring.scorer import Scorer
 from .judgement import PatchFigures, judge
-from .regions import Regions, regions_of_labels
+from .regions import Surroundings, regions_of_labels, surroundings
 from .verdict import RegionVerdict
 
 
@@ -62,11 +62,14 @@ class Namer:
         """
         if not count:
             return []
-        regions = regions_of_labels(labels, count, scored.grid)
+        regions = surroundings(
+            regions_of_labels(labels, count, scored.grid), scored.distances, self.naming.near_from,
+            self.naming.near_cells,
+        )
         return judge(self.naming, regions, self.figures(scored, regions), scored.grid)
 
-    def figures(self, scored: PatchScores, regions: Regions) -> PatchFigures:
-        """What the patches of the regions are like."""
+    def figures(self, scored: PatchScores, regions: Surroundings) -> PatchFigures:
+        """What the patches of the regions and around them are like."""
         at_y, at_x = regions.cells.T
         with torch.inference_mode():
             vectors = scored.vectors[torch.from_numpy(at_y), torch.from_numpy(at_x)]
@@ -80,9 +83,10 @@ class Namer:
 def naming_digest(naming: Naming) -> str:
     """Of all that decides a verdict."""
     sha = hashlib.sha256(repr((
-        naming.names, naming.kinds, naming.pass_below, naming.defect_from, naming.window, naming.unknown_share,
+        naming.names, naming.kinds, naming.pass_below, naming.defect_from, naming.window, naming.likest,
+        naming.near_from, naming.near_cells, naming.unknown_share,
     )).encode())
-    for array in (naming.weights, naming.offsets, naming.reach):
+    for array in (*naming.networks, naming.reach):
         sha.update(np.ascontiguousarray(array, np.float32).tobytes())
     return sha.hexdigest()[:16]
 
