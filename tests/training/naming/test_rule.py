@@ -8,7 +8,7 @@ import pytest
 from sequential_patchcore.data.format import ClassInfo
 from sequential_patchcore.extractors.grid import Grid
 from sequential_patchcore.model.naming import Naming, promise_in_words
-from sequential_patchcore.naming.judgement import PatchFigures, class_scores, judge
+from sequential_patchcore.naming.judgement import PatchFigures, class_scores, judge, likeness_and_impurity
 from sequential_patchcore.naming.networks import trained
 from sequential_patchcore.naming.operating_point import JudgedRegion, operating_point
 from sequential_patchcore.naming.pooling import worst_neighbourhood
@@ -48,9 +48,11 @@ def judged(
     y, x = regions.cells.T
     vectors = np.stack([plane[y, x], np.zeros(len(y)) if off is None else off[y, x]], 1).astype(np.float32)
     places = {"smear": np.array([-20, 0]), "stain": np.array([-10, 0])}
+    likeness, impurity = likeness_and_impurity(naming, vectors)
     distances = np.stack([np.linalg.norm(vectors - place, axis=1) for place in places.values()], 1)
-    figures = PatchFigures.of(naming, vectors, np.full(len(y), 5.0), tuple(places), distances)
-    return judge(naming, regions, figures, GRID)
+    figures = PatchFigures(likeness, impurity, np.full(len(y), 5.0), distances[np.arange(len(y)), impurity])
+    return judge(naming, regions, figures, GRID, lambda rows: [dict(zip(places, each.tolist(), strict=True))
+                                                               for each in distances[rows]])
 
 
 def test_a_sample_holds_all_while_there_is_room_and_then_each_vector_as_likely():
