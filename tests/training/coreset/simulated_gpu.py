@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A graphics processor that is not there: tensors that say they are on `cuda` and whose numbers are computed on the CPU.
+"""A graphics processor that is not there: tensors on a device of their own, whose numbers are computed on the CPU.
 
 What a real one refuses is refused: an operation that mixes devices (single numbers and indices apart, as in torch), and
 numpy of a tensor that was not brought back. What makes the processor wait for the card is counted: copies to the CPU,
@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-GPU = torch.device("meta")
+GPU = torch.device("meta")  # torch without support for cards refuses to slice a tensor on `cuda`
 _aten = torch.ops.aten
 _COPIES = (_aten._to_copy.default, _aten.copy_.default)
 _MAY_TAKE_INDICES_FROM_THE_CPU = (_aten.index.Tensor, _aten.index_put_.default, _aten._index_put_impl_.default)
@@ -29,10 +29,9 @@ class GpuTensor(torch.Tensor):
 
     @staticmethod
     def __new__(cls, held: torch.Tensor) -> "GpuTensor":
-        # `meta` to torch itself, which without support for cards would refuse to slice a tensor on one.
         made = torch.Tensor._make_wrapper_subclass(
             cls, held.shape, strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype,
-            device="meta", dispatch_device=True,
+            device=GPU, dispatch_device=True,
         )
         made.held = held
         return made
@@ -48,7 +47,7 @@ class GpuTensor(torch.Tensor):
 
 
 class SimulatedGpu(TorchDispatchMode):
-    """While it is entered, tensors that are made on `cuda` are made; `waits` counts what waits for the card, by operation."""
+    """While it is entered, tensors can be made on `GPU`; `waits` counts what waits for the card, by operation."""
 
     def __init__(self) -> None:
         super().__init__()
