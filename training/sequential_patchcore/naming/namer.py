@@ -87,7 +87,8 @@ class Namer:
 
     def to_memories(self, vectors: torch.Tensor) -> list[dict[str, float]]:
         """Of (n, D) patches the distance of each to each memory."""
-        found = {name: search.distances(vectors).cpu().tolist() for name, search in self.searches.items()}
+        with torch.inference_mode():
+            found = {name: search.distances(vectors).cpu().tolist() for name, search in self.searches.items()}
         return [{name: distances[row] for name, distances in found.items()} for row in range(len(vectors))]
 
 
