@@ -38,7 +38,8 @@ compiled = openvino.Core().compile_model(given["graph"], "CPU", settings)
 request = compiled.create_infer_request()
 def run():
     shown = image if given["as_it_is"] else np.ascontiguousarray(image.transpose(2, 0, 1))[None]
-    return {output: np.array(request.infer([shown])[output]) for output in compiled.outputs}
+    found = request.infer([shown])
+    return [np.array(found[output]) for output in compiled.outputs]
 run()
 seconds = []
 for _ in range(3):
@@ -84,11 +85,12 @@ def ways(chosen: argparse.Namespace, size: tuple[int, int], folder: Path) -> dic
     model, export, made = folder / "model.h5", folder / "export", folder / "made.json"
     given = {"size": size, "threads": chosen.threads, "backbone": chosen.backbone, "vectors": VECTORS,
              "folder": str(folder)}
-    if not made.exists():
+    if not export.exists():
         command("train", "--data", plates(folder / "data", (410, 490), 1), "--out", model, "--weights", "none",
                 "--epochs", "1", "--device", "cpu", "--threads", "1", "--backbone", chosen.backbone, "--coreset-size",
                 VECTORS)
         command("export", "onnx", "--model", model, "--out", export)
+    if not made.exists():
         theirs = run(chosen.python, [str(WORKER), "make"], given | {"layers": layers_of(model)})
         made.write_text(json.dumps(theirs))
     given |= json.loads(made.read_text())

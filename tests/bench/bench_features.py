@@ -7,7 +7,8 @@ Each number is of a process of its own (CPU seconds of user and system, resident
 freed, as the commands do; ratios are of numbers of one run. "As it was": torch with its batch norms unfolded, memory
 given back. Random weights. Features are those of noise; `train`, `predict` and `export` work on brushed metal drawn by
 code, and train 20 images over five epochs with augmentation, unless told otherwise. `predict` gives the anomaly map
-alone, and a picture's share of the command: reading, map, overlay, journal. Without a name of a part all are run.
+alone, and a picture's share of the command: reading, map, overlay, journal. The last three parts are of the first
+backbone. Without a name of a part all are run.
 """
 
 import argparse
@@ -72,7 +73,7 @@ else:
     torch.set_num_threads(given["threads"])
     from sequential_patchcore import Scorer, load_model
     scorer = Scorer(load_model(given["model"]), engine="torch" if was else given["engine"])
-    if was:
+    if was and hasattr(scorer.extractor, "_folded"):
         scorer.extractor._folded = lambda: scorer.extractor.network
 cpu, wall = timed(lambda: scorer.anomaly_map(pixels), 2)
 print(json.dumps({"cpu": cpu, "wall": wall, "peak": peak()}))
@@ -136,9 +137,11 @@ def whole(chosen: argparse.Namespace, size: tuple[int, int], folder: Path, parts
     else:
         command(*training, "--epochs", "1", "--shard", f"1/{chosen.images}")
     command("calibrate", "--model", model, "--threshold", "1000")
-    ways = ["as it was", "torch", "onnx"] if "predict" in parts else []
+    is_transformer = chosen.backbone[0].startswith("vit")  # computed by torch, and exported for one size
+    ways = ["as it was", "torch", *(() if is_transformer else ("onnx",))] if "predict" in parts else []
     if "export" in parts:
-        command("export", "onnx", "--model", model, "--out", folder / "export")
+        fixed = ("--size", f"{size[1]}x{size[0]}") if is_transformer else ()
+        command("export", "onnx", "--model", model, "--out", folder / "export", *fixed)
         ways.append("export")
     if not ways:
         return
