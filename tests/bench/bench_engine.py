@@ -65,8 +65,8 @@ def replace_inference(out: Path) -> None:
     others = out.read_text(encoding="utf-8").split("## 5. ")[0]
     heading, table = inference_part(measured_inference()).split("\n\n", 1)
     day = time.strftime("%Y-%m-%d")
-    made = (f"Made by `make bench-engine ARGS=--inference-only` on {day}, load average at the end {load()}; the sections "
-            "above are older.")
+    made = (f"Made by `make bench-engine ARGS=--inference-only` on {day}, load average at the end {load()}; the "
+            "sections above are older.")
     write(out, f"{others}{heading}\n\n{made}\n\n{table}\n")
 
 
