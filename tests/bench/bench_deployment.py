@@ -84,7 +84,7 @@ def ways(chosen: argparse.Namespace, size: tuple[int, int], folder: Path) -> dic
     """Name to the Python, its arguments and what the code is given."""
     model, export, made = folder / "model.h5", folder / "export", folder / "made.json"
     given = {"size": size, "threads": chosen.threads, "backbone": chosen.backbone, "vectors": VECTORS,
-             "folder": str(folder)}
+             "folder": str(folder), "repeats": 3}
     if not export.exists():
         command("train", "--data", plates(folder / "data", (410, 490), 1), "--out", model, "--weights", "none",
                 "--epochs", "1", "--device", "cpu", "--threads", "1", "--backbone", chosen.backbone, "--coreset-size",

@@ -33,7 +33,7 @@ import numpy as np
 def peak():
     lines = open("/proc/self/status").read().split("\\n")
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-def timed(action, repeats=3):
+def timed(action, repeats=given["repeats"]):
     action()
     best = []
     for _ in range(repeats):
@@ -75,7 +75,7 @@ else:
     scorer = Scorer(load_model(given["model"]), engine="torch" if was else given["engine"])
     if was and hasattr(scorer.extractor, "_folded"):
         scorer.extractor._folded = lambda: scorer.extractor.network
-cpu, wall = timed(lambda: scorer.anomaly_map(pixels), 2)
+cpu, wall = timed(lambda: scorer.anomaly_map(pixels))
 print(json.dumps({"cpu": cpu, "wall": wall, "peak": peak()}))
 """
 # The command line with torch as it was.
@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=2448, help="width of the images; the height is 2050 / 2448 of it")
     parser.add_argument("--images", type=int, default=20, help="of the training")
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3, help="calls after one, of which the fastest counts")
     parser.add_argument("--backbone", nargs="+", default=BACKBONES)
     chosen = parser.parse_args()
     size = round(chosen.side * 2050 / 2448), chosen.side
@@ -113,7 +114,7 @@ def features(chosen: argparse.Namespace, size: tuple[int, int]) -> None:
     print("| backbone | torch as it was, CPU s | torch | onnx | onnx over as it was | MiB: as it was | torch | onnx |"
           "\n|---|---|---|---|---|---|---|---|")
     for backbone in chosen.backbone:
-        given = {"size": size, "threads": chosen.threads, "backbone": backbone}
+        given = {"size": size, "threads": chosen.threads, "backbone": backbone, "repeats": chosen.repeats}
         found = [measured(_FEATURES, given | {"engine": engine}) for engine in ("as it was", "torch", "auto")]
         cpu = [one["cpu"] for one in found]
         cells = [*(f"{one:.2f}" for one in cpu), f"{cpu[2] / cpu[0]:.2f}", *(f"{one['peak']:.0f}" for one in found)]
@@ -150,7 +151,7 @@ def whole(chosen: argparse.Namespace, size: tuple[int, int], folder: Path, parts
     first = None
     for way in ways:
         place = str(folder / "export" if way == "export" else model)
-        given = {"size": size, "threads": chosen.threads, "model": place, "engine": way}
+        given = {"size": size, "threads": chosen.threads, "model": place, "engine": way, "repeats": chosen.repeats}
         found, picture = measured(MAPS, given), a_picture(way, place, data, chosen, folder / f"of {way}")
         first = first or (found["cpu"], picture)
         print(f"| {way} | {found['cpu']:.2f} | {found['cpu'] / first[0]:.2f} | {found['peak']:.0f} | {picture:.2f} | "
