@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import bpy
 import numpy as np
 
+from .stain_nodes import STAMP
+
 _STORES = ("actions", "armatures", "cache_files", "cameras", "collections", "curves", "fonts", "grease_pencils",
            "hair_curves", "images", "lattices", "libraries", "lightprobes", "lights", "linestyles", "masks",
            "materials", "meshes", "metaballs", "movieclips", "node_groups", "objects", "particles", "pointclouds",
@@ -23,7 +25,7 @@ _NO_CONTENT = frozenset((
     "tool_settings", "cursor", "bindcode", "pixels", "warning_size", "dimensions", "is_missing", "is_runtime_data",
     "show_expanded", "cached_location", "is_embedded_data", "evaluated_get", "use_fake_user", "object_bases",
     "layer_collection", "active_layer_collection", "runtime_data_types", "execution_time", "is_cache_baked",
-    "filepath_raw",
+    "filepath_raw", "linear_colorspace_settings",  # the latter is filled in by Blender when a file format is set
 ))
 _HEAVY = {
     "vertices": ("co", np.float32, 3), "edges": ("vertices", np.int32, 2), "loops": ("vertex_index", np.int32, 1),
@@ -46,8 +48,9 @@ def described(exclude: tuple[str, ...] = ()) -> dict[str, str]:
             if store == "images" and block.source == "VIEWER":  # the window's picture of the last render
                 continue
             key = f"{store}/{block.library.name if block.library else ''}/{block.name}"
-            lines = hashlib.sha256()
-            for line in _lines(block, key, 0):
+            stamp = block.get(STAMP) if store == "node_groups" else None
+            lines = hashlib.sha256(str(stamp).encode())
+            for line in _lines(block, key, 0) if stamp is None else ():  # the add-on's own groups are their stamp
                 lines.update(line)
             found[key] = f"{key} {lines.hexdigest()}"
     return found
@@ -59,7 +62,7 @@ def _lines(owner, place: str, depth: int) -> Iterator[bytes]:
         yield f"{place}[{key}]={_plain(owner[key])}".encode()
     for definition in owner.bl_rna.properties:
         name = definition.identifier
-        if name in _NO_CONTENT or name.startswith(("active_", "select_", "show_", "hide_select")):
+        if name in _NO_CONTENT or name.startswith(("active_", "select_", "show_", "hide_select", "bl_")):
             continue
         kind = definition.type
         if kind in ("BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"):

@@ -62,10 +62,11 @@ def hit_points(own, folder) -> np.ndarray:
     return found[0] - found[1]
 
 
+@pytest.mark.parametrize("size", [(200, 150), pytest.param((800, 600), marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", own_scenes.SCENES)
-def test_masks_are_the_numpy_field_at_the_hit_points(name, tmp_path):
+def test_masks_are_the_numpy_field_at_the_hit_points(name, size, tmp_path):
     scene = own_scenes.make(name)
-    scene.render.resolution_x, scene.render.resolution_y = 400, 300
+    scene.render.resolution_x, scene.render.resolution_y = size
     own = find(scene)
     with session.silence(session.FATAL):
         labels = own_scene.scene_labels(own, tmp_path)
@@ -83,8 +84,8 @@ def test_masks_are_the_numpy_field_at_the_hit_points(name, tmp_path):
         seen += int(here.sum())
         hashes = {each["hash"] for each in labels.instance_list if each["object"] == part.object.name}
         assert hashes == {float(value) for value in np.unique(field.instance_hash[field.inside & ~rust])}
-    assert seen > 5000 and (labels.mask == 6).sum() > 200
-    assert different <= 1, f"{different} of {seen} pixels differ"
+    assert seen > 0.05 * labels.mask.size and (labels.mask == 6).sum() > 100
+    assert different <= 1 + seen / 100_000, f"{different} of {seen} pixels differ"
     assert not (labels.mask[~labels.region]).any()
 
 
@@ -144,8 +145,8 @@ def test_the_file_is_as_before_after_a_sample(name, tmp_path):
                     render={"stain_distance": True})
     for sample in (PAIR, draw_any(varied, 1)):
         own_scene.render_own_sample(own, sample, varied, "CPU", tmp_path)
-    changed = {key for key in {**before, **described()} if before.get(key) != described().get(key)}
-    assert not changed
+    after = described()
+    assert not {key for key in {**before, **after} if before.get(key) != after.get(key)}
     assert not list(tmp_path.iterdir()), "no temporary file is left"
 
 
@@ -155,26 +156,23 @@ def test_the_file_is_as_before_after_an_error(where, tmp_path, monkeypatch):
     bpy.context.view_layer.update()
     before = digest()
     own = find(scene)
-    holder, _, name = f"own_scene.{where}".rpartition(".")
-    holder = {"own_scene": own_scene, "own_scene.own_passes": own_passes}[holder]
-    inner = own_passes._render if name != "compose_scene_labels" else None
+    name, render = where.rpartition(".")[2], own_passes._render
 
     def fail(*arguments):
         raise MemoryError("no more")
 
     def late(scene, changes, file):
-        inner(scene, changes, file)
+        render(scene, changes, file)
         if (name == "render_labels") == (file.suffix == ".exr"):
             fail()
 
-    if inner:
-        monkeypatch.setattr(own_passes, "_render", late)
-    else:
+    if name == "compose_scene_labels":
         monkeypatch.setattr(own_scene, name, fail)
+    else:
+        monkeypatch.setattr(own_passes, "_render", late)
     with pytest.raises(MemoryError):
         own_scene.render_own_sample(own, PAIR, recipe(), "CPU", tmp_path)
     assert digest() == before
-    assert holder is not None
 
 
 CHANGES = {
@@ -280,16 +278,13 @@ def test_sixteen_bits_and_the_view_transform(tmp_path):
     assert np.abs(eight / 255.0 - sixteen / 65535.0).max() < 1.6 / 255, "dithering apart"
 
 
-@pytest.mark.parametrize("turn", [90.0])
-def test_a_turned_part_shows_the_stain_that_turned_with_it(turn, tmp_path):
+def test_a_turned_part_shows_the_stain_that_turned_with_it(tmp_path):
     """The part and the camera turned together show the same mask."""
     own = find(own_scenes.make("two_parts"), ["Shaft"])
-    middle = own_scene.arrange.__globals__["middle_of"](own.parts)
-    masks = []
+    turn, masks = 90.0, []
     for pose, azimuth in (({}, -90.0), ({"rotation_z_deg": turn}, -90.0 + turn)):
         varied = recipe(view={"azimuth_deg": azimuth, "elevation_deg": 50.0, "distance_mm": 200.0}, pose=pose)
         with session.silence(session.FATAL), Ledger() as changes:
             own_scene.arrange(changes, own.scene, own.parts, draw_any(varied, 0))
             masks.append(own_scene.scene_labels(own, tmp_path).mask)
     assert masks[0].any() and (masks[0] != masks[1]).sum() <= 2, "rounding of positions, on outlines"
-    assert np.isfinite(middle).all()
