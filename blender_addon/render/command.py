@@ -104,7 +104,7 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     scene = {"file": file} if file else {}
     if arguments.recipe is not None:
         return load(arguments.recipe, scene)
-    name = "".join(c if c.isascii() and c.isalnum() or c in "-_" else "_" for c in Path(file or _open_file()).stem)
+    name = "".join(c if (c.isascii() and c.isalnum()) or c in "-_" else "_" for c in Path(file or _open_file()).stem)
     name = name if name.replace("-", "_").isidentifier() else f"scene_{name}"
     count = arguments.count or 1
     return Recipe(name, name, "", count, 0, _SPLITS, {"scene": scene})

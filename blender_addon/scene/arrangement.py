@@ -100,7 +100,12 @@ def _camera(scene: bpy.types.Scene, sample: OwnSample) -> bpy.types.Object:
 def _new_camera(changes: Ledger, scene, like, position: Vector, target: Vector, roll: float) -> bpy.types.Object:
     """A camera with the lens of another, that looks at a point; it goes with the other changes."""
     made = bpy.data.objects.new(CAMERA, like.data)
-    changes.on_undo(lambda: bpy.data.objects.remove(made))
+
+    def remove() -> None:
+        bpy.data.objects.remove(made)
+        bpy.context.view_layer.update()  # until then the layer's list has a gap
+
+    changes.on_undo(remove)
     scene.collection.objects.link(made)
     turned = (target - position).to_track_quat("-Z", "Y").to_matrix().to_4x4()
     made.matrix_world = Matrix.Translation(position) @ turned @ Matrix.Rotation(roll, 4, "Z")

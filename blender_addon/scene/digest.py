@@ -33,6 +33,8 @@ _HEAVY = {
 }
 """Lists of a mesh that are read at once; all its other lists of that length are derived, or hold selection."""
 _DEPTH = 7
+PANEL = "surface_impurities"
+"""The add-on's own settings of scenes and materials; a stain's values are in its node."""
 
 
 def digest(exclude: tuple[str, ...] = ()) -> str:
@@ -115,9 +117,11 @@ def _collection(owner, name: str, place: str, depth: int) -> Iterator[bytes]:
 
 def _custom_keys(owner) -> list[str]:
     try:
-        return list(owner.keys())
+        keys = list(owner.keys())
     except TypeError:  # how Blender says that this kind of struct has no custom properties
         return []
+    # Declared properties are walked as such; Blender makes an empty group wherever one is asked for.
+    return [key for key in keys if key != PANEL and key not in owner.bl_rna.properties]
 
 
 def _plain(value) -> str:
