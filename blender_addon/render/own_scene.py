@@ -15,7 +15,7 @@ from ..core.files import png, tiff
 from ..core.labels.human_labels import labelme_file
 from ..core.labels.own_scene import PartLabel, SceneLabels, compose_scene_labels
 from ..core.parallel import side_by_side, use_threads
-from ..core.recipe.own_scene import OwnSample
+from ..core.recipe.own_scene import VARIED, OwnSample
 from ..core.recipe.settings import Recipe
 from ..core.stain.parameters import GRID_ONLY, StainParameters
 from ..scene.arrangement import arrange, camera_parameters, check_movable, object_parameters
@@ -125,9 +125,9 @@ def stain_of(layer: stain_layers.StainLayer, sample: OwnSample) -> StainParamete
     Raises:
         UserError: they contradict each other.
     """
-    drawn = {key: value for key, value in sample.stain.items() if layer.parameters.cell_size_mm is not None
-             or key not in GRID_ONLY}
     own = layer.parameters
+    drawn = {key: sample.varied(layer.material.name, layer.number, key, getattr(own, key)) for key in VARIED}
+    drawn |= {key: value for key, value in sample.stain.items() if own.centre_mm is None or key not in GRID_ONLY}
     seed = sample.stain_seed(layer.material.name, layer.number, own.seed)
     try:
         values = replace(own, **drawn, seed=seed)

@@ -16,9 +16,10 @@ from typing import Any
 
 from ..errors import UserError
 from ..parameter import draw, parameter
-from ..seeding import seed, spread
+from ..seeding import seed, spread, uniform
 
-UNVARIED = "as it is"
+VARIED = ("radius_mm", "noise_frequency_per_mm", "noise_amplitude_mm", "decay", "intensity")
+"""Parameters of the stain that `stain_variation` lets vary."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class SceneChoice:
     objects: tuple[str, ...] = parameter((), None, None, "the inspected objects; empty for those that are marked, or "
                                          "else those that carry the stain")
     cameras: tuple[str, ...] = parameter((), None, None, "cameras that take a picture each; empty for the scene's")
+    stain_variation: float = parameter(0.0, 0.0, 0.9, "each part draws radius, outline, decay and intensity of each "
+                                       "stain evenly from the material's own values, more or less this share of them")
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Lamps:
 
 
 SECTIONS: dict[str, type] = {"scene": SceneChoice, "pose": Pose, "view": View, "lamps": Lamps}
-CONSTANT = {"pose": ("turntable_steps",), "view": ("count",)}
+CONSTANT = {"scene": ("stain_variation",), "pose": ("turntable_steps",), "view": ("count",)}
 """Numbers that say how many pictures there are of a part, and so cannot be drawn."""
 
 
@@ -93,12 +96,20 @@ class OwnSample:
     stained: bool
     stain: Mapping[str, Any]
     """The stain's parameters that the recipe draws; the others stay as the material has them."""
+    stain_variation: float
     master: int | None
     """What seeds are drawn from; None keeps the seeds of the scene, as for a pair."""
 
     def stain_seed(self, material: str, layer: int, own: int) -> int:
         """The seed of a material's layer, whose `own` seed is in the file."""
         return own if self.master is None else seed(self.master, self.part, f"stain.{material}.{layer}")
+
+    def varied(self, material: str, layer: int, name: str, own: float) -> float:
+        """A value of a material's layer, more or less a share of it."""
+        if self.master is None or not self.stain_variation:
+            return own
+        fraction = uniform(self.master, self.part, f"stain.{material}.{layer}.{name}")
+        return round(own + abs(own) * self.stain_variation * (2.0 * fraction - 1.0), 9)
 
     def parameters(self) -> dict[str, Any]:
         """The drawn values, for the record."""
@@ -157,13 +168,14 @@ def draw_own_sample(recipe, index: int, split_of, stain_sections: tuple[type, ty
         lamps=draw(Lamps, recipe.section("lamps"), master, part, "lamps"),
         stained=stained,
         stain={key: getattr(drawn, key) for key in asdict(drawn) if key in table},
+        stain_variation=recipe.section("scene").get("stain_variation", 0.0),
         master=master,
     )
 
 
 def unvaried_sample(name: str) -> OwnSample:
     """The scene as it is: what the panel's pair shows."""
-    return OwnSample(0, name, "train", name, 0, 0, "", None, 0.0, Pose(), None, Lamps(), True, {}, None)
+    return OwnSample(0, name, "train", name, 0, 0, "", None, 0.0, Pose(), None, Lamps(), True, {}, 0.0, None)
 
 
 def parse_text(value: Any, field, place: str) -> Any:
