@@ -27,6 +27,8 @@ _NO_CONTENT = frozenset((
     "layer_collection", "active_layer_collection", "runtime_data_types", "execution_time", "is_cache_baked",
     "filepath_raw", "linear_colorspace_settings",  # the latter is filled in by Blender when a file format is set
 ))
+_WINDOW = ("active_", "select_", "show_", "hide_select", "bl_")
+"""How names of properties begin that are states of the window, or of the program."""
 _HEAVY = {
     "vertices": ("co", np.float32, 3), "edges": ("vertices", np.int32, 2), "loops": ("vertex_index", np.int32, 1),
     "polygons": ("loop_start", np.int32, 1),
@@ -64,7 +66,7 @@ def _lines(owner, place: str, depth: int) -> Iterator[bytes]:
         yield f"{place}[{key}]={_plain(owner[key])}".encode()
     for definition in owner.bl_rna.properties:
         name = definition.identifier
-        if name in _NO_CONTENT or name.startswith(("active_", "select_", "show_", "hide_select", "bl_")):
+        if name in _NO_CONTENT or name == PANEL or name.startswith(_WINDOW):
             continue
         kind = definition.type
         if kind in ("BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"):

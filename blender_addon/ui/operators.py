@@ -258,7 +258,7 @@ def scale_problem(context) -> str:
 
 
 def _switch_osl(scene, backend: str) -> None:
-    """OSL on while a stain needs it; off again if it was off before and no other stain does. backend: empty for none."""
+    """OSL on while a stain needs it; off again if it was off before and no stain does. backend: empty for none."""
     settings = properties.settings_of(scene)
     if inspection_scene.plate_of(scene) is not None:
         compat.use_osl(scene, backend == "osl")
