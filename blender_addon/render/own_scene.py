@@ -18,14 +18,14 @@ from ..core.parallel import side_by_side, use_threads
 from ..core.recipe.own_scene import VARIED, OwnSample
 from ..core.recipe.settings import Recipe
 from ..core.stain.parameters import GRID_ONLY, StainParameters
+from ..materials import layers as stain_layers
+from ..materials.coordinates import OBJECT_SEED
+from ..materials.stain_on_material import is_stained
 from ..scene.arrangement import arrange, camera_parameters, check_movable, object_parameters
 from ..scene.digest import digest
 from ..scene.inspected import Part, inspected_parts
 from ..scene.label_outputs import MATERIALS
 from ..scene.ledger import Ledger
-from ..ui.stain import layers as stain_layers
-from ..ui.stain.coordinates import OBJECT_SEED
-from ..ui.stain.stain_on_material import is_stained
 from . import own_passes, session
 
 _OUT_OF_THE_WAY_MM = (1e5, 1e5, 1e5)

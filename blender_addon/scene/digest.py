@@ -6,6 +6,7 @@ properties. Left out is what is no content: selection and other states of the wi
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 
 import bpy
@@ -25,7 +26,8 @@ _NO_CONTENT = frozenset((
     "tool_settings", "cursor", "bindcode", "pixels", "warning_size", "dimensions", "is_missing", "is_runtime_data",
     "show_expanded", "cached_location", "is_embedded_data", "evaluated_get", "use_fake_user", "object_bases",
     "layer_collection", "active_layer_collection", "runtime_data_types", "execution_time", "is_cache_baked",
-    "filepath_raw", "linear_colorspace_settings",  # the latter is filled in by Blender when a file format is set
+    "library_weak_reference", "filepath_raw",
+    "linear_colorspace_settings",  # Blender fills it in when a file format is set
 ))
 _WINDOW = ("active_", "select_", "show_", "hide_select", "bl_")
 """How names of properties begin that are states of the window, or of the program."""
@@ -73,6 +75,8 @@ def _lines(owner, place: str, depth: int) -> Iterator[bytes]:
             if definition.is_readonly and name not in ("name", "type"):
                 continue
             value = getattr(owner, name, None)
+            if definition.subtype in ("FILE_PATH", "DIR_PATH"):  # a copy in another folder has other relative paths
+                value = re.split(r"[/\\]", str(value).rstrip("/\\"))[-1]
             array = getattr(definition, "is_array", False)
             yield f"{place}.{name}={_array(value) if array else value!r}".encode()
         elif kind == "POINTER":
@@ -102,7 +106,7 @@ def _collection(owner, name: str, place: str, depth: int) -> Iterator[bytes]:
         elif name in ("materials", "uv_layers", "shape_keys", "vertex_groups"):
             yield f"{place}.{name}={[_name(item) for item in items]}".encode()
         return
-    if depth >= _DEPTH:
+    if depth >= _DEPTH or (isinstance(owner, bpy.types.ViewLayer) and name == "objects"):  # those of the collections
         return
     for number, item in enumerate(items):
         here = f"{place}.{name}[{number}]"

@@ -5,7 +5,6 @@ import numpy as np
 
 from ..core.errors import UserError
 from ..core.stain.parameters import SHADER_NAMES, STAIN_SPECS, UNIT_SCALE, StainParameters, is_whole
-from .stain_sockets import REFLECTANCE, VECTOR
 
 _SPECS = {spec.name: spec for spec in STAIN_SPECS}
 
@@ -33,8 +32,8 @@ def socket_values(node) -> dict:
 
 def linked_parameters(node) -> list[str]:
     """Names of the node's parameter sockets that a person has linked: such a stain has no single set of values."""
-    return [socket.name for socket in node.inputs
-            if socket.is_linked and socket.name not in (VECTOR, REFLECTANCE, "Seed")]
+    names = {name.replace("_", " ").title() for name in SHADER_NAMES} - {"Seed"}
+    return [socket.name for socket in node.inputs if socket.is_linked and socket.name in names]
 
 
 def refuse_links(node, material: str) -> None:

@@ -5,6 +5,7 @@ import atexit
 
 import bpy
 
+from ..materials import stain_on_material
 from . import (
     inspected_operators,
     live,
@@ -16,7 +17,6 @@ from . import (
     render_operators,
     render_status,
 )
-from .stain import stain_on_material
 
 CLASSES = (
     *properties.CLASSES, *operators.CLASSES, *preset_menu.CLASSES, *inspected_operators.CLASSES,

@@ -7,13 +7,13 @@ import bpy
 
 from ..core.errors import UserError
 from ..core.recipe.sample import Sample
+from ..materials import mask_preview, stain_on_material
+from ..materials.layers import layers_of
 from ..render import session
 from ..scene import compat
 from ..scene.inspection import NAME, build_inspection
 from . import properties
 from .panel_recipe import sample_of
-from .stain import mask_preview, stain_on_material
-from .stain.layers import layers_of
 
 _BUILT = "surface_impurities_built_at"
 """Custom property of the inspection's objects: where they were built."""

@@ -7,14 +7,14 @@ import bpy
 
 from ..core.errors import UserError
 from ..core.seeding import SEED_LIMIT, digest
+from ..materials import mask_preview, stain_on_material, stainable
+from ..materials.coordinates import OBJECT_SEED, coordinates_of, metres_per_unit
+from ..materials.layers import backend_of
 from ..scene import compat
 from ..scene.stain_osl import osl_available
 from . import inspection_scene, live, panel_recipe, properties
 from .button import Button
 from .declared import rescaled
-from .stain import mask_preview, stain_on_material, stainable
-from .stain.coordinates import OBJECT_SEED, coordinates_of, metres_per_unit
-from .stain.layers import backend_of
 
 _STAINS_ACROSS = 5.0
 """How many cells "Fit to Object" lays along the second longest side of an object."""

@@ -7,6 +7,8 @@ from ..core.inspection.camera import Camera
 from ..core.inspection.plate import Plate, Surface
 from ..core.inspection.ring_light import RingLight
 from ..core.inspection.sensor import Sensor
+from ..materials import mask_preview
+from ..materials.coordinates import OBJECT_SEED
 from ..scene import inspected
 from . import (
     inspected_operators,
@@ -20,8 +22,6 @@ from . import (
 from .panel_parts import draw_progress, draw_section, draw_stain_parameters, property_row, stain_specs, warn
 from .preset_menu import draw_presets
 from .properties import CENTRE, GRID, RENDER_NAMES, is_used, own_stain, settings_of
-from .stain import mask_preview
-from .stain.coordinates import OBJECT_SEED
 
 
 class _Panel:

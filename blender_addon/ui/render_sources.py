@@ -7,11 +7,11 @@ import bpy
 
 from ..core.errors import UserError
 from ..core.recipe.settings import Recipe
+from ..materials import stain_on_material
+from ..materials.layers import layers_of
 from ..scene.inspected import inspected_parts
 from . import inspection_scene, panel_recipe, properties
 from .operators import why_not_stain
-from .stain import stain_on_material
-from .stain.layers import layers_of
 
 
 def why_not_dataset(context) -> str:

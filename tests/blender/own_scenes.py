@@ -12,8 +12,8 @@ import bpy
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from blender_addon.core.stain.parameters import StainParameters
-from blender_addon.ui.stain import stain_on_material
-from blender_addon.ui.stain.coordinates import metres_per_unit
+from blender_addon.materials import stain_on_material
+from blender_addon.materials.coordinates import metres_per_unit
 
 STAIN = StainParameters(4.0, 0.25, 1.5, 2.0, -0.4, 7, cell_size_mm=13.0)
 

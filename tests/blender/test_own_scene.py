@@ -18,13 +18,13 @@ from blender_addon.core.recipe.own_scene import unvaried_sample  # noqa: E402
 from blender_addon.core.recipe.sample import draw_any  # noqa: E402
 from blender_addon.core.recipe.settings import Recipe  # noqa: E402
 from blender_addon.core.stain.field import stain_field  # noqa: E402
+from blender_addon.materials import layers as stain_layers  # noqa: E402
+from blender_addon.materials.coordinates import seed_on  # noqa: E402
 from blender_addon.render import own_passes, own_scene, session  # noqa: E402
 from blender_addon.scene.digest import described, digest  # noqa: E402
 from blender_addon.scene.inspected import leave_slot_out, mark  # noqa: E402
 from blender_addon.scene.ledger import Ledger  # noqa: E402
 from blender_addon.scene.stain_values import read_stain  # noqa: E402
-from blender_addon.ui.stain import layers as stain_layers  # noqa: E402
-from blender_addon.ui.stain.coordinates import seed_on  # noqa: E402
 
 PAIR = unvaried_sample("pair")
 

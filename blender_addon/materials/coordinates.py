@@ -8,8 +8,8 @@
 import bpy
 import numpy as np
 
-from ...core.seeding import SEED_LIMIT
-from ...scene.stain_sockets import VECTOR
+from ..core.seeding import SEED_LIMIT
+from ..scene.stain_sockets import VECTOR
 from .stain_channels import MARK
 
 HELPER = "helper"
@@ -39,13 +39,18 @@ def differs_by_object(node) -> bool:
     return node.inputs["Seed"].is_linked and bool(node.inputs["Seed"].links[0].from_node.get(_SEED))
 
 
-def feed_coordinates(tree, node, scale=PLAIN, copies_seed_of=None) -> None:
-    """Feed a stain with object space times `scale`; with the seed of each object if `copies_seed_of` has that."""
-    _unfeed(tree, node.inputs[VECTOR])
-    coordinates = _helper(tree, "ShaderNodeTexCoord", node, -1)
+def feed_coordinates(tree, node, scale=PLAIN, like=None) -> None:
+    """Feed a stain with object space times `scale`; as `like` is fed with seed and normal, if that is given."""
+    there = _behind(node.inputs[VECTOR])
+    coordinates = next((helper for helper in there if helper.type == "TEX_COORD"), None)
+    for helper in there:
+        if helper != coordinates:
+            tree.nodes.remove(helper)
+    if coordinates is None:
+        coordinates = _helper(tree, "ShaderNodeTexCoord", node, -1)
     source = coordinates.outputs["Object"]
+    coordinates.location.x = node.location.x - (220.0 if tuple(scale) == PLAIN else 410.0)
     if tuple(scale) != PLAIN:
-        coordinates.location.x -= 190.0
         factor = _helper(tree, "ShaderNodeVectorMath", node, -1)
         factor.operation, factor.label = "MULTIPLY", "Metres on the Part"
         factor[_SCALE] = True
@@ -53,8 +58,10 @@ def feed_coordinates(tree, node, scale=PLAIN, copies_seed_of=None) -> None:
         tree.links.new(source, factor.inputs[0])
         source = factor.outputs[0]
     tree.links.new(source, node.inputs[VECTOR])
-    if copies_seed_of is not None and differs_by_object(copies_seed_of):
-        differ_by_object(tree, node, True)
+    if like is not None:
+        differ_by_object(tree, node, differs_by_object(like))
+        if "Normal" in like.inputs and like.inputs["Normal"].is_linked:
+            tree.links.new(coordinates.outputs["Normal"], node.inputs["Normal"])
 
 
 def differ_by_object(tree, node, wanted: bool) -> None:

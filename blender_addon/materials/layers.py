@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import bpy
 
-from ...core.errors import UserError
-from ...core.stain.parameters import StainParameters
-from ...scene.ledger import Ledger
-from ...scene.stain_nodes import STAMP, build_stain_group
-from ...scene.stain_sockets import VECTOR, set_stain_values
-from ...scene.stain_values import read_stain, refuse_links
+from ..core.errors import UserError
+from ..core.stain.parameters import StainParameters
+from ..scene.ledger import Ledger
+from ..scene.stain_nodes import STAMP
+from ..scene.stain_sockets import VECTOR, set_stain_values
+from ..scene.stain_values import read_stain, refuse_links
 from .coordinates import coordinates_of, differs_by_object, feed_coordinates, seed_inputs
 from .shader_sites import trees
 from .stain_channels import marked
-from .stain_on_material import STAIN, is_stained
+from .stain_on_material import STAIN, group_of, is_stained
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,10 @@ def change(changes: Ledger, layer: StainLayer, parameters: StainParameters) -> N
         UserError: this Blender's nodes cannot show them.
     """
     for node in layer.nodes:
-        group = node.node_tree
-        kind = parameters.neighbours
-        if kind != layer.parameters.neighbours:
-            changes.on_undo(lambda node=node, group=group: setattr(node, "node_tree", group))
-            node.node_tree = build_stain_group(neighbours=kind, backend=layer.backend)
+        before, wanted = node.node_tree, group_of(parameters, layer.backend)
+        if before != wanted:
+            changes.on_undo(lambda node=node, before=before: setattr(node, "node_tree", before))
+            node.node_tree = wanted
         for socket in (*node.inputs, *seed_inputs(node)):
             if hasattr(socket, "default_value"):
                 changes.keep(socket, "default_value")
@@ -102,7 +101,7 @@ def _twin(changes: Ledger, tree, layer: StainLayer):
         if hasattr(socket, "default_value") and socket.name != VECTOR:
             node.inputs[socket.identifier if socket.identifier in node.inputs else socket.name].default_value = \
                 socket.default_value
-    feed_coordinates(tree, node, layer.metres_per_unit, copies_seed_of=source)
+    feed_coordinates(tree, node, layer.metres_per_unit, like=source)
     made = {node.name for node in tree.nodes} - before
     changes.on_undo(restore)
     return node

@@ -7,7 +7,7 @@ with the stain, unless a person has changed them since.
 
 import bpy
 
-from ...scene.inspected import WITH_A_SURFACE
+from ..scene.inspected import WITH_A_SURFACE
 from .shader_sites import sites
 
 _KINDS = {"GPENCIL": "grease pencil", "GREASEPENCIL": "grease pencil"}

@@ -7,7 +7,7 @@
 What was linked stays linked to the Mix Shader, so that going back needs no memory.
 """
 
-from ...core.stain.parameters import StainParameters
+from ..core.stain.parameters import StainParameters
 from .coordinates import HELPER, coordinates_of, differs_by_object
 from .shader_sites import output_of
 from .stain_channels import MARK, marked

@@ -3,11 +3,11 @@
 
 import bpy
 
-from ...core.errors import UserError
-from ...core.stain.parameters import StainParameters
-from ...scene import stain_osl
-from ...scene.stain_nodes import STAMP, add_stain_node, build_stain_group
-from ...scene.stain_sockets import VECTOR, set_stain_values
+from ..core.errors import UserError
+from ..core.stain.parameters import StainParameters
+from ..scene import stain_osl
+from ..scene.stain_nodes import STAMP, add_stain_node, build_stain_group
+from ..scene.stain_sockets import VECTOR, set_stain_values
 from .coordinates import (
     HELPER,
     coordinates_of,
@@ -30,6 +30,11 @@ def is_stained(material: bpy.types.Material | None) -> bool:
 def stain_nodes(material: bpy.types.Material) -> list:
     """The stains that `apply_stain` put into the material: one per tree that holds a Principled BSDF."""
     return [node for tree in trees(material.node_tree) for node in marked(tree, STAIN)]
+
+
+def group_of(parameters: StainParameters, backend: str):
+    """The node group that these parameters need."""
+    return build_stain_group(neighbours=parameters.neighbours, backend=backend)
 
 
 def apply_stain(
@@ -63,7 +68,7 @@ def apply_stain(
 
 def ensure_stain(tree, parameters: StainParameters, backend: str, scale=None, by_object: bool | None = None):
     """The tree's stain, made where there is none, of the right kind and with these values."""
-    group = build_stain_group(neighbours=parameters.neighbours, backend=backend)
+    group = group_of(parameters, backend)
     there, active = next(iter(marked(tree, STAIN)), None), tree.nodes.active
     if there is not None and there.node_tree == group:
         stain = there
