@@ -130,8 +130,8 @@ def test_a_file_that_is_no_blend_is_refused(tmp_path):
 
 def test_samples_of_a_scene_before_a_change_are_refused(blend, whole, tmp_path):
     changed = tmp_path / "two parts.blend"
-    code = ("import bpy, sys; bpy.ops.wm.open_mainfile(filepath=sys.argv[1]); bpy.data.objects['Shaft'].location.z += 0.001;"
-            "bpy.ops.wm.save_as_mainfile(filepath=sys.argv[2])")
+    code = ("import bpy, sys; bpy.ops.wm.open_mainfile(filepath=sys.argv[1]); "
+            "bpy.data.objects['Shaft'].location.z += 0.001; bpy.ops.wm.save_as_mainfile(filepath=sys.argv[2])")
     subprocess.run([sys.executable, "-c", code, str(blend), str(changed)], check=True, capture_output=True, timeout=60)
     result = render("--scene", changed, "--count", 4, "--out", whole)
     assert result.returncode == 2 and "samples of another recipe (scene.content differ)" in result.stderr
