@@ -260,7 +260,8 @@ def _parameters(own: OwnScene, sample: OwnSample, device: str) -> dict[str, Any]
 
 def _open_file(file: str) -> None:
     if not file:
-        if not bpy.data.filepath and not len(bpy.data.objects):
+        startup = {item.name for item in bpy.data.objects} <= {"Cube", "Light", "Camera"}
+        if not bpy.data.filepath and (startup or not bpy.app.binary_path):
             raise UserError("--scene: no file is open; run `blender -b FILE.blend -P render.py -- --scene …`, or name "
                             "it: --scene FILE.blend")
         return

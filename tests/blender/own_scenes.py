@@ -5,6 +5,7 @@
 """
 
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -155,3 +156,4 @@ def make(name: str) -> bpy.types.Scene:
 if __name__ == "__main__":
     make(sys.argv[-2])
     bpy.ops.wm.save_as_mainfile(filepath=str(Path(sys.argv[-1]).resolve()))
+    os._exit(0)  # the module may hang while it tears itself down

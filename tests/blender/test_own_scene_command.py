@@ -90,7 +90,7 @@ def test_a_recipe_names_the_file_and_what_varies(blend, tmp_path):
     shutil.copyfile(blend, tmp_path / "part.blend")
     (tmp_path / "part.toml").write_text(
         'count = 4\n[scene]\nfile = "part.blend"\nobjects = ["Shaft"]\n[pose]\nturntable_steps = 2\n'
-        "[view]\nelevation_deg = [30.0, 60.0]\ndistance_mm = 250.0\n[stain]\nshare = 0.5\nradius_mm = [2.0, 3.0]\n"
+        "[view]\nelevation_deg = [30.0, 60.0]\ndistance_mm = 250.0\n[stain]\nshare = 0.3\nradius_mm = [2.0, 3.0]\n"
         "[render]\nstain_distance = true\nhuman_labels = true\nbits = 16\nscale_percent = 50.0\n", encoding="utf-8")
     dry = render("--recipe", tmp_path / "part.toml", "--out", tmp_path / "set", "--dry-run")
     assert "4 samples of 48 x 36 px, 2 light paths" in dry.stdout and not (tmp_path / "set").exists(), dry.stderr
