@@ -2,6 +2,7 @@
 """The inspection as a scene of its own, beside the person's scenes."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import bpy
 
@@ -13,6 +14,7 @@ from ..render import session
 from ..scene import compat
 from ..scene.inspection import NAME, build_inspection
 from . import properties
+from .declared import rescaled
 from .panel_recipe import sample_of
 
 _BUILT = "surface_impurities_built_at"
@@ -29,13 +31,16 @@ def set_up(scene: bpy.types.Scene, stain) -> bpy.types.Scene:
         UserError: the settings contradict each other; nothing is built.
     """
     values = properties.stain_values(stain)
-    sample = sample_of(properties.settings_of(scene), stain)
+    if values["fitted"] != 1.0:  # to some object: the plate has the size that presets are made for
+        values = {**rescaled(values, 1.0 / values["fitted"]), "fitted": 1.0}
+    sample = sample_of(properties.settings_of(scene), SimpleNamespace(**values))
     target = bpy.data.scenes.get(NAME)
     if target is None:
         target = bpy.data.scenes.new(NAME)
     if target != scene:
         properties.copy_settings(scene, target)
         target.cycles.device = scene.cycles.device
+    properties.set_stain_values(properties.settings_of(target), values)
     _build(target, sample, values, shows_mask=False)
     return target
 

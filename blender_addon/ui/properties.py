@@ -71,11 +71,9 @@ def own_stain(material):
 
 def adopt(material, values: dict) -> None:
     """Let the material have a stain with these settings."""
-    with live.paused():
-        group = getattr(material, SCENE_PROPERTY)
-        for name, value in values.items():
-            setattr(group, name, value)
-        group.has_stain = True
+    group = getattr(material, SCENE_PROPERTY)
+    set_stain_values(group, values)
+    group.has_stain = True
 
 
 def forget_stain(material) -> None:
@@ -92,6 +90,13 @@ def stain_values(group) -> dict:
     """The settings of a stain, from the scene or from a material."""
     values = {name: getattr(group, name) for name in STAIN_NAMES}
     return {name: tuple(value) if name == CENTRE else value for name, value in values.items()}
+
+
+def set_stain_values(group, values: dict) -> None:
+    """Set the settings of a stain, of a scene or a material, without acting on them."""
+    with live.paused():
+        for name, value in values.items():
+            setattr(group, name, value)
 
 
 def values_of(parameters: StainParameters, backend: str, by_object: bool) -> dict:

@@ -17,11 +17,13 @@ from blender_addon.core.stain.parameters import StainParameters
 from blender_addon.materials.coordinates import metres_per_unit
 from blender_addon.materials.stain_on_material import apply_stain
 
-PROFILE_MM = ((0, 0), (9, 0), (10, 1), (10, 24), (9, 25), (9, 28), (10, 29), (14, 29), (15, 30), (15, 58), (14, 59), (12, 59),
-              (12, 74), (11.2, 74.8), (11.2, 76.2), (12, 77), (12, 89), (11, 90), (0, 90))
+PROFILE_MM = ((0, 0), (9, 0), (10, 1), (10, 24), (9, 25), (9, 28), (10, 29), (14, 29), (15, 30), (15, 58), (14, 59),
+              (12, 59), (12, 74), (11.2, 74.8), (11.2, 76.2), (12, 77), (12, 89), (11, 90), (0, 90))
 """Radius and place along the axis of the turned outline: shoulders, chamfers, a relief groove, a ring groove."""
-STAIN = StainParameters(radius_mm=2.2, noise_frequency_per_mm=0.5, noise_amplitude_mm=0.8, decay=1.5, intensity=-0.22, seed=4,
-                        cell_size_mm=9.0, density=0.5, radius_spread=0.5, intensity_spread=0.5, rim_gain=0.8, rim_width=0.06)
+STAIN = StainParameters(
+    radius_mm=2.2, noise_frequency_per_mm=0.5, noise_amplitude_mm=0.8, decay=1.5, intensity=-0.22, seed=4,
+    cell_size_mm=9.0, density=0.5, radius_spread=0.5, intensity_spread=0.5, rim_gain=0.8, rim_width=0.06,
+)
 
 
 def main(path: str) -> None:
