@@ -105,6 +105,10 @@ def _one_layer(scene: bpy.types.Scene, changes: Ledger) -> None:
 
 
 def _render(scene: bpy.types.Scene, changes: Ledger, file: Path) -> None:
+    """
+    Raises:
+        UserError: no room for the file, or Blender refuses the scene: it lacks what its settings ask for.
+    """
     render = scene.render
     share = (render.resolution_percentage / 100.0) ** 2
     needed = render.resolution_x * render.resolution_y * share * _BYTES_PER_PIXEL + 2**20
@@ -112,7 +116,12 @@ def _render(scene: bpy.types.Scene, changes: Ledger, file: Path) -> None:
         raise UserError(f"{file.parent}: expected {needed / 1e6:.0f} MB of room for temporary files; "
                         "make room, or name another folder in TMPDIR")
     changes.set(render, "filepath", str(file))
-    bpy.ops.render.render(write_still=True, scene=scene.name)
+    try:
+        bpy.ops.render.render(write_still=True, scene=scene.name)
+    except RuntimeError as error:
+        said = str(error).strip().splitlines()[-1].removeprefix("Error: ")
+        cure = "switch Denoise off in the scene's render settings" if "Denois" in said else "render it once with F12"
+        raise UserError(f"scene '{scene.name}': Blender cannot render it: {said}; {cure}") from error
     if not file.exists():
         raise RuntimeError("Blender rendered nothing")
 

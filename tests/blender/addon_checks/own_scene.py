@@ -15,6 +15,7 @@ def _own_scene():
     bpy.context.window.scene = scene
     defaults()
     scene.render.engine, scene.cycles.samples = "CYCLES", 2
+    scene.cycles.use_denoising = False  # not every Blender has a denoiser
     scene.render.resolution_x, scene.render.resolution_y = 64, 48
     camera = bpy.data.objects.new("Eye", bpy.data.cameras.new("Eye"))
     camera.location = (0.4, 0.25, 1.6)
