@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 
 from ..core.seeding import SEED_LIMIT
+from ..scene import compat
 from ..scene.stain_sockets import VECTOR
 from .stain_channels import MARK
 
@@ -81,7 +82,7 @@ def differ_by_object(tree, node, wanted: bool) -> None:
     wrap.inputs[1].default_value = float(SEED_LIMIT)
     for part in (attribute, add, wrap):
         part.location.y -= 260.0
-    tree.links.new(attribute.outputs["Fac"], add.inputs[0])
+    tree.links.new(compat.factor_output(attribute), add.inputs[0])
     tree.links.new(add.outputs[0], wrap.inputs[0])
     tree.links.new(wrap.outputs[0], node.inputs["Seed"])
 

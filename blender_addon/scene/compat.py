@@ -88,6 +88,11 @@ def noise_output(node):
     return node.outputs.get("Factor") or node.outputs["Fac"]
 
 
+def factor_output(node):
+    """The one-number output of a texture or Attribute node: "Fac", or "Factor" where that was renamed."""
+    return node.outputs.get("Factor") or node.outputs["Fac"]
+
+
 def noise_node_period() -> float | None:
     """After how many units the Noise Texture node repeats on each axis; None where it never does.
 

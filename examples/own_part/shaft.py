@@ -90,7 +90,7 @@ def metal(name: str) -> bpy.types.Material:
     wave.inputs["Scale"].default_value, wave.inputs["Distortion"].default_value = 900.0, 3.0
     bump.inputs["Strength"].default_value, bump.inputs["Distance"].default_value = 0.12, 2e-5
     tree.links.new(place.outputs["Object"], wave.inputs["Vector"])
-    tree.links.new(wave.outputs["Fac"], bump.inputs["Height"])
+    tree.links.new(wave.outputs[1], bump.inputs["Height"])
     tree.links.new(bump.outputs["Normal"], shader.inputs["Normal"])
     return material
 

@@ -2,6 +2,7 @@
 """A person's own scene in the panel: pairs and data sets of it; settings that belong to materials."""
 
 import json
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -160,3 +161,67 @@ def check_a_moved_plate_is_no_longer_rendered_in_silence():
         assert "'Inspection Plate' has been moved by hand" in refusal(button)
     plate.location.x -= 0.01
     settings().folder = ""
+
+
+class _Layout:
+    """Takes what a panel draws, in place of a window; properties must be there, and texts are kept."""
+
+    def __init__(self, texts: list) -> None:
+        self.texts = texts
+
+    def prop(self, data, name, text="", **options) -> None:
+        assert name.startswith("[") or name in data.bl_rna.properties, name
+        self.texts.append(text)
+
+    def operator(self, name, text="", **options):
+        assert hasattr(bpy.ops.surface_impurities, name.split(".")[1]) or name.startswith("view3d."), name
+        self.texts.append(text)
+        return SimpleNamespace()
+
+    def label(self, text="", **options) -> None:
+        self.texts.append(text)
+
+    def menu(self, name, text="", **options) -> None:
+        self.texts.append(text)
+
+    def _part(self, **options) -> "_Layout":
+        return _Layout(self.texts)
+
+    row = column = box = _part
+
+
+def _drawn(item) -> list[str]:
+    """What all panels say with this active object."""
+    texts: list[str] = []
+    view = SimpleNamespace(shading=SimpleNamespace(type="SOLID"))
+    context = SimpleNamespace(
+        scene=bpy.context.scene, object=item, region=SimpleNamespace(width=300), space_data=view,
+        preferences=SimpleNamespace(system=SimpleNamespace(ui_scale=1.0)), window=None,
+    )
+    for panel in module("ui.panels").CLASSES[1:]:
+        methods = {name: getattr(panel, name) for name in ("_draw_own_scene", "section_name", "section")
+                   if hasattr(panel, name)}
+        own = SimpleNamespace(layout=_Layout(texts), **methods)
+        if "_draw_own_scene" in methods:
+            own._draw_own_scene = lambda *arguments, method=methods["_draw_own_scene"], own=own: method(own, *arguments)
+        panel.draw(own, context)
+    return texts
+
+
+def check_the_panels_name_whose_stain_they_show():
+    for item in bpy.data.objects:
+        if item.name.startswith(("Left", "Right", "Eye", "Inspection Plate")):
+            words = _drawn(item)
+            stained = item.name != "Eye"
+            assert any(word.endswith(f" on {item.name}") for word in words) == stained
+            assert ("Update" in words) == stained and ("Add" in words) != stained
+    assert any(word.startswith("As this scene: 64 x 48 px") for word in _words_in_own_scene())
+
+
+def _words_in_own_scene() -> list[str]:
+    here = bpy.context.window.scene
+    bpy.context.window.scene = bpy.data.scenes["Own"]
+    try:
+        return _drawn(bpy.data.objects["Left"])
+    finally:
+        bpy.context.window.scene = here
