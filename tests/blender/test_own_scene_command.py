@@ -63,7 +63,7 @@ def test_the_folder_is_a_data_set_of_coloured_pictures_with_regions(whole):
     assert (whole / "images" / "two_parts_0000.png").read_bytes()[25] == 2, "colour type RGB"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGKILL])
 def test_an_interrupted_job_goes_on_to_the_same_pixels(number, blend, whole, tmp_path):
     folder = tmp_path / "set"
     command = [sys.executable, str(RENDER), "--scene", str(blend), "--count", "4", "--out", str(folder)]
@@ -79,6 +79,7 @@ def test_an_interrupted_job_goes_on_to_the_same_pixels(number, blend, whole, tmp
     assert pixels(folder) == pixels(whole)
 
 
+@pytest.mark.long
 def test_shards_are_the_same_pixels_and_a_finished_job_is_left_alone(blend, whole, tmp_path):
     for part in ("1/2", "2/2"):
         assert render("--scene", blend, "--count", 4, "--shard", part, "--out", tmp_path / "s").returncode == 0
