@@ -13,7 +13,7 @@ RENDER_ENVIRONMENT := $(if $(BLENDER),,.venv-blender/.done)
 RECIPE ?= scenes/recipes/synth_ws.toml
 ARGS ?=
 
-.PHONY: help setup demo test test-matrix test-training test-rendering test-long test-lowest lint addon render train finetune meld calibrate evaluate predict reproduce bench bench-engine bench-anomalib bench-render gallery clean
+.PHONY: help setup demo test test-matrix test-training test-rendering test-long test-lowest lint addon render train finetune meld calibrate evaluate predict reproduce bench bench-engine bench-anomalib bench-deployment bench-render gallery clean
 .DELETE_ON_ERROR:
 
 help:
@@ -33,7 +33,8 @@ help:
 	@echo 'make predict    MODEL=M.h5 IMAGES="a.png folder" OUT=DIR [ARGS="--watch"]'
 	@echo 'make reproduce  PRESET=small|medium [REAL=DIR] [OUT=DIR]: the tables of the paper, made anew; goes on where it stopped'
 	@echo 'make addon      the Blender extension as a zip in build/'
-	@echo 'make bench      speed and memory, as ratios; bench-engine: the coreset, to docs/benchmarks.md (ARGS=--full); bench-anomalib; bench-render'
+	@echo 'make bench      speed and memory, as ratios; bench-engine: the coreset, to docs/benchmarks.md (ARGS=--full);'
+	@echo '                bench-anomalib; bench-deployment: an anomaly map beside anomalib exported to OpenVINO; bench-render'
 	@echo 'make gallery    pictures of the inspection scene, the features, the stain and the panel, in docs/gallery/'
 	@echo 'make lint       check the style, and the types of the public interface'
 	@echo 'make clean      remove what was built (not the environments, not out/)'
@@ -137,10 +138,14 @@ bench-engine: .venv/.done .venv-peers/.done
 bench-anomalib: .venv/.done .venv-peers/.done
 	$(TRAINING) tests/bench/bench_anomalib.py $(ARGS)
 
-bench: bench-engine bench-anomalib
+bench-deployment: .venv/.done .venv-peers/.done
+	$(TRAINING) tests/bench/bench_deployment.py $(ARGS)
+
+bench: bench-engine bench-anomalib bench-deployment
 	$(TRAINING) tests/bench/bench_memory.py
 	$(TRAINING) tests/bench/bench_features.py
 	$(TRAINING) tests/bench/bench_runtimes.py
+	$(TRAINING) tests/bench/bench_verdicts.py
 	$(TRAINING) tests/bench/bench_threshold.py --pixels 20000000
 	$(TRAINING) tests/bench/bench_report.py --images 6 --models 1 --page-only
 ifneq ($(wildcard .venv-blender/.done),)

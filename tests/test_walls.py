@@ -173,11 +173,12 @@ ADDON_IMPORTS: dict[str, set[str]] = {
     "core.labels": {"core", "core.features", "core.recipe"},
     "core.files": {"core"},
     "scene": {"core", "core.noise", "core.inspection", "core.stain", "core.features", "core.recipe"},
+    "materials": {"core", "core.stain", "scene"},
     "render": {
         "core", "core.inspection", "core.stain", "core.features", "core.recipe", "core.labels", "core.files", "scene",
+        "materials",
     },
-    "ui.stain": {"core", "core.stain", "scene"},
-    "ui": {"core", "core.inspection", "core.stain", "core.recipe", "scene", "render", "ui.stain"},
+    "ui": {"core", "core.inspection", "core.stain", "core.recipe", "scene", "materials", "render"},
 }
 """Each package of the add-on, and the packages that its modules import; "" is the add-on's own `__init__`."""
 

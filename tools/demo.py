@@ -28,21 +28,24 @@ class Size:
 
     plates: int
     inspected: int
+    library: int
     scale: int
     samples: int
     coreset: int
 
 
-SIZES = {"": Size(6, 16, 25, 16, 2048), "tiny": Size(2, 6, 8, 4, 128)}
+SIZES = {"": Size(6, 16, 16, 25, 16, 2048), "tiny": Size(2, 6, 4, 8, 4, 128)}
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command. `seconds` on two cores only serve the estimate of the time left."""
+    """One command. `seconds` on two cores only serve the estimate of the time left. `optional`: there may be nothing
+    to do, as on thumbnails that show no defect, and the rest goes on."""
 
     title: str
     command: list[str]
     seconds: float
+    optional: bool = False
 
 
 def main() -> int:
@@ -64,8 +67,10 @@ def main() -> int:
         pace = passed / done if done > 20 and passed > 1 else 1.0
         left = f", about {minutes((total - done) * pace)} left" if number < len(steps) else ""
         print(f"\n[{number}/{len(steps)}] {step.title}{left}", file=sys.stderr, flush=True)
-        code = subprocess.call(step.command, cwd=REPOSITORY)
-        if code:
+        code = subprocess.call(with_models_there(step.command), cwd=REPOSITORY)
+        if code == 2 and step.optional:
+            say("the alarms get no names, for the reason above; the rest goes on")
+        elif code:
             say(f"stopped (exit code {code}) at: {shlex.join(step.command)}")
             say("`make demo` goes on from here")
             return code
@@ -80,8 +85,10 @@ def main() -> int:
 
 
 def plan(out: Path, size: Size, backbone: list[str]) -> list[Step]:
-    data = {name: out / "data" / name for name in ("synth", "synth_ws", "inspection_demo")}
-    models = {name: out / "models" / f"{name}.h5" for name in ("clean", "stains", "stains_finetuned", "melded")}
+    data = {name: out / "data" / name for name in ("synth", "synth_ws", "inspection_demo", "impurities_demo")}
+    names = ("clean", "stains", "stains_finetuned", "melded", "clean_finetuned")
+    models = {name: out / "models" / f"{name}.h5" for name in names}
+    named = out / "models" / "named.h5"
     patchcore = [str(Path(sys.executable).with_name("sequential-patchcore"))]
     common = ["--coreset-size", str(size.coreset), "--no-border-mask"]  # the frame lies inside the plate everywhere
 
@@ -99,11 +106,16 @@ def plan(out: Path, size: Size, backbone: list[str]) -> list[Step]:
         Step("Rendering the same plates with water stains", render("synth_ws", size.plates), 10 * size.plates),
         Step("Rendering an inspection day: clean, stained, defective", render("inspection_demo", size.inspected),
              10 * size.inspected),
+        Step("Rendering other plates of that day, to learn names of alarms from",
+             render("impurities_demo", size.library), 10 * size.library),
         Step("Training on the clean plates", train("synth", "clean"), 15),
         Step("Training on the stained plates", train("synth_ws", "stains"), 15),
         Step("Fine-tuning the stained model on the inspection's clean plates",
              [*patchcore, "finetune", "--model", str(models["stains"]), "--data", inspected, "--out",
               str(models["stains_finetuned"]), "--no-border-mask"], 15),
+        Step("Fine-tuning the clean model on them",
+             [*patchcore, "finetune", "--model", str(models["clean"]), "--data", inspected, "--out",
+              str(models["clean_finetuned"]), "--no-border-mask"], 15),
         Step("Melding the two", [*patchcore, "meld", str(models["clean"]), str(models["stains"]), "--out",
                                  str(models["melded"])], 3),
     ]
@@ -112,10 +124,33 @@ def plan(out: Path, size: Size, backbone: list[str]) -> list[Step]:
              [*patchcore, "calibrate", "--model", str(path), "--data", inspected], 6)
         for name, path in models.items()
     ]
-    compared = [part for path in models.values() for part in ("--model", str(path))]
-    steps.append(Step("Evaluating all four on the test images",
+    library = str(data["impurities_demo"])
+    steps += [
+        Step("Remembering what stains look like",
+             [*patchcore, "impurities", "--model", str(models["clean_finetuned"]), "--data", library, "--out",
+              str(named)], 20, optional=True),
+        Step("Learning to tell stains from defects, and how far that may be trusted",
+             [*patchcore, "verdicts", "--model", str(named), "--data", library, "--val", inspected], 60, optional=True),
+    ]
+    shown = [path for name, path in models.items() if name != "clean_finetuned"]
+    compared = [part for path in (*shown, named) for part in ("--model", str(path))]
+    steps.append(Step("Evaluating all on the test images",
                       [*patchcore, "evaluate", *compared, "--data", inspected, "--out", str(out / "results")], 25))
     return steps
+
+
+def with_models_there(command: list[str]) -> list[str]:
+    """Without the models to evaluate that an optional step has not made."""
+    if "evaluate" not in command:
+        return command
+    found = iter(command)
+    kept = []
+    for part in found:
+        if part != "--model":
+            kept.append(part)
+        elif Path(path := next(found)).is_file():
+            kept += [part, path]
+    return kept
 
 
 def minutes(seconds: float) -> str:

@@ -21,7 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PARITY = "tests/parity/parity.py"
-TESTS = ("tests/parity/test_stain_group.py", "tests/blender/test_passes.py", "tests/blender/test_addon.py")
+TESTS = ("tests/parity/test_stain_group.py", "tests/blender/test_passes.py", "tests/blender/test_own_scene.py",
+         "tests/blender/test_addon.py")
 VALUES = ("distance", "boundary", "normalised_distance", "reflectance_delta", "roughness_delta", "height")
 
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..core.errors import UserError
@@ -16,11 +17,14 @@ from .interrupt import leave_on_signals
 from .progress import Progress, duration
 
 DONE, FAULT, USAGE = 0, 1, 2
+_SPLITS = (("train", 8), ("val", 1), ("test", 1))
+"""Of a person's own scene without a recipe."""
 
 _EPILOG = """\
 examples:
   python blender_addon/render.py --recipe scenes/recipes/synth_ws.toml --out out/synth_ws --scale 25 --count 8
   blender -b -P blender_addon/render.py -- --recipe scenes/recipes/synth.toml --out out/synth
+  blender -b mine.blend -P blender_addon/render.py -- --scene --out out/mine --count 200
   … --dry-run                          what would be made, how much disk, about how long
   … --shard 1/4                        one of four processes or machines; all write to the same folder
   … (the same command again)           goes on where it was stopped; a finished data set is left as it is
@@ -54,6 +58,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(arguments: argparse.Namespace, scratch: Path) -> int:
     job = make_job(arguments)
+    if job.recipe.is_own_scene:
+        _require_blender()
+        from .own_scene import open_scene
+
+        job = replace(job, own=open_scene(job.recipe))
     planned = jobs.plan(job)
     progress = Progress(arguments.json_progress)
     if arguments.dry_run:
@@ -75,7 +84,7 @@ def make_job(arguments: argparse.Namespace) -> jobs.Job:
     Raises:
         UserError: a bad recipe or argument.
     """
-    recipe = _with_overrides(load(arguments.recipe), arguments)
+    recipe = _with_overrides(_recipe(arguments), arguments)
     count = arguments.count if arguments.count is not None else recipe.count - arguments.start
     if count < 1:
         raise UserError(f"--start {arguments.start}: the recipe has {recipe.count} samples, from 0; give --count too")
@@ -83,6 +92,28 @@ def make_job(arguments: argparse.Namespace) -> jobs.Job:
         raise UserError("--overwrite with --shard would remove what the other shards made; run it once without --shard")
     return jobs.Job(recipe, Path(arguments.out), arguments.start, count, arguments.shard, arguments.device,
                     arguments.threads, arguments.overwrite)
+
+
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    """The recipe that is named, for the plate or for a person's own scene; or the scene alone, as it is."""
+    if arguments.scene is None:
+        if arguments.recipe is None:
+            raise UserError("give --recipe, or --scene for your own scene (see --help)")
+        return load(arguments.recipe)
+    file = str(Path(arguments.scene).resolve()) if arguments.scene else ""
+    scene = {"file": file} if file else {}
+    if arguments.recipe is not None:
+        return load(arguments.recipe, scene)
+    name = "".join(c if (c.isascii() and c.isalnum()) or c in "-_" else "_" for c in Path(file or _open_file()).stem)
+    name = name if name.replace("-", "_").isidentifier() else f"scene_{name}"
+    count = arguments.count or 1
+    return Recipe(name, name, "", count, 0, _SPLITS, {"scene": scene})
+
+
+def _open_file() -> str:
+    """The file that this Blender has open."""
+    bpy = sys.modules.get("bpy")
+    return (bpy.data.filepath if bpy else "") or "scene.blend"
 
 
 def _with_overrides(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
@@ -97,9 +128,14 @@ def _with_overrides(recipe: Recipe, arguments: argparse.Namespace) -> Recipe:
 
 def _print_plan(job: jobs.Job, planned: jobs.Plan) -> None:
     seconds, size = jobs.estimate(job, planned)
-    first = jobs.draw_sample(job.recipe, job.start)
-    width, height = first.size_px
-    samples = first.render.samples
+    if job.own is not None:
+        share = job.recipe.section("render").get("scale_percent", 100.0) / 100.0
+        width, height = (round(size * share) for size in job.own.size_px)
+        samples = job.recipe.section("render").get("samples", job.own.scene.cycles.samples)
+    else:
+        first = jobs.draw_sample(job.recipe, job.start)
+        width, height = first.size_px
+        samples = first.render.samples
     print(f"{job.recipe.name}: {planned.total} samples of {width} x {height} px, {samples} light paths per pixel")
     print(f"{planned.total - len(planned.missing)} are finished in {job.out}, {len(planned.missing)} would be rendered")
     free = shutil.disk_usage(next(folder for folder in (job.out, *job.out.absolute().parents) if folder.is_dir())).free
@@ -110,12 +146,16 @@ def _print_plan(job: jobs.Job, planned: jobs.Plan) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="render.py",
-        description="Render a labelled data set of an inspected plate: images, class masks, instance masks, records.",
+        description="Render a labelled data set of an inspected plate, or of your own scene: images, class masks, "
+                    "instance masks, records.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--recipe", required=True, metavar="TOML", help="what to render; see scenes/recipes/")
+    add("--recipe", metavar="TOML", help="what to render; see scenes/recipes/")
+    add("--scene", nargs="?", const="", metavar="BLEND",
+        help="render your own scene, of this file or of the one that is open (blender -b FILE -P …); with --recipe, "
+             "varied as the recipe says (docs/own_part.md)")
     add("--out", required=True, metavar="DIR", help="the data set's folder; made, or continued if it is there")
     add("--count", type=_whole(1), metavar="N", help="number of samples (default: the recipe's)")
     add("--start", type=_whole(0), default=0, metavar="K", help="first sample (default 0); sample K is always the same")

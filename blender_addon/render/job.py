@@ -3,6 +3,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from ..core.errors import UserError
 from ..core.features.classes import SURFACE_CLASSES
 from ..core.files.dataset import FORMAT_VERSION, DatasetFolder
 from ..core.parallel import threads
-from ..core.recipe.sample import draw_sample, sample_id
+from ..core.recipe.sample import draw_any, draw_sample, sample_id
 from ..core.recipe.settings import Recipe
 from .progress import Progress
 
@@ -26,6 +27,8 @@ _SECONDS_PER_SAMPLE = 1.0
 """For the texture of grooves, the building of the scene and the writing."""
 _BYTES_PER_PIXEL = 0.8
 """Of image, mask and instances together, compressed; measured."""
+_OWN_BYTES_PER_PIXEL = 2.4
+"""The same for a coloured image."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Job:
     device: str = "auto"
     threads: int = 0
     overwrite: bool = False
+    own: Any = None
+    """The person's own scene, opened: `own_scene.OwnScene`; None for the plate."""
 
     @property
     def indices(self) -> list[int]:
@@ -71,55 +76,88 @@ def plan(job: Job) -> Plan:
             _check_same_recipe(found, job)
             finished = folder.finished(ids)
     missing = tuple(k for name, k in ids.items() if name not in finished)
-    for k in missing:
-        draw_sample(job.recipe, k)  # a sample that cannot be drawn shows before hours of rendering, not after
+    # A sample that cannot be drawn shows before hours of rendering, not after.
+    drawn = [draw_any(job.recipe, k) for k in missing]
+    if job.own is not None:
+        from .own_scene import prepare
+
+        prepare(job.own, job.recipe, drawn)
     return Plan(folder, len(ids), missing)
 
 
 def run(job: Job, planned: Plan, progress: Progress, scratch: Path) -> None:
     """Render what is missing. `scratch` is a folder for temporary files."""
-    from . import session  # Blender is imported only when there is something to render
-    from .one_sample import render_sample
-
     with planned.folder.locked(alone=job.overwrite, say=progress.note):
-        with session.silence():
-            needs_osl = draw_sample(job.recipe, 0).render.stain_backend == "osl"
-            scene, device = session.start(job.device, needs_osl, job.threads)
-        if device == "CPU" and job.device == "auto":
+        render, device = _start(job, scratch)
+        if device == "CPU" and job.device == "auto" and job.own is None:
             progress.note(
                 f"no graphics processor that Cycles can use: rendering on {_threads(job)} processor threads"
             )
         if job.overwrite:  # not before it is sure that the job can start
             planned.folder.clear()
-        planned.folder.begin(describe(job.recipe))
+        planned.folder.begin(describe(job))
         progress.start(planned.total, planned.total - len(planned.missing), device)
         for k in planned.missing:
-            sample = draw_sample(job.recipe, k)
+            sample = draw_any(job.recipe, k)
             progress.sample(sample.id)
-            record, files = render_sample(scene, sample, device, scratch)
+            record, files = render(sample)
             planned.folder.add(record, files)
             progress.finished(sample.id)
 
 
-def describe(recipe: Recipe) -> dict[str, Any]:
+def _start(job: Job, scratch: Path) -> tuple[Callable, str]:
+    """What renders a sample to its record and its files, and the device that it uses."""
+    from . import session  # Blender is imported only when there is something to render
+
+    if job.own is not None:
+        from .own_scene import render_own_sample, set_up
+
+        device = set_up(job.own, job.recipe, job.device, job.threads)
+        return lambda sample: render_own_sample(job.own, sample, job.recipe, device, scratch), device
+    from .one_sample import render_sample
+
+    with session.silence():
+        needs_osl = draw_sample(job.recipe, 0).render.stain_backend == "osl"
+        scene, device = session.start(job.device, needs_osl, job.threads)
+    return lambda sample: render_sample(scene, sample, device, scratch), device
+
+
+def describe(job: Job) -> dict[str, Any]:
     """The content of `dataset.json`."""
-    sample = draw_sample(recipe, 0)
+    recipe = job.recipe
+    pixel_um = None
+    if job.own is None:
+        sample = draw_sample(recipe, 0)
+        pixel_um = sample.camera.object_pixel_um * 100.0 / sample.render.scale_percent
     return {
         "format_version": FORMAT_VERSION,
         "name": recipe.name,
         "description": recipe.description,
         "generator": GENERATOR,
-        "rendered": True,
-        "recipe": recipe.as_dict(),
+        "rendered": job.own is None,  # a person's own part need not fill its picture: its region says where it is
+        "recipe": _recipe_of(job),
         "master_seed": recipe.seed,
         "classes": [{"id": number, "name": name, "kind": kind} for number, name, kind, *_ in SURFACE_CLASSES],
-        "pixel_size_um": sample.camera.object_pixel_um * 100.0 / sample.render.scale_percent,
+        "pixel_size_um": pixel_um,
     }
+
+
+def _recipe_of(job: Job) -> dict[str, Any]:
+    """The recipe, with the hash of the person's scene: samples of a scene that has changed are others."""
+    values = job.recipe.as_dict()
+    return values if job.own is None else {**values, "scene": {**values["scene"], "content": job.own.content}}
 
 
 def estimate(job: Job, planned: Plan) -> tuple[float, float]:
     """Seconds and bytes that the missing samples take, roughly."""
     seconds = size = 0.0
+    if job.own is not None:
+        width, height = job.own.size_px
+        given = job.recipe.section("render")
+        pixels = width * height * (given.get("scale_percent", 100.0) / 100.0) ** 2
+        paths = pixels * given.get("samples", job.own.scene.cycles.samples)
+        each = _SECONDS_PER_SAMPLE + paths / (_PATHS_PER_CORE_SECOND["stained"] * _threads(job))
+        return len(planned.missing) * each, len(planned.missing) * pixels * _OWN_BYTES_PER_PIXEL
     for k in planned.missing:
         sample = draw_sample(job.recipe, k)
         pixels = sample.size_px[0] * sample.size_px[1]
@@ -141,7 +179,7 @@ def temporary_folder() -> tempfile.TemporaryDirectory:
 
 
 def _check_same_recipe(found: dict[str, Any], job: Job) -> None:
-    wanted = json.loads(json.dumps(job.recipe.as_dict()))
+    wanted = json.loads(json.dumps(_recipe_of(job)))
     changed = sorted(_differences(found.get("recipe"), wanted))
     if changed:
         shown = ", ".join(changed[:4]) + (", …" if len(changed) > 4 else "")

@@ -2,7 +2,8 @@
 """One picture with its masks and with a given stain, for the panel: `render.py --pair REQUEST.json`.
 
 The request: {"recipe": PATH, "stain": parameters or null, "device": NAME, "out": FOLDER}. The pair is the recipe's
-sample 0 with that stain; progress comes as JSON lines.
+sample 0 with that stain; progress comes as JSON lines. {"blend": PATH, "scene": NAME, "bits": 8 or 16, "device": NAME,
+"out": FOLDER} asks for a pair of a person's own scene, as it is.
 """
 
 import json
@@ -13,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.errors import UserError
+from ..core.recipe.own_scene import unvaried_sample
 from ..core.recipe.sample import draw_sample
-from ..core.recipe.settings import load
+from ..core.recipe.settings import Recipe, load
 from ..core.stain.parameters import StainParameters
 from .command import DONE, FAULT, USAGE
 from .progress import Progress
@@ -24,7 +26,11 @@ def main(arguments: Sequence[str]) -> int:
     """Render the pair; returns the exit code."""
     try:
         request = json.loads(Path(arguments[1]).read_text(encoding="utf-8"))
-        render_pair(request["recipe"], request["stain"], request["device"], Path(request["out"]))
+        out = Path(request["out"])
+        if "blend" in request:
+            render_own_pair(request["blend"], request["scene"], request["bits"], request["device"], out)
+        else:
+            render_pair(request["recipe"], request["stain"], request["device"], out)
     except UserError as error:
         print(f"render.py: {error}", file=sys.stderr)
         return USAGE
@@ -50,6 +56,30 @@ def render_pair(recipe: str, stain: dict | None, device: str, out: Path) -> None
     progress.start(1, 0, chosen)
     progress.sample("pair")
     _, files = render_sample(scene, sample, chosen, out)
+    for kind, data in files.items():
+        (out / f"{kind}.png").write_bytes(data)
+    progress.finished("pair")
+    progress.end(str(out))
+
+
+def render_own_pair(blend: str, scene: str, bits: int, device: str, out: Path) -> None:
+    """Write image.png, mask.png and instances.png of a scene of this file into `out`, and region.png if it has one.
+
+    Raises:
+        UserError: what the scene lacks.
+    """
+    from . import own_scene
+
+    recipe = Recipe("pair", "pair", "", 1, 0, (("train", 1),),
+                    {"scene": {"file": blend, "name": scene}, "render": {"bits": bits}})
+    progress = Progress(as_json=True)
+    own = own_scene.open_scene(recipe)
+    sample = unvaried_sample("pair")
+    own_scene.prepare(own, recipe, [sample])
+    chosen = own_scene.set_up(own, recipe, device, 0)
+    progress.start(1, 0, chosen)
+    progress.sample("pair")
+    _, files = own_scene.render_own_sample(own, sample, recipe, chosen, out)
     for kind, data in files.items():
         (out / f"{kind}.png").write_bytes(data)
     progress.finished("pair")

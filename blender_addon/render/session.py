@@ -22,6 +22,8 @@ DEVICES = ("OPTIX", "CUDA", "HIP", "METAL", "ONEAPI")
 
 _TROUBLE = r"\berror\b|out of SVM stack space"
 """What Blender prints when a picture will be wrong; the second is a shader too large, which renders black."""
+FATAL = r"out of SVM stack space|out of memory|failed to load|illegal address|illegal memory"
+"""The same for a person's own scene, whose drivers and missing files may say many things that harm no picture."""
 
 
 def start(device: str, needs_osl: bool, threads: int = 0) -> tuple[bpy.types.Scene, str]:
@@ -92,7 +94,7 @@ def choose_device(scene: bpy.types.Scene, wanted: str, needs_osl: bool) -> str:
 
 
 @contextlib.contextmanager
-def silence() -> Iterator[None]:
+def silence(trouble: str = _TROUBLE) -> Iterator[None]:
     """Keep what Blender prints away from the terminal, on the level of file descriptors, and raise its errors.
 
     Cycles prints some errors (out of memory, a kernel that fails to load) and goes on with a black picture.
@@ -114,7 +116,7 @@ def silence() -> Iterator[None]:
         log.seek(0)
         printed = log.read().decode(errors="replace").splitlines()
     # A warning may quote an error that harms nothing: that there is no driver for a graphics processor, for instance.
-    errors = [line.strip() for line in printed if re.search(_TROUBLE, line, re.IGNORECASE) and "WARN" not in line]
+    errors = [line.strip() for line in printed if re.search(trouble, line, re.IGNORECASE) and "WARN" not in line]
     if errors:
         raise RuntimeError(f"Blender reported: {'; '.join(errors[:3])}")
 

@@ -88,6 +88,11 @@ def noise_output(node):
     return node.outputs.get("Factor") or node.outputs["Fac"]
 
 
+def factor_output(node):
+    """The one-number output of a texture or Attribute node: "Fac", or "Factor" where that was renamed."""
+    return node.outputs.get("Factor") or node.outputs["Fac"]
+
+
 def noise_node_period() -> float | None:
     """After how many units the Noise Texture node repeats on each axis; None where it never does.
 
@@ -174,3 +179,18 @@ def show_raw(scene) -> bool:
     except TypeError:  # how Blender refuses a name that an enumeration does not hold
         return False
     return True
+
+
+def set_up_png(image_settings, bits: int) -> None:
+    """Store renders as RGB PNG of 8 or 16 bits a channel."""
+    if hasattr(image_settings, "media_type"):  # 5.0 and later
+        image_settings.media_type = "IMAGE"
+    image_settings.file_format = "PNG"
+    image_settings.color_mode = "RGB"
+    image_settings.color_depth = str(bits)
+
+
+def show_as_numbers(image) -> None:
+    """Let the pixels of an image be the numbers that are stored, whatever colours they stand for."""
+    names = image.colorspace_settings.bl_rna.properties["name"].enum_items.keys()
+    image.colorspace_settings.name = "Non-Color" if "Non-Color" in names else "Raw"

@@ -1,15 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sidebar tab: settings kept in the scene, buttons, panels. Made from the parameters of `core/`, no maths."""
+"""The sidebar tab: settings, buttons, panels. Made from the parameters of `core/`, no maths."""
 
 import atexit
 
 import bpy
 
-from . import live, operators, panels, preset_menu, presets, properties, render_operators, render_status
-from .stain import stain_on_material
+from ..materials import stain_on_material
+from . import (
+    inspected_operators,
+    live,
+    operators,
+    panels,
+    preset_menu,
+    presets,
+    properties,
+    render_operators,
+    render_status,
+)
 
 CLASSES = (
-    *properties.CLASSES, *operators.CLASSES, *preset_menu.CLASSES, *render_operators.CLASSES, *panels.CLASSES,
+    *properties.CLASSES, *operators.CLASSES, *preset_menu.CLASSES, *inspected_operators.CLASSES,
+    *render_operators.CLASSES, *panels.CLASSES,
 )
 _registered: list[type] = []
 

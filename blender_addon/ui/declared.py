@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, FloatVectorProperty, IntProperty
 
-from ..core.stain.parameters import ParameterSpec, is_whole
+from ..core.stain.parameters import STAIN_SPECS, ParameterSpec, is_whole
 
 _UNITS = {"per_mm": "1/mm", "mm": "mm", "um": "µm", "nm": "nm", "px": "px", "deg": "°", "ms": "ms", "w": "W", "e": "e⁻",
           "percent": "%"}
@@ -83,6 +83,17 @@ def plain(value):
     if isinstance(value, float):
         return float(f"{value:.7g}")
     return tuple(plain(float(part)) for part in value)
+
+
+def rescaled(values: dict, factor: float) -> dict:
+    """Values of a stain's parameters with all lengths multiplied."""
+    powers = {"mm": 1, "µm": 1, "1/mm": -1}
+    new = dict(values)
+    for spec in STAIN_SPECS:
+        if spec.unit in powers and spec.default is not None and spec.name in values:
+            value = plain(values[spec.name]) * factor ** powers[spec.unit]
+            new[spec.name] = min(max(float(f"{value:.3g}"), spec.hard[0]), spec.hard[1])
+    return new
 
 
 def _digits(scale: float) -> dict[str, int]:

@@ -8,7 +8,8 @@ _paused = 0
 
 
 def act(kind: str, action: Callable | None) -> None:
-    """Call `action(context)` whenever a setting of this kind ("stain" or "scene") changes; None: nothing."""
+    """Call `action(context, owner)` whenever a setting of this kind ("stain" or "scene") of an owner, a scene or a
+    material, changes; None: nothing."""
     if action is None:
         _actions.pop(kind, None)
     else:
@@ -27,16 +28,16 @@ class paused:
         _paused -= 1
 
 
-def fire(kind: str, context) -> None:
-    """Act as if a setting of this kind had changed."""
+def fire(kind: str, context, owner) -> None:
+    """Act as if a setting of this kind had changed. owner: the scene or the material that holds it."""
     if not _paused and kind in _actions:
-        _actions[kind](context)
+        _actions[kind](context, owner)
 
 
 def changed(kind: str) -> Callable:
     """The `update` of a property."""
 
     def update(settings, context) -> None:
-        fire(kind, context)
+        fire(kind, context, settings.id_data)
 
     return update

@@ -7,11 +7,21 @@ from ..core.inspection.camera import Camera
 from ..core.inspection.plate import Plate, Surface
 from ..core.inspection.ring_light import RingLight
 from ..core.inspection.sensor import Sensor
-from . import inspection_scene, operators, panel_recipe, render_operators, render_status
+from ..materials import mask_preview
+from ..materials.coordinates import OBJECT_SEED
+from ..scene import inspected
+from . import (
+    inspected_operators,
+    inspection_scene,
+    operators,
+    panel_recipe,
+    render_operators,
+    render_sources,
+    render_status,
+)
 from .panel_parts import draw_progress, draw_section, draw_stain_parameters, property_row, stain_specs, warn
 from .preset_menu import draw_presets
-from .properties import CENTRE, GRID, RENDER_NAMES, is_used, settings_of
-from .stain import mask_preview
+from .properties import CENTRE, GRID, RENDER_NAMES, is_used, own_stain, settings_of
 
 
 class _Panel:
@@ -50,23 +60,32 @@ class StainPanel(_Panel, bpy.types.Panel):
     bl_label = "Water Stain"
 
     def draw(self, context):
-        layout, settings = self.layout, settings_of(context.scene)
+        layout, settings, stain = self.layout, settings_of(context.scene), operators.shown_stain(context)
         material = operators.stained_material(context)
-        draw_presets(layout, settings)
+        if material is not None:
+            layout.label(text=f"{material.name} on {context.object.name}", icon="MATERIAL")
+        draw_presets(layout, stain)
         row = layout.row(align=True)
-        row.operator(operators.AddWaterStain.bl_idname, text="Update" if material else "Add", icon="ADD")
+        add = row.operator(operators.AddWaterStain.bl_idname, text="Update" if material else "Add", icon="ADD")
+        add.fit = settings.fit_on_add and material is None
         row.operator(operators.RemoveWaterStain.bl_idname, text="Remove", icon="REMOVE")
+        if material is None:
+            layout.prop(settings, "fit_on_add")
         row = layout.row(align=True)
         rendered = context.space_data.shading.type == "RENDERED"
         shading = row.operator("view3d.toggle_shading", text="Preview", icon="SHADING_RENDERED", depress=rendered)
         shading.type = "RENDERED"
         shown = mask_preview.is_shown(material)
         row.operator(operators.ShowMask.bl_idname, text="Mask", icon="IMAGE_ALPHA", depress=shown)
-        warn(layout, context, operators.why_not_stain(context) or _osl_note(context, settings))
-        draw_stain_parameters(layout, context, settings, stain_specs("stain"))
+        if material is not None and own_stain(material) is None:
+            warn(layout, context, "An older version made this stain; Update takes its settings into the panel", "INFO")
+            return
+        warn(layout, context, operators.why_not_stain(context) or _osl_note(context, stain)
+             or operators.scale_problem(context))
+        draw_stain_parameters(layout, context, stain, stain_specs("stain"))
         row = layout.row(align=True)
         row.label(text="Backend")
-        row.prop(settings, "backend", expand=True)
+        row.prop(stain, "backend", expand=True)
         layout.operator(operators.FitToObject.bl_idname, icon="FULLSCREEN_EXIT")
 
 
@@ -76,15 +95,20 @@ class DistributionPanel(_Panel, bpy.types.Panel):
     bl_label = "Distribution"
 
     def draw(self, context):
-        layout, settings = self.layout, settings_of(context.scene)
-        layout.row(align=True).prop(settings, "distribution", expand=True)
+        layout, stain = self.layout, operators.shown_stain(context)
+        layout.row(align=True).prop(stain, "distribution", expand=True)
         row = layout.row(align=True)
-        row.prop(settings, "seed")
+        row.prop(stain, "seed")
         row.operator(operators.RollSeed.bl_idname, text="", icon="FILE_REFRESH")
-        used = [spec for spec in stain_specs("distribution") if is_used(spec.name, settings)]
-        draw_stain_parameters(layout, context, settings, [spec for spec in used if spec.name not in ("seed", CENTRE)])
-        if settings.distribution != GRID:
-            layout.column().prop(settings, CENTRE)
+        row = layout.row(align=True)
+        row.prop(stain, "by_object")
+        row.operator(operators.SeedsOfObjects.bl_idname, text="", icon="FILE_REFRESH")
+        if stain.by_object and context.object is not None and OBJECT_SEED in context.object:
+            layout.prop(context.object, f'["{OBJECT_SEED}"]', text="Seed of This Object")
+        used = [spec for spec in stain_specs("distribution") if is_used(spec.name, stain)]
+        draw_stain_parameters(layout, context, stain, [spec for spec in used if spec.name not in ("seed", CENTRE)])
+        if stain.distribution != GRID:
+            layout.column().prop(stain, CENTRE)
 
 
 class AppearancePanel(_ClosedPanel, bpy.types.Panel):
@@ -93,7 +117,7 @@ class AppearancePanel(_ClosedPanel, bpy.types.Panel):
     bl_label = "Appearance"
 
     def draw(self, context):
-        draw_stain_parameters(self.layout, context, settings_of(context.scene), stain_specs("appearance"))
+        draw_stain_parameters(self.layout, context, operators.shown_stain(context), stain_specs("appearance"))
 
 
 class InspectionPanel(_Panel, bpy.types.Panel):
@@ -147,18 +171,37 @@ class RenderPanel(_Panel, bpy.types.Panel):
     bl_label = "Render"
 
     def draw(self, context):
-        layout, settings = self.layout, settings_of(context.scene)
+        layout, scene, settings = self.layout, context.scene, settings_of(context.scene)
         column = layout.column(align=True)
-        for name in RENDER_NAMES:
-            property_row(column, context, settings, name)
+        if inspection_scene.plate_of(scene) is not None:
+            for name in RENDER_NAMES:
+                property_row(column, context, settings, name)
+        else:
+            self._draw_own_scene(context, column)
         column.row(align=True).prop(settings, "depth", expand=True)
-        layout.label(text=f"Device: {inspection_scene.device_of(context.scene)}", icon="PREFERENCES")
+        layout.label(text=f"Device: {inspection_scene.device_of(scene)}", icon="PREFERENCES")
         column = layout.column(align=True)
         column.label(text="Output Folder")
         row = column.row(align=True)
         row.prop(settings, "folder", text="")
         row.operator(render_operators.OpenFolder.bl_idname, text="", icon="FILEBROWSER")
         layout.operator(render_operators.RenderPair.bl_idname, icon="RENDER_STILL")
+
+    def _draw_own_scene(self, context, column) -> None:
+        """A person's own scene: which objects are inspected, and how it renders by its own settings."""
+        scene, item = context.scene, context.object
+        warn(column, context, render_sources.own_scene_problem(scene))
+        row = column.row(align=True)
+        marked = item is not None and inspected.is_marked(item)
+        row.operator(inspected_operators.ToggleInspected.bl_idname, icon="VIEWZOOM", depress=marked)
+        if item is not None and len(item.material_slots) > 1:
+            taken = item.active_material_index not in inspected.left_out_slots(item)
+            row.operator(inspected_operators.ToggleSlot.bl_idname, text=f"Slot {item.active_material_index + 1}",
+                         depress=taken)
+        render, share = scene.render, scene.render.resolution_percentage / 100.0
+        if render.engine == "CYCLES":
+            width, height = (int(size * share) for size in (render.resolution_x, render.resolution_y))
+            column.label(text=f"As this scene: {width} x {height} px, {scene.cycles.samples} paths")
 
 
 class DatasetPanel(_ClosedPanel, bpy.types.Panel):
@@ -178,16 +221,17 @@ class DatasetPanel(_ClosedPanel, bpy.types.Panel):
         column = layout.column(align=True)
         column.prop(dataset, "share", slider=True)
         column.prop(dataset, "variation", slider=True)
-        property_row(column, context, dataset, "offset_mm")
-        property_row(column, context, dataset, "yaw_deg")
+        own = inspection_scene.plate_of(context.scene) is None
+        for name in ("move_mm", "turn_deg", "turntable", "every_camera") if own else ("offset_mm", "yaw_deg"):
+            property_row(column, context, dataset, name)
         layout.prop(dataset, "overwrite")
-        warn(layout, context, panel_recipe.dataset_problem(settings_of(context.scene)))
+        warn(layout, context, render_sources.why_not_dataset(context))
         layout.operator(render_operators.RenderDataset.bl_idname, icon="RENDER_ANIMATION")
         layout.operator(render_operators.ExportRecipe.bl_idname, icon="EXPORT")
 
 
-def _osl_note(context, settings) -> str:
-    if settings.backend == "osl" and context.scene.render.engine != "CYCLES":
+def _osl_note(context, stain) -> str:
+    if stain.backend == "osl" and context.scene.render.engine != "CYCLES":
         return "OSL shows in Cycles alone; this scene's render engine is another"
     return ""
 

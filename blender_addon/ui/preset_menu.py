@@ -6,7 +6,7 @@ import bpy
 from ..core.errors import UserError
 from . import live, presets
 from .button import Button
-from .properties import settings_of
+from .operators import shown_stain
 
 
 class UsePreset(Button, bpy.types.Operator):
@@ -22,8 +22,9 @@ class UsePreset(Button, bpy.types.Operator):
         return (found.problem or found.description) if found else cls.bl_description
 
     def run(self, context, settings) -> None:
-        presets.use(settings, presets.find(self.preset))
-        live.fire("stain", context)
+        stain = shown_stain(context)
+        presets.use(stain, presets.find(self.preset))
+        live.fire("stain", context, stain.id_data)
 
 
 class SavePreset(Button, bpy.types.Operator):
@@ -37,7 +38,7 @@ class SavePreset(Button, bpy.types.Operator):
         return context.window_manager.invoke_props_dialog(self)
 
     def run(self, context, settings) -> None:
-        self.report({"INFO"}, f"Saved {presets.save(settings, self.preset)}")
+        self.report({"INFO"}, f"Saved {presets.save(shown_stain(context), self.preset)}")
 
 
 class RemovePreset(Button, bpy.types.Operator):
@@ -47,7 +48,7 @@ class RemovePreset(Button, bpy.types.Operator):
 
     @classmethod
     def why_not(cls, context) -> str:
-        shown = presets.current(settings_of(context.scene))
+        shown = presets.current(shown_stain(context))
         if shown is None:
             return "The values are not those of a preset; choose one first"
         return "" if shown.own else f"{shown.name} comes with the add-on and stays"
@@ -56,7 +57,7 @@ class RemovePreset(Button, bpy.types.Operator):
         return context.window_manager.invoke_confirm(self, event)
 
     def run(self, context, settings) -> None:
-        shown = presets.current(settings)
+        shown = presets.current(shown_stain(context))
         if shown is None or not shown.own:
             raise UserError("choose a preset of your own first")
         presets.remove(shown)

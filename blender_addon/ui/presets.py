@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import bpy
+import numpy as np
 
 from ..core.errors import UserError
 from ..core.parameter import Choice, Range
@@ -15,7 +16,7 @@ from ..core.recipe.recipe_file import write_recipe
 from ..core.recipe.settings import Recipe, load
 from ..core.stain.parameters import STAIN_SPECS
 from . import live
-from .declared import plain
+from .declared import plain, rescaled
 from .properties import CENTRE, GRID
 from .scenes_folder import inspection_context, scenes_folder
 
@@ -65,16 +66,16 @@ def find(name: str) -> Preset:
 
 
 def current(settings) -> Preset | None:
-    """The preset whose values the panel shows."""
+    """The preset whose values the panel shows, fitted to an object or not."""
     return next((preset for preset in presets() if preset.values and _equal(settings, preset.values)), None)
 
 
 def use(settings, preset: Preset) -> None:
-    """Set the panel to the preset; the seed stays, and so does a single stain's centre."""
+    """Set a stain to the preset; seed and fitted scale stay, and so does a single stain's centre."""
     with live.paused():
         settings.distribution = GRID
-        for name in _NAMES:
-            setattr(settings, name, preset.values[name])
+        for name, value in _fitted(settings, preset.values).items():
+            setattr(settings, name, value)
 
 
 def save(settings, name: str) -> Path:
@@ -120,7 +121,17 @@ def _preset(path: Path, own: bool) -> Preset:
 
 
 def _equal(settings, values: dict[str, float]) -> bool:
-    return all(plain(getattr(settings, name)) == plain(value) for name, value in values.items())
+    fitted = _fitted(settings, values)
+    return all(_single(getattr(settings, name)) == _single(value) for name, value in fitted.items())
+
+
+def _fitted(settings, values: dict[str, float]) -> dict[str, float]:
+    """A preset's values at the scale that the stain was fitted to."""
+    return values if settings.fitted == 1.0 else rescaled(values, plain(settings.fitted))
+
+
+def _single(value):
+    return np.float32(value)
 
 
 def _title(stem: str) -> str:

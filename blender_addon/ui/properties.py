@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The panel's settings, kept in the scene. All but a few are made from the declarations in `core/`."""
+"""The panel's settings: a stain's in its material, all others in the scene; most are declared in `core/`."""
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
@@ -63,6 +63,50 @@ def settings_of(scene):
     return getattr(scene, SCENE_PROPERTY)
 
 
+def own_stain(material):
+    """The settings of a material's stain, or None where they were never made: an older version put the stain in."""
+    group = getattr(material, SCENE_PROPERTY)
+    return group if group.has_stain else None
+
+
+def adopt(material, values: dict) -> None:
+    """Let the material have a stain with these settings."""
+    group = getattr(material, SCENE_PROPERTY)
+    set_stain_values(group, values)
+    group.has_stain = True
+
+
+def forget_stain(material) -> None:
+    """Leave nothing of the settings of a stain that is gone."""
+    with live.paused():
+        group = getattr(material, SCENE_PROPERTY)
+        for name in (*STAIN_NAMES, "has_stain"):
+            group.property_unset(name)
+    if SCENE_PROPERTY in material.keys():  # noqa: SIM118 - `in material` is another question
+        del material[SCENE_PROPERTY]
+
+
+def stain_values(group) -> dict:
+    """The settings of a stain, from the scene or from a material."""
+    values = {name: getattr(group, name) for name in STAIN_NAMES}
+    return {name: tuple(value) if name == CENTRE else value for name, value in values.items()}
+
+
+def set_stain_values(group, values: dict) -> None:
+    """Set the settings of a stain, of a scene or a material, without acting on them."""
+    with live.paused():
+        for name, value in values.items():
+            setattr(group, name, value)
+
+
+def values_of(parameters: StainParameters, backend: str, by_object: bool) -> dict:
+    """The settings that show these parameters."""
+    given = {spec.name: getattr(parameters, spec.name) for spec in STAIN_SPECS}
+    values = {name: value for name, value in given.items() if value is not None}
+    return {**values, "distribution": GRID if parameters.centre_mm is None else SINGLE, "backend": backend,
+            "by_object": by_object}
+
+
 def copy_settings(source, target) -> None:
     """Copy the panel's values from scene to scene."""
     with live.paused():
@@ -79,9 +123,11 @@ def _copy(source, target) -> None:
 
 def attach() -> None:
     setattr(bpy.types.Scene, SCENE_PROPERTY, PointerProperty(type=SurfaceImpuritiesSettings))
+    setattr(bpy.types.Material, SCENE_PROPERTY, PointerProperty(type=SurfaceImpuritiesStain))
 
 
 def detach() -> None:
+    delattr(bpy.types.Material, SCENE_PROPERTY)
     delattr(bpy.types.Scene, SCENE_PROPERTY)
 
 
@@ -123,8 +169,60 @@ class SurfaceImpuritiesDataset(bpy.types.PropertyGroup):
                                    default=1.5, min=0.0, max=50.0, precision=2, step=10),
         "yaw_deg": FloatProperty(name="Turn ± (°)", description="How far each plate is turned",
                                  default=0.8, min=0.0, max=45.0, precision=2, step=10),
+        "turn_deg": FloatProperty(name="Turn Part ± (°)", description="How far the inspected objects of your own scene "
+                                  "are turned about the vertical", default=0.0, min=0.0, max=180.0, precision=2,
+                                  step=10),
+        "move_mm": FloatProperty(name="Shift Part ± (mm)", description="How far the inspected objects of your own "
+                                 "scene lie off their place, along x and y", default=0.0, min=0.0, max=1e4, precision=2,
+                                 step=10),
+        "turntable": IntProperty(name="Turntable Steps", description="Pictures of each part of your own scene, turned "
+                                 "on by equal angles", default=1, min=1, max=360),
+        "every_camera": BoolProperty(name="Every Camera", description="All cameras of your own scene take a picture "
+                                     "each, instead of the active one alone"),
         "overwrite": BoolProperty(name="Render Anew", description="Remove a data set of that name first. Without it, a "
                                   "data set of the same settings goes on where it was stopped"),
+    }
+
+
+_STAIN = {
+    **{spec.name: stain_property(spec, live.changed("stain")) for spec in STAIN_SPECS},
+    "distribution": EnumProperty(
+        name="Distribution",
+        items=(
+            (GRID, "Grid", "Many stains: one centre in each cell of a jittered grid"),
+            (SINGLE, "Single", "One stain around a given centre"),
+        ),
+        update=live.changed("stain"),
+    ),
+    "backend": EnumProperty(
+        name="Backend",
+        description="What computes the stain; the results agree",
+        items=(
+            ("nodes", "Nodes", "Shader nodes: every device, Cycles and Eevee"),
+            ("osl", "OSL", "Open Shading Language: Cycles on the processor or OptiX"),
+        ),
+        update=live.changed("stain"),
+    ),
+    "by_object": BoolProperty(
+        name="Differs by Object",
+        description="Add each object's own seed to that of the stain, so that copies of an object show other stains",
+        update=live.changed("stain"),
+    ),
+    "fitted": FloatProperty(
+        name="Fitted", description="By what all lengths of a preset are multiplied, from Fit to Object", default=1.0,
+        min=1e-6, max=1e6, options={"HIDDEN"},
+    ),
+}
+"""The settings of a stain: in a material those of its own stain, in a scene those of the next one that Add makes."""
+STAIN_NAMES = tuple(_STAIN)
+
+
+class SurfaceImpuritiesStain(bpy.types.PropertyGroup):
+    """What a material's stain is like."""
+
+    __annotations__ = {
+        **_STAIN,
+        "has_stain": BoolProperty(options={"HIDDEN"}, description="These are the settings of a stain that is there"),
     }
 
 
@@ -132,24 +230,7 @@ class SurfaceImpuritiesSettings(bpy.types.PropertyGroup):
     """What the panel edits."""
 
     __annotations__ = {
-        **{spec.name: stain_property(spec, live.changed("stain")) for spec in STAIN_SPECS},
-        "distribution": EnumProperty(
-            name="Distribution",
-            items=(
-                (GRID, "Grid", "Many stains: one centre in each cell of a jittered grid"),
-                (SINGLE, "Single", "One stain around a given centre"),
-            ),
-            update=live.changed("stain"),
-        ),
-        "backend": EnumProperty(
-            name="Backend",
-            description="What computes the stain; the results agree",
-            items=(
-                ("nodes", "Nodes", "Shader nodes: every device, Cycles and Eevee"),
-                ("osl", "OSL", "Open Shading Language: Cycles on the processor or OptiX"),
-            ),
-            update=live.changed("stain"),
-        ),
+        **_STAIN,
         **{name: PointerProperty(type=group) for name, group in SECTION_GROUPS.items()},
         **{
             name: parameter_property(name, field, _PANEL_DEFAULTS.get(name, default_of("render", name, field.default)),
@@ -167,9 +248,13 @@ class SurfaceImpuritiesSettings(bpy.types.PropertyGroup):
         "folder": StringProperty(
             name="Folder", description="Where rendered pairs and data sets are written", subtype="DIR_PATH"
         ),
+        "fit_on_add": BoolProperty(
+            name="Fit to Object", description="Scale the lengths of a new stain to the object, so that about five "
+            "cells fit along it", default=True,
+        ),
         "osl_was_off": BoolProperty(options={"HIDDEN"}, description="The add-on switched the scene's OSL on"),
     }
 
 
 RENDER_NAMES = tuple(_RENDER)
-CLASSES = (*SECTION_GROUPS.values(), SurfaceImpuritiesDataset, SurfaceImpuritiesSettings)
+CLASSES = (*SECTION_GROUPS.values(), SurfaceImpuritiesDataset, SurfaceImpuritiesStain, SurfaceImpuritiesSettings)

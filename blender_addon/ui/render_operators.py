@@ -17,8 +17,8 @@ from . import inspection_scene, panel_recipe, properties
 from .background import BackgroundRender
 from .button import Button
 from .operators import why_not_stain
+from .render_sources import dataset_recipe, own_scene_problem, save_copy, why_not_dataset
 from .render_status import Work, last_words, running, say, show_status, stop
-from .stain import stain_on_material
 
 _INTERVAL_S = 0.25
 _KINDS = ("image", "mask", "instances")
@@ -104,28 +104,35 @@ class RenderPair(_RenderButton, bpy.types.Operator):
     bl_idname = "surface_impurities.render_pair"
     bl_label = "Render Pair"
     bl_description = (
-        "Render the inspection scene's image, class mask and instances into the folder, as the headless renderer does. "
-        "You can go on working; Esc stops it"
+        "Render image, class mask and instances into the folder: of the inspection scene as the headless renderer "
+        "does, of your own scene as it is, by its own render settings. You can go on working; Esc stops it"
     )
 
     @classmethod
     def why_not(cls, context) -> str:
         if running():
             return "A render is at work; wait for it or press Esc"
-        plate = inspection_scene.plate_of(context.scene)
-        if plate is None:
-            return "This is not an inspection scene; press Set Up Inspection Scene"
-        stain = why_not_stain(context) if stain_on_material.is_stained(plate.active_material) else ""
-        return why_not_folder(context) or panel_recipe.scene_problem(properties.settings_of(context.scene)) or stain
+        scene = context.scene
+        if inspection_scene.plate_of(scene) is None:
+            return why_not_folder(context) or own_scene_problem(scene)
+        stain = inspection_scene.plate_stain(scene)
+        problem = why_not_stain(context, stain) if stain is not None else ""
+        return (why_not_folder(context) or panel_recipe.scene_problem(properties.settings_of(scene))
+                or inspection_scene.moved(scene) or problem)
 
     def arguments(self, context, settings, scratch: Path) -> list[str]:
+        scene = context.scene
         self.folder = Path(bpy.path.abspath(settings.folder))
         _make(self.folder)
-        stained = stain_on_material.is_stained(inspection_scene.plate_of(context.scene).active_material)
-        stain = asdict(properties.stain_parameters(settings)) if stained else None
-        write_recipe(panel_recipe.scene_recipe(settings), scratch / "recipe.toml")
-        request = {"recipe": str(scratch / "recipe.toml"), "stain": stain, "out": str(scratch),
-                   "device": inspection_scene.device_of(context.scene)}
+        request = {"out": str(scratch), "device": inspection_scene.device_of(scene)}
+        if inspection_scene.plate_of(scene) is None:
+            save_copy(scratch / "scene.blend")
+            request |= {"blend": str(scratch / "scene.blend"), "scene": scene.name, "bits": int(settings.depth)}
+        else:
+            stain = inspection_scene.plate_stain(scene)
+            write_recipe(panel_recipe.scene_recipe(settings, stain), scratch / "recipe.toml")
+            values = None if stain is None else asdict(properties.stain_parameters(stain))
+            request |= {"recipe": str(scratch / "recipe.toml"), "stain": values}
         (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
         return ["--pair", str(scratch / "request.json")]
 
@@ -133,9 +140,11 @@ class RenderPair(_RenderButton, bpy.types.Operator):
         number = 1
         while any(self.folder.glob(f"pair_{number:04d}_*.png")):
             number += 1
-        names = [f"pair_{number:04d}_{kind}.png" for kind in _KINDS]
-        for kind, name in zip(_KINDS, names, strict=True):
-            _move(Path(work.scratch) / f"{kind}.png", self.folder / name)
+        for kind in _KINDS:
+            _move(Path(work.scratch) / f"{kind}.png", self.folder / f"pair_{number:04d}_{kind}.png")
+        region = Path(work.scratch) / "region.png"
+        if region.exists():
+            _move(region, self.folder / f"pair_{number:04d}_region.png")
         return f"Wrote pair_{number:04d}: image, mask and instances"
 
     def stopped_text(self, render: BackgroundRender) -> str:
@@ -154,17 +163,18 @@ class RenderDataset(_RenderButton, bpy.types.Operator):
     def why_not(cls, context) -> str:
         if running():
             return "A render is at work; wait for it or press Esc"
-        dataset = panel_recipe.dataset_problem(properties.settings_of(context.scene))
-        return why_not_folder(context) or dataset or why_not_stain(context)
+        return why_not_folder(context) or why_not_dataset(context)
 
     def arguments(self, context, settings, scratch: Path) -> list[str]:
-        recipe = panel_recipe.dataset_recipe(settings)
-        folder = Path(bpy.path.abspath(settings.folder))
-        path, out = folder / f"{recipe.name}.toml", folder / recipe.name
+        folder, name = Path(bpy.path.abspath(settings.folder)), settings.dataset.title
         # The recipe that is beside a data set stays what it was made by, unless that is to go.
-        if out.exists() and not settings.dataset.overwrite:
-            path = scratch / path.name
+        beside = scratch if (folder / name).exists() and not settings.dataset.overwrite else folder
+        own = inspection_scene.plate_of(context.scene) is None
+        recipe = dataset_recipe(context, f"{name}.blend")
+        path, out = beside / f"{recipe.name}.toml", folder / recipe.name
         write_recipe(recipe, path, _HEADING.format(name=recipe.name))
+        if own:
+            save_copy(beside / f"{recipe.name}.blend")
         device = inspection_scene.device_of(context.scene)
         overwrite = ["--overwrite"] if settings.dataset.overwrite else []
         return ["--recipe", str(path), "--out", str(out), "--device", device, "--json-progress", *overwrite]
@@ -213,7 +223,9 @@ class ExportRecipe(Button, bpy.types.Operator):
 
     @classmethod
     def why_not(cls, context) -> str:
-        return panel_recipe.dataset_problem(properties.settings_of(context.scene))
+        if inspection_scene.plate_of(context.scene) is None and not bpy.data.filepath:
+            return "Save the file first: the recipe names it"
+        return why_not_dataset(context)
 
     def invoke(self, context, event):
         settings = properties.settings_of(context.scene)
@@ -223,7 +235,7 @@ class ExportRecipe(Button, bpy.types.Operator):
 
     def run(self, context, settings) -> None:
         path = Path(bpy.path.abspath(self.filepath)).with_suffix(".toml")
-        recipe = panel_recipe.dataset_recipe(settings)
+        recipe = dataset_recipe(context, bpy.data.filepath)
         write_recipe(recipe, path, _HEADING.format(name=recipe.name))
         self.report({"INFO"}, f"Wrote {path}; its first lines say how to render it")
 

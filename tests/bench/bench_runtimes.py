@@ -5,7 +5,9 @@
 
 Each number is of a process of its own that holds the runtime and the image alone (torch only in torch's row): CPU
 seconds of user and system, the least of three calls after one, and resident memory at the most. Random weights, an
-image of noise. OpenVINO's row needs the package openvino; without it the row says so.
+image of noise. A transformer (vit_...) is the graph that `export` writes, of one size, in whole patches, with its
+attention in blocks; of the rows it has those that differ. OpenVINO's row needs the package openvino; without it the row
+says so.
 """
 
 import argparse
@@ -38,10 +40,14 @@ if kind in ("torch", "unfolded", "given back"):
         keep_freed_memory()
     from sequential_patchcore import build_extractor
     torch.set_num_threads(threads)
-    extractor = build_extractor(given["backbone"], weights="none", engine="torch")
+    is_transformer = given["backbone"].startswith("vit")
+    extractor = build_extractor(
+        given["backbone"], weights="none", engine="torch", pool=1 if is_transformer else 2)
     def run():
         with torch.inference_mode():
             tensor = torch.from_numpy(images)
+            if is_transformer:
+                return [extractor(tensor).permute(0, 3, 1, 2).numpy()]
             maps = extractor._maps_of(tensor, "float32") if kind == "torch" else extractor._by_network(tensor)
             return [each.numpy() for each in maps]
 elif kind == "openvino":
@@ -83,7 +89,11 @@ import sys
 from sequential_patchcore import build_extractor
 from sequential_patchcore.extractors.onnx_graph import network_graph
 extractor = build_extractor(sys.argv[1], weights="none", engine="torch")
-open(sys.argv[2], "wb").write(network_graph(extractor.network, extractor._maps, extractor.preprocessing))
+if sys.argv[1].startswith("vit"):
+    graph = extractor.graph((int(sys.argv[3]), int(sys.argv[4])))
+else:
+    graph = network_graph(extractor.network, extractor._maps, extractor.preprocessing)
+open(sys.argv[2], "wb").write(graph)
 """
 
 
@@ -93,8 +103,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--width", type=int, default=2448, help="of the image; the height is 2050 / 2448 of it")
     chosen = parser.parse_args()
-    size = round(chosen.width * 2050 / 2448), chosen.width
     for backbone in chosen.backbone:
+        size = round(chosen.width * 2050 / 2448), chosen.width
+        if backbone.startswith("vit"):
+            size = size[0] // 16 * 16, size[1] // 16 * 16
         print(f"\n| {backbone}, {size[1]} x {size[0]}, {chosen.threads} thread(s) | CPU s | memory at the most, MiB | "
               "largest difference to torch |\n|---|---|---|---|", flush=True)
         with tempfile.TemporaryDirectory() as folder:
@@ -103,8 +115,11 @@ def main() -> None:
 
 def table(backbone: str, size: tuple[int, int], threads: int, folder: Path) -> None:
     graph, kept = folder / "graph.onnx", folder / "maps.npz"
-    subprocess.run([sys.executable, "-c", _GRAPH, backbone, str(graph)], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", _GRAPH, backbone, str(graph), *map(str, size)], check=True,
+                   capture_output=True)
     for row, kind in ROWS.items():
+        if backbone.startswith("vit") and kind not in ("torch", "no pattern", "openvino"):
+            continue
         if kind == "openvino" and importlib.util.find_spec("openvino") is None:
             print(f"| {row} | not installed: pip install openvino | | |", flush=True)
             continue

@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from brushed_metal import as_bytes, metal
 from sequential_patchcore.data.dataset import open_dataset
 from sequential_patchcore.data.writer import DatasetWriter
 from sequential_patchcore.export.exported_model import ExportedModel
@@ -30,17 +31,6 @@ from sequential_patchcore.scoring.scorer import Scorer
 SIZE = 160, 192
 BACKBONES = ("filters", "mobilenetv3_small_050", "mobilenetv3_large_100", "resnet18", "wide_resnet50_2",
              "tf_mobilenetv3_small_minimal_100", "vit_tiny_patch16_224")
-
-
-def metal(rng: np.random.Generator, length: float, angle: float, grain: float) -> np.ndarray:
-    """(H, W) float32 in [0, 1]: noise drawn out along a direction."""
-    height, width = SIZE
-    noise = cv2.GaussianBlur(rng.normal(0, 1, (2 * height, 2 * width)).astype(np.float32), (0, 0), length, sigmaY=grain)
-    turn = cv2.getRotationMatrix2D((width, height), angle, 1.0)
-    turned = cv2.warpAffine(noise, turn, (2 * width, 2 * height))
-    part = turned[height // 2 : height // 2 + height, width // 2 : width // 2 + width]
-    light = np.linspace(-0.1, 0.1, width) * rng.uniform(-1, 1)
-    return np.clip(0.55 + 0.08 * part / part.std() + light, 0, 1).astype(np.float32)
 
 
 def defect(rng: np.random.Generator, plate: np.ndarray) -> np.ndarray:
@@ -59,7 +49,7 @@ def plates(seed: int, count: int, other: bool) -> list[np.ndarray]:
     rng, made = np.random.default_rng(seed), []
     for number in range(count):
         brushing = (rng.uniform(3, 12), rng.uniform(-60, 60), rng.uniform(0.4, 1.2)) if other else (6.0, 0.0, 0.6)
-        plate = metal(rng, *brushing)
+        plate = metal(rng, SIZE, *brushing)
         plate = defect(rng, plate) if other and number % 2 else plate
         made.append(np.repeat(np.round(plate * 255)[..., None] / np.float32(255), 3, 2).astype(np.float32))
     return made
@@ -69,7 +59,7 @@ def trained(backbone: str, folder: Path) -> Scorer:
     nothing = np.zeros(SIZE, np.uint8)
     with DatasetWriter(folder / "data", "metal", "bench", ()) as writer:
         for number, plate in enumerate(plates(0, 8, False)):
-            writer.add(f"m{number}", np.round(plate[..., 0] * 255).astype(np.uint8), nothing,
+            writer.add(f"m{number}", as_bytes(plate[..., 0]), nothing,
                        nothing.astype(np.uint16), {}, "train", f"m{number}")
     extractor = extractor_of(ExtractorSettings(backbone), "none", "torch")
     model = train([open_dataset(folder / "data")], extractor, TrainSettings(coreset_size=256, epochs=2))

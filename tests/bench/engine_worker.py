@@ -153,17 +153,20 @@ def inference(job: dict) -> dict:
     found = {"decode": best(lambda: as_float_rgb(read_image(Path(job["png"]))))}
     image = as_float_rgb(read_image(Path(job["png"])))
     device = torch.device("cpu")
-    for precision in ("float32", "bfloat16"):
-        extractor = extractor_of(ExtractorSettings(job["backbone"], precision=precision), "none")
-        found[f"features, {precision}"] = best(lambda e=extractor: e(to_tensor(image, 1.0, device)))
+    for name, precision, engine in (
+        ("features", "float32", "auto"), ("features by torch", "float32", "torch"),
+        ("features by torch, bfloat16", "bfloat16", "torch"),
+    ):
+        extractor = extractor_of(ExtractorSettings(job["backbone"], precision=precision), "none", engine)
+        found[name] = best(lambda e=extractor: e(to_tensor(image, 1.0, device)))
     extractor = extractor_of(ExtractorSettings(job["backbone"]), "none")
     patches = extractor(to_tensor(image, 1.0, device))[0]
     cells = tuple(patches.shape[:2])
     flat = patches.reshape(-1, patches.shape[-1])
     bank = flat[torch.from_numpy(rng.permutation(len(flat))[: job["size"]])]
     scorer = Scorer.of_vectors(extractor, bank.numpy())
-    found["distances"] = best(lambda: scorer.patch_distances(flat))
-    distances = scorer.patch_distances(flat).reshape(cells).numpy()
+    found["distances"] = best(lambda: scorer.search.distances(flat))
+    distances = scorer.search.distances(flat).reshape(cells).numpy()
     grid = Grid.of(extractor, image.shape[:2], cells)
     found["map"] = best(lambda: anomaly_map(distances, grid, 2.0))
     out, norms_sq = torch.empty(2048, len(bank)), bank.square().sum(1)

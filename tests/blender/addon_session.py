@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 SUBJECTS = ("installing", "stain_settings", "materials", "mask_preview", "presets", "inspection", "rendering",
-            "registering")
+            "own_scene", "registering")
 
 if __name__ == "__main__":
     for subject in SUBJECTS:

@@ -127,7 +127,7 @@ def test_every_command_of_the_readme_runs(workplace: Path, empty_environment: di
 def test_the_demo_ends_with_its_report_and_keeps_what_is_done(workplace: Path) -> None:
     if not renders():
         pytest.skip("nothing here renders: `make setup` mends that or says how")
-    first = run("make demo", workplace, 600, DEMO_SIZE="tiny")
+    first = run("make demo", workplace, 900, DEMO_SIZE="tiny")
     assert first.returncode == 0, first.stderr
     report = (workplace / "out" / "demo" / "report.html").read_text(encoding="utf-8")
     assert all(name in report for name in ("clean", "stains", "stains_finetuned", "melded"))

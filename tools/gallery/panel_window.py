@@ -34,6 +34,14 @@ def settings():
     return window().scene.surface_impurities
 
 
+def stain():
+    """The stain's settings that the panel shows: the active object's, or those of the next stain."""
+    item = window().view_layer.objects.active
+    material = item.active_material if item is not None else None
+    own = getattr(material, "surface_impurities", None)
+    return own if own is not None and own.has_stain else settings()
+
+
 def press(name, mode="INVOKE_DEFAULT", **options):
     """Press a button of the panel, as a click does."""
     with bpy.context.temp_override(window=window(), area=view_area(), region=region("UI")):
@@ -171,14 +179,13 @@ def on_the_cube():
         assert settings().cell_size_mm == 400.0
     view_area().spaces.active.shading.type = "RENDERED"
     window().scene.render.engine = "CYCLES"
-    settings().rim_gain, settings().intensity = 1.0, -0.4
+    stain().rim_gain, stain().intensity = 1.0, -0.4
     yield 12
     screenshot("cube", sidebar=False)
     press("remove_stain")
 
 
 def inspection():
-    settings().property_unset("rim_gain")
     press("use_preset", preset="Hard Water Spots")
     settings().samples = 8
     press("set_up_inspection")
@@ -193,14 +200,14 @@ def inspection():
 
 
 def what_is_wrong():
-    settings().radius_mm = 30.0
+    stain().radius_mm = 30.0
     yield 1
     screenshot("bad_value")
     press("use_preset", preset="Dried Rim")
-    settings().backend = "osl"
+    stain().backend = "osl"
     yield 1
     screenshot("no_osl")
-    settings().backend = "nodes"
+    stain().backend = "nodes"
     yield 1
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The three kinds of PNG that a data set holds: 8-bit grey, 16-bit grey, 8-bit palette. (PNG, ISO/IEC 15948.)
+"""The kinds of PNG that a data set holds: 8- or 16-bit grey or RGB, 8-bit palette. (PNG, ISO/IEC 15948.)
 
 Blender's own writer adds date and render time and knows no palettes; these files depend on the pixels alone.
 """
@@ -11,31 +11,35 @@ from collections.abc import Sequence
 import numpy as np
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY, _PALETTE = 0, 3
+_GREY, _RGB, _PALETTE = 0, 2, 3
 _FILTER_NONE, _FILTER_SUB = 0, 1
 
 
 def encode(pixels: np.ndarray, palette: Sequence[tuple[int, int, int]] | None = None) -> bytes:
-    """PNG file of `pixels` (H, W), uint8 or uint16; with a `palette` of (r, g, b) the uint8 values are its indices.
+    """PNG file of `pixels` (H, W) or (H, W, 3), uint8 or uint16: grey or RGB.
+
+    With a `palette` of (r, g, b) the (H, W) uint8 values are its indices.
 
     Raises:
         ValueError: another shape or type, or an index outside the palette.
     """
-    if pixels.ndim != 2 or pixels.dtype not in (np.uint8, np.uint16) or pixels.size == 0:
-        raise ValueError(f"expected (H, W) of uint8 or uint16, got {pixels.shape} of {pixels.dtype}")
+    coloured = pixels.ndim == 3 and pixels.shape[-1] == 3 and palette is None
+    if not (coloured or pixels.ndim == 2) or pixels.dtype not in (np.uint8, np.uint16) or pixels.size == 0:
+        raise ValueError(f"expected (H, W) or (H, W, 3) of uint8 or uint16, got {pixels.shape} of {pixels.dtype}")
     if palette is not None and (pixels.dtype != np.uint8 or int(pixels.max()) >= len(palette)):
         raise ValueError(f"expected uint8 indices below {len(palette)}, got {pixels.dtype} up to {pixels.max()}")
-    height, width = pixels.shape
-    depth = pixels.dtype.itemsize
-    rows = pixels.astype(pixels.dtype.newbyteorder(">")).view(np.uint8).reshape(height, width * depth)
+    height, width = pixels.shape[:2]
+    step = pixels.dtype.itemsize * (3 if coloured else 1)
+    rows = pixels.astype(pixels.dtype.newbyteorder(">")).view(np.uint8).reshape(height, width * step)
     if palette is None:  # neighbours resemble each other: differences compress better; indices do not
         filter_type = _FILTER_SUB
-        rows = np.concatenate([rows[:, :depth], rows[:, depth:] - rows[:, :-depth]], axis=1)
+        rows = np.concatenate([rows[:, :step], rows[:, step:] - rows[:, :-step]], axis=1)
     else:
         filter_type = _FILTER_NONE
     lines = np.concatenate([np.full((height, 1), filter_type, np.uint8), rows], axis=1)
-    colour_type = _GREY if palette is None else _PALETTE
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8 * depth, colour_type, 0, 0, 0))]
+    colour_type = _PALETTE if palette is not None else _RGB if coloured else _GREY
+    bits = 8 * pixels.dtype.itemsize
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0))]
     if palette is not None:
         chunks.append((b"PLTE", bytes(value for colour in palette for value in colour)))
     chunks += [(b"IDAT", zlib.compress(lines.tobytes(), 6)), (b"IEND", b"")]

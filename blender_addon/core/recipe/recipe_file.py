@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from .settings import Recipe
+from .settings import OWN_SCENE, Recipe
 
 
 def recipe_toml(recipe: Recipe, heading: str = "") -> str:
     """The recipe with every parameter spelled out. heading: a comment above it."""
     values = recipe.as_dict()
+    if recipe.is_own_scene:  # texts that are not given have no value that could be written
+        values["scene"]["file"] = recipe.section("scene").get("file", "")
+        values |= {name: {key: value for key, value in values[name].items() if value not in ("", [])}
+                   for name in OWN_SCENE if name in values}
     top = {key: value for key, value in values.items() if not isinstance(value, dict) and value != ""}
     lines = [f"# {line}" for line in heading.splitlines()]
     lines += [f"{key} = {_value(value)}" for key, value in {**top, "count": recipe.count}.items()]

@@ -15,6 +15,7 @@ from ..inspection.sensor import Sensor
 from ..parameter import draw
 from ..seeding import seed, spread, uniform
 from ..stain.parameters import StainParameters
+from .own_scene import OwnSample, draw_own_sample
 from .placement import is_defective, place_features
 from .settings import Recipe, RenderSettings, StainOccurrence, StainSection
 
@@ -169,3 +170,14 @@ def _draw_stain(recipe: Recipe, shot: Shot, split: str, position: int) -> StainP
         return StainParameters(seed=seed(recipe.seed, shot.plate, purpose), **values)
     except UserError as error:
         raise UserError(f"recipe {recipe.name}, plate {shot.plate}: {error}") from error
+
+
+def draw_any(recipe: Recipe, index: int) -> Sample | OwnSample:
+    """Draw sample `index`, of the plate or of a person's own scene.
+
+    Raises:
+        UserError: it is impossible.
+    """
+    if recipe.is_own_scene:
+        return draw_own_sample(recipe, index, split_of, (StainSection, StainOccurrence))
+    return draw_sample(recipe, index)

@@ -20,6 +20,7 @@ from ..inspection.ring_light import RingLight
 from ..inspection.sensor import Sensor
 from ..parameter import Choice, Range, parameter, parameters_of, parse
 from ..stain.parameters import STAIN_SPECS
+from . import own_scene
 
 SPLITS = ("train", "val", "test")
 
@@ -92,7 +93,12 @@ SECTIONS: dict[str, tuple[type, ...]] = {
         name: (feature, DefectOccurrence if kind == "defect" else ImpurityOccurrence)
         for _, name, kind, _, feature in FEATURE_CLASSES
     },
+    **{name: (section,) for name, section in own_scene.SECTIONS.items()},
 }
+OWN_SCENE = tuple(own_scene.SECTIONS)
+"""Sections of a recipe that renders a person's own scene, which "scene" makes it; no other recipe has them."""
+WITH_OWN_SCENE = (*OWN_SCENE, "render", "stain")
+"""The sections that mean something there; all others describe the plate and its inspection."""
 FEATURES = ("stain", *(surface_class.name for surface_class in FEATURE_CLASSES))
 """Sections that are absent unless a recipe names them; each may say in which `splits` it occurs."""
 
@@ -120,6 +126,11 @@ class Recipe:
     """Splits and their weights, in the order train, val, test."""
     sections: Mapping[str, Mapping[str, Any]]
 
+    @property
+    def is_own_scene(self) -> bool:
+        """Whether a person's own scene is rendered, and not the plate."""
+        return "scene" in self.sections
+
     def section(self, name: str) -> Mapping[str, Any]:
         return self.sections.get(name, {})
 
@@ -139,11 +150,15 @@ class Recipe:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, every parameter spelled out: what the data set's description keeps."""
         sections: dict[str, Any] = {}
-        for name in SECTIONS:
-            if name in FEATURES and name not in self.sections:
+        for name in WITH_OWN_SCENE if self.is_own_scene else SECTIONS:
+            if name in (*FEATURES, *OWN_SCENE) and name not in self.sections:
                 continue
             given = self.section(name)
             values = {key: given.get(key, field.default) for key, field in _fields(name).items()}
+            if self.is_own_scene and name in ("stain", "render"):  # the scene has the values that are not given
+                values = {key: value for key, value in values.items() if key in given or key in ("share", "bits")}
+            if name == "scene":  # where the file lies differs from machine to machine; what is in it is compared
+                values["file"] = Path(values["file"]).name
             if name in FEATURES:
                 values["splits"] = given.get("splits", SPLITS)
             sections[name] = {key: _plain(value) for key, value in values.items()}
@@ -151,8 +166,11 @@ class Recipe:
         return {**top, "splits": dict(self.splits), **sections}
 
 
-def load(path: str | Path) -> Recipe:
+def load(path: str | Path, scene: Mapping[str, Any] | None = None) -> Recipe:
     """Read and check a recipe.
+
+    Args:
+        scene: values of [scene] from elsewhere, such as the file that is open; they make it a recipe of that scene.
 
     Raises:
         UserError: no such file, no TOML, an unknown key, a value of the wrong kind or out of range; the message names
@@ -164,6 +182,9 @@ def load(path: str | Path) -> Recipe:
         raise UserError(f"{path}: expected a key 'count', the number of samples; a recipe needs one")
     splits = top.get("splits", {"train": 1})
     name = top.get("name", path.stem)
+    if scene is not None:
+        sections = {**sections, "scene": {**sections.get("scene", {}), **scene}}
+    check_sections(sections, str(path))
     return Recipe(
         name=name,
         plates=top.get("plates", name),
@@ -173,6 +194,22 @@ def load(path: str | Path) -> Recipe:
         splits=tuple((split, splits[split]) for split in SPLITS if splits.get(split)),
         sections=sections,
     )
+
+
+def check_sections(sections: Mapping[str, Any], place: str) -> None:
+    """
+    Raises:
+        UserError: sections of the plate beside a person's own scene, or sections of a scene without one.
+    """
+    if "scene" in sections:
+        wrong = [name for name in sections if name not in WITH_OWN_SCENE]
+        if wrong:
+            raise UserError(f"{place}: [{wrong[0]}] describes the plate, and [scene] renders your own scene; expected "
+                            f"only {', '.join(WITH_OWN_SCENE)}")
+        return
+    alone = [name for name in sections if name in OWN_SCENE]
+    if alone:
+        raise UserError(f"{place}: [{alone[0]}] varies your own scene; expected a [scene] too, or --scene")
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -221,7 +258,12 @@ def _parse_section(path: Path, section: str, table: Any) -> dict[str, Any]:
                 raise UserError(f"{place} = {value!r}: expected a list out of {', '.join(SPLITS)}")
             parsed[key] = tuple(value)
         elif key in keys:
-            parsed[key] = parse(value, keys[key], place)
+            text = section in OWN_SCENE and own_scene.is_text(keys[key])
+            parsed[key] = (own_scene.parse_text if text else parse)(value, keys[key], place)
+            if key in own_scene.CONSTANT.get(section, ()) and isinstance(parsed[key], Range):
+                raise UserError(f"{place} = {value!r}: expected one number, the same for all parts")
+            if section == "scene" and key == "file":
+                parsed[key] = str((path.parent / value).resolve())
             if key in ONE_WORD and isinstance(parsed[key], Choice):
                 raise UserError(f"{place} = {value!r}: expected one word, the same for all plates")
         else:

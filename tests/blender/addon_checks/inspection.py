@@ -20,7 +20,7 @@ def check_it_is_built_beside_the_scenes_that_are_there():
     assert picture_of(tree) == before
     assert settings().radius_mm == np.float32(3.5) and settings().light.power_w == 10.0, "the settings come along"
     assert bpy.context.object.name == "Inspection Plate"
-    assert module("ui.stain.stain_on_material").is_stained(bpy.context.object.active_material)
+    assert module("materials.stain_on_material").is_stained(bpy.context.object.active_material)
     assert press("set_up_inspection") == {"FINISHED"}
     assert sum(scene.name.startswith("Inspection") for scene in bpy.data.scenes) == 1
 
@@ -29,15 +29,15 @@ def check_sliders_move_plate_and_camera_at_once():
     settings().plate.width_mm = 60.0
     plate = bpy.context.object
     assert np.isclose(plate.dimensions.x, 0.06) or np.isclose(_width(plate), 0.06)
-    assert module("ui.stain.stain_on_material").is_stained(plate.active_material), "the stain stays"
+    assert module("materials.stain_on_material").is_stained(plate.active_material), "the stain stays"
     press("show_mask")
     settings().camera.width_px = 1000
     assert bpy.context.scene.render.resolution_x == 40
-    assert module("ui.stain.mask_preview").is_shown(bpy.context.object.active_material), "the preview stays"
+    assert module("materials.mask_preview").is_shown(bpy.context.object.active_material), "the preview stays"
     press("show_mask")
     press("remove_stain")
     settings().plate.width_mm = 100.0
-    assert not module("ui.stain.stain_on_material").is_stained(bpy.context.object.active_material), "clean stays clean"
+    assert not module("materials.stain_on_material").is_stained(bpy.context.object.active_material), "clean stays clean"
     press("add_stain")
     settings().property_unset("camera")
 

@@ -4,7 +4,7 @@
 import bpy
 import numpy as np
 
-from .tools import add_object, defaults, module, press, refusal, settings, stain_of
+from .tools import add_object, defaults, module, press, refusal, settings, stain, stain_of
 
 WANTED = {"Light Drops", "Hard Water Spots", "Dried Rim", "Dense Spray"}
 
@@ -14,13 +14,13 @@ def check_every_preset_is_a_possible_stain_and_acts_at_once():
     press("add_stain")
     presets = module("ui.presets").presets()
     assert {preset.name for preset in presets} >= WANTED
-    settings().seed = 9
+    stain().seed = 9
     for preset in presets:
         assert press("use_preset", preset=preset.name) == {"FINISHED"}
-        assert module("ui.properties").problem(settings()) == ""
-        assert module("ui.presets").current(settings()).name == preset.name
+        assert module("ui.properties").problem(stain()) == ""
+        assert module("ui.presets").current(stain()).name == preset.name
         radius = np.float32(preset.values["radius_mm"] / 1000)
-        assert stain_of(tree).inputs["Radius"].default_value == radius and settings().seed == 9
+        assert stain_of(tree).inputs["Radius"].default_value == radius and stain().seed == 9
     press("remove_stain")
 
 

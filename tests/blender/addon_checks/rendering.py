@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from .tools import FOLDER, classes, grey, module, press, refusal, settings
+from .tools import FOLDER, classes, grey, module, press, refusal, settings, stain
 
 PAIRS, SETS = FOLDER / "pairs", FOLDER / "sets"
 
@@ -29,12 +29,12 @@ def check_pairs_show_the_plate_with_its_stain_and_without():
 def check_a_pairs_mask_is_that_of_the_field():
     """The mask against the NumPy field at the pixels' centres on the plate."""
     mask = classes(PAIRS / "pair_0002_mask.png")
-    camera = module("ui.panel_recipe").sample_of(settings(), stained=True).camera
+    camera = module("ui.panel_recipe").sample_of(settings(), stain()).camera
     (height, width), field = mask.shape, camera.field_mm
     x = ((np.arange(width) + 0.5) / width - 0.5) * field[0] * 1e-3
     y = (0.5 - (np.arange(height) + 0.5) / height) * field[0] * 1e-3 * height / width
     points = np.stack([*np.meshgrid(x, y), np.zeros((height, width))], axis=-1).reshape(-1, 3)
-    inside = module("core.stain.field").stain_field(points, module("ui.properties").stain_parameters(settings())).inside
+    inside = module("core.stain.field").stain_field(points, module("ui.properties").stain_parameters(stain())).inside
     assert (inside.reshape(height, width) != (mask == 6)).sum() <= 2, "pixel centres to some digits, outlines apart"
 
 
@@ -53,9 +53,9 @@ def check_a_data_set_is_rendered_and_gone_on_with():
 
 
 def check_another_data_set_under_the_same_name_is_refused():
-    settings().intensity = -0.4
+    stain().intensity = -0.4
     assert "another recipe" in refusal("render_dataset")
-    settings().intensity = -0.3
+    stain().intensity = -0.3
 
 
 def check_impossible_data_sets_are_refused_in_words():
@@ -63,12 +63,12 @@ def check_impossible_data_sets_are_refused_in_words():
     assert "letters, digits" in refusal("render_dataset")
     settings().dataset.title = "two"
     settings().dataset.variation = 0.9
-    settings().radius_mm = 10.0
+    stain().radius_mm = 10.0
     assert "vary" in refusal("render_dataset")
-    settings().radius_mm, settings().dataset.variation = 3.5, 0.2
-    settings().distribution = "SINGLE"
+    stain().radius_mm, settings().dataset.variation = 3.5, 0.2
+    stain().distribution = "SINGLE"
     assert "choose the grid" in refusal("render_dataset")
-    settings().distribution = "GRID"
+    stain().distribution = "GRID"
     for split in ("train", "val", "test"):
         setattr(settings().dataset, split, 0)
     assert "weights" in refusal("export_recipe", filepath=str(FOLDER / "x.toml"))

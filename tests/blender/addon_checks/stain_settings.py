@@ -4,7 +4,7 @@
 import bpy
 import numpy as np
 
-from .tools import FOLDER, add_object, behind, defaults, module, picture_of, press, refusal, settings, stain_of
+from .tools import FOLDER, add_object, behind, defaults, module, picture_of, press, refusal, settings, stain, stain_of
 
 VALUES = {"radius_mm": 3.5, "noise_frequency_per_mm": 0.4, "noise_amplitude_mm": 0.75, "decay": 3.0,
           "intensity": -0.2, "seed": 77, "cell_size_mm": 18.0}
@@ -25,7 +25,7 @@ def check_settings_come_from_the_declarations():
 
 
 def check_a_recipe_of_the_settings_reads_back_as_the_same():
-    recipe = module("ui.panel_recipe").dataset_recipe(settings())
+    recipe = module("ui.panel_recipe").dataset_recipe(settings(), settings())
     path = FOLDER / "round_trip.toml"
     module("core.recipe.recipe_file").write_recipe(recipe, path, "A heading\nof two lines")
     again = module("core.recipe.settings").load(path)
@@ -42,16 +42,16 @@ def check_a_slider_acts_at_once():
     for name, value in SOCKETS.items():
         assert node.inputs[name].default_value == np.float32(value), name
     assert node.inputs["Vector"].is_linked and principled.inputs["Base Color"].is_linked
-    settings().radius_mm = 2.0
+    stain().radius_mm = 2.0
     assert node.inputs["Radius"].default_value == np.float32(0.002)
-    settings().roughness_change, settings().film_height_um = 0.1, 2.0
+    stain().roughness_change, stain().film_height_um = 0.1, 2.0
     assert behind(tree, principled.inputs["Roughness"]) == "MATH"
     assert behind(tree, principled.inputs["Normal"]) == "BUMP"
-    settings().roughness_change = settings().film_height_um = 0.0
+    stain().roughness_change = stain().film_height_um = 0.0
     assert not principled.inputs["Roughness"].is_linked and not principled.inputs["Normal"].is_linked
-    settings().distribution, settings().centre_mm = "SINGLE", (1.0, 2.0, 3.0)
+    stain().distribution, stain().centre_mm = "SINGLE", (1.0, 2.0, 3.0)
     assert np.allclose(stain_of(tree).inputs["Centre"].default_value, (0.001, 0.002, 0.003), rtol=1e-6)
-    settings().distribution = "GRID"
+    stain().distribution = "GRID"
     assert press("remove_stain") == {"FINISHED"}
     assert picture_of(tree) == before
     assert "no water stain" in refusal("remove_stain")
@@ -60,10 +60,11 @@ def check_a_slider_acts_at_once():
 def check_values_that_contradict_each_other_wait():
     tree, _ = add_object()
     press("add_stain")
-    settings().radius_mm = 17.5
+    stain().radius_mm = 2.0
+    stain().radius_mm = 17.5
     assert "Radius + Noise Amplitude = 18.25 mm reaches beyond the neighbouring cells" in refusal("add_stain")
     assert stain_of(tree).inputs["Radius"].default_value == np.float32(0.002)
-    settings().radius_mm = 2.0
+    stain().radius_mm = 2.0
     press("remove_stain")
 
 
@@ -102,7 +103,7 @@ def check_osl_or_a_note():
             before, was_on = picture_of(tree), bpy.context.scene.cycles.shading_system
             press("add_stain")
             assert "OSL" in stain_of(tree).node_tree.name and bpy.context.scene.cycles.shading_system
-            settings().backend = "nodes"
+            stain().backend = "nodes"
             assert "OSL" not in stain_of(tree).node_tree.name
             press("remove_stain")
             assert picture_of(tree) == before and not bpy.data.texts

@@ -17,6 +17,11 @@ def settings(scene=None):
     return (scene or bpy.context.scene).surface_impurities
 
 
+def stain():
+    """The stain's settings that the panel shows: the active material's, or those of the next stain."""
+    return module("ui.operators").shown_stain(bpy.context)
+
+
 def defaults() -> None:
     """The panel as it is in a new file."""
     scene = bpy.context.scene

@@ -53,7 +53,7 @@ def test_damage_is_noticed(spoil):
         decode(spoil(encode(np.arange(64, dtype=np.uint8).reshape(8, 8))))
 
 
-@pytest.mark.parametrize("pixels", [np.zeros((2, 2)), np.zeros((2, 2, 3), np.uint8), np.zeros((0, 3), np.uint8)])
+@pytest.mark.parametrize("pixels", [np.zeros((2, 2)), np.zeros((2, 2, 4), np.uint8), np.zeros((0, 3), np.uint8)])
 def test_other_arrays_are_refused(pixels):
     with pytest.raises(ValueError, match="expected"):
         encode(pixels)
@@ -62,3 +62,17 @@ def test_other_arrays_are_refused(pixels):
 def test_an_index_outside_the_palette_is_refused():
     with pytest.raises(ValueError, match="indices below 7"):
         encode(np.full((2, 2), 7, np.uint8), PALETTE)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_coloured_pixels_are_stored_as_the_format_says(kind):
+    """Read back by hand: each row is a filter of 1 (Sub) and bytes that add to those of the pixel before."""
+    pixels = np.random.default_rng(3).integers(0, np.iinfo(kind).max, (3, 5, 3), endpoint=True).astype(kind)
+    data = encode(pixels)
+    assert data[24:26] == bytes([8 * pixels.itemsize, 2]), "depth, and colour type RGB"
+    start = data.index(b"IDAT")
+    size = int.from_bytes(data[start - 4 : start], "big")
+    rows = np.frombuffer(zlib.decompress(data[start + 4 : start + 4 + size]), np.uint8).reshape(3, -1)
+    assert (rows[:, 0] == 1).all()
+    stored = np.cumsum(rows[:, 1:].reshape(3, 5, 3 * pixels.itemsize), axis=1, dtype=np.uint8)
+    assert (np.ascontiguousarray(stored).view(f">u{pixels.itemsize}") == pixels).all()

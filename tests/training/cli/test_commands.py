@@ -14,8 +14,10 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+import torch
 from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.data import png
+from sequential_patchcore.extractors import builder
 from sequential_patchcore.model.file import Threshold, load_model, save_model
 from sequential_patchcore.runtime import progress
 
@@ -45,6 +47,26 @@ def refused(capsys, *arguments: str) -> str:
     assert captured.err.rstrip().endswith(ours[0])
     assert sorted(path for path in Path().rglob("*") if path.is_file()) == before
     return ours[0].removeprefix(PREFIX)
+
+
+def test_the_threads_hold_from_before_the_features_are_built(made, tmp_path, monkeypatch):
+    """Building them computes already, and on all cores that is paid for in waiting threads."""
+    found, build = [], builder.extractor_of
+
+    def noted(*arguments):
+        found.append(torch.get_num_threads())
+        return build(*arguments)
+
+    monkeypatch.setattr(builder, "extractor_of", noted)
+    before = torch.get_num_threads()
+    try:
+        for count in (3, 1):
+            train = ["train", "--data", str(made / "d"), "--out", str(tmp_path / f"{count}.h5"), *SMALL]
+            assert cli.main([*train, "--threads", str(count)]) == 0
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(before)
+    assert found == [3, 1]
 
 
 def change_model(path: str, **changes) -> None:

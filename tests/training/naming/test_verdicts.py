@@ -86,8 +86,8 @@ def test_the_point_is_that_of_the_validation_plates(day):
     scorer = Scorer(load_model(day / "named.h5"))
     naming = scorer.model.naming
     again = operating_point(judged_regions(Namer(scorer), scorer, open_dataset(day / "plates"), "val"))
-    assert again.pass_below == naming.pass_below
-    assert {key: naming.promise[key] for key in again.promise} == again.promise
+    assert again.pass_below >= naming.pass_below, "the library may only lower it"
+    assert naming.promise["views"] == again.promise["views"] and naming.promise["library_views"] > 0
     assert naming.promise["lost"] == 0 and naming.impurities == ("water_stain",) and naming.kinds[1] == "defect"
 
 
@@ -196,9 +196,10 @@ def test_the_rule_survives_a_round_trip_and_finished_work_is_kept(day, tmp_path,
     model = load_model(day / "named.h5")
     save_model(model, tmp_path / "again.h5")
     one, other = model.naming, load_model(tmp_path / "again.h5").naming
-    for name in ("weights", "offsets", "reach"):
+    arrays = ("hidden_weights", "hidden_offsets", "weights", "offsets", "reach")
+    for name in arrays:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
-    plain = replace(one, weights=0, offsets=0, reach=0), replace(other, weights=0, offsets=0, reach=0)
+    plain = replace(one, **dict.fromkeys(arrays, 0)), replace(other, **dict.fromkeys(arrays, 0))
     assert plain[0] == plain[1]
     before = (day / "named.h5").read_bytes()
     assert cli.main(["verdicts", "--model", str(day / "named.h5"), "--data", str(day / "dirty"), "--val",
@@ -210,16 +211,20 @@ def test_the_rule_survives_a_round_trip_and_finished_work_is_kept(day, tmp_path,
     (lambda group: group.attrs.modify("pass_below", np.nan), "pass_below"),
     (lambda group: group.attrs.modify("pass_below", 5.0), "pass_below"),
     (lambda group: group.attrs.modify("window", 4), "window"),
+    (lambda group: group.attrs.modify("likest", 10), "likest"),
+    (lambda group: group.attrs.modify("near_from", -1.0), "near_from"),
+    (lambda group: group.attrs.modify("near_cells", 1000), "near_cells"),
+    (lambda group: group.__delitem__("hidden_weights"), "earlier form"),
     (lambda group: group.attrs.modify("unknown_share", 2.0), "unknown_share"),
     (lambda group: group.attrs.modify("promise", "[]"), "promise"),
     (lambda group: group.attrs.modify("promise", "{}"), "promise"),
     (lambda group: group.attrs.__delitem__("threshold"), "missing"),
     (lambda group: group.__delitem__("weights"), "missing"),
-    (lambda group: (group.__delitem__("weights"), group.create_dataset("weights", data=np.zeros((2, 3), np.float32))),
+    (lambda group: (group.__delitem__("weights"), group.__setitem__("weights", np.zeros((4, 2, 3), np.float32))),
      "weights"),
     (lambda group: (group.__delitem__("offsets"), group.create_dataset("offsets", data=np.zeros(2))), "offsets"),
     (lambda group: (group.__delitem__("reach"), group.__setitem__("reach", h5py.SoftLink("/coreset/source"))), "link"),
-    (lambda group: group["offsets"].__setitem__(0, np.inf), "finite"),
+    (lambda group: group["offsets"].__setitem__((0, 0), np.inf), "finite"),
     (lambda group: group["names"].__setitem__(0, "rust"), "rust"),
     (lambda group: group["kinds"].__setitem__(0, "defect"), "kinds"),
 ])

@@ -20,7 +20,13 @@ from sequential_patchcore.fitting.settings import TrainSettings
 from sequential_patchcore.fitting.training import train
 from sequential_patchcore.metrics.binarize import Rule
 from sequential_patchcore.model.file import Model, Threshold
-from sequential_patchcore.prediction.predictor import PredictSettings, find_images, pixel_size_around, predict
+from sequential_patchcore.prediction.predictor import (
+    Predictor,
+    PredictSettings,
+    find_images,
+    pixel_size_around,
+    predict,
+)
 from sequential_patchcore.prediction.watcher import watch
 from sequential_patchcore.runtime.errors import UserError
 
@@ -322,6 +328,38 @@ def test_a_run_that_is_interrupted_keeps_what_was_done_and_a_cut_line_costs_only
     scorer = Counting()
     assert len(predict(scorer, MODEL, paths, tmp_path / "out")) == 3 and scorer.scored == 2
     assert len(predict(scorer, MODEL, paths, tmp_path / "out")) == 3 and scorer.scored == 2
+
+
+def test_the_next_photograph_is_read_while_one_is_worked_on(tmp_path):
+    paths, looked_at = [Path(picture(tmp_path / f"{name}.png")) for name in "abc"], []
+    second = threading.Event()
+
+    def check(path):
+        looked_at.append(path)
+        if path == paths[1]:
+            second.set()
+
+    class Waiting(Darkness):
+        def anomaly_map(self, image):
+            assert second.wait(30), "nothing was read meanwhile"
+            return super().anomaly_map(image)
+
+    found = predict(Waiting(), MODEL, paths, tmp_path / "out", check_size=check)
+    assert [each.verdict for each in found] == ["normal"] * 3 and looked_at == paths
+
+
+def test_read_ahead_or_one_by_one_the_results_are_the_same(tmp_path):
+    """A file given twice among them: the second time it is known, although it is read before that."""
+    (tmp_path / "in").mkdir()
+    strange_folder(tmp_path / "in")
+    paths = find_images([str(tmp_path / "in")])
+    paths = [path for path in paths for _ in range(2)]
+    ahead, single = Counting(), Counting()
+    together = predict(ahead, MODEL, paths, tmp_path / "together")
+    predictor = Predictor(single, MODEL, tmp_path / "single")
+    assert [predictor(path) for path in paths] == together and ahead.scored == single.scored == 5
+    for name in ("predictions.jsonl", *(f"overlays/{path.name}" for path in (tmp_path / "single/overlays").iterdir())):
+        assert (tmp_path / "together" / name).read_bytes() == (tmp_path / "single" / name).read_bytes()
 
 
 def test_watching_takes_files_once_they_are_whole_and_again_when_they_change(tmp_path):

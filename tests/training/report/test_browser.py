@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ from sequential_patchcore.evaluation.evaluated_model import EvaluatedModel
 from sequential_patchcore.evaluation.evaluator import evaluate_models
 from sequential_patchcore.metrics.binarize import PLAIN, Rule, binary_map
 from sequential_patchcore.metrics.counts import COVERAGE_PERCENT
+from sequential_patchcore.naming.verdict import RegionVerdict
 from sequential_patchcore.scoring.nearest_nominal import Explanation
 from sequential_patchcore.scoring.provenance import NominalPatch
 
@@ -353,6 +355,38 @@ def compare_overlay(page, rule):
     assert np.array_equal((blue - red) > 60, ~predicted & defect)
     # the impurity's outline is yellow: red far above blue, but green between
     assert np.array_equal((red - np.maximum(green, blue)) > 90, predicted & ~defect)
+
+
+def every_second_region(labels, count):
+    words = ["water_stain" if k % 2 else "defect" for k in range(count)]
+    return [RegionVerdict(word, "", 0.0, {word: 1}, 0.0, {}, (0, 0), (0, 0)) for word in words]
+
+
+def test_what_was_passed_under_a_name_has_a_colour_of_its_own_at_the_calibrated_threshold(browser, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sequential_patchcore.report.figures.write", lambda *_: {})
+        evaluate_models([replace(MODELS[0], names=every_second_region)], Plates(), "test", tmp_path)
+    page = opened(browser, (None, tmp_path / "report.html"))
+    page.execute_script("drawNames = () => {}")  # words and boxes lie over the pixels
+    plates, seen = Plates(), []
+    for step in (30, 0):
+        slide(page, step)
+        page.execute_script("document.querySelector('.card:not([hidden])').scrollIntoView()")
+        wait(page, "return document.querySelector('.card:not([hidden]) canvas').width > 0")
+        page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+        index, picture = colours(page)
+        sample = plates.samples[index]
+        region = plates.region(sample)
+        predicted = binary_map(MODELS[0].score(plates.image(sample)), shown(page, 0)["threshold"], region)
+        labels = cv2.connectedComponents(predicted.astype(np.uint8), connectivity=8)[1]
+        passed = (labels > 0) & (labels % 2 == 0) & (step == 0)
+        defect = np.isin(plates.mask(sample), [2, 4]) & region
+        red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
+        assert np.array_equal((np.minimum(green, blue) - red > 60) & (abs(green - blue) < 40), passed & ~defect)
+        assert np.array_equal(red - np.maximum(green, blue) > 90, predicted & ~passed & ~defect)
+        assert np.array_equal((green - np.maximum(red, blue)) > 60, predicted & ~passed & defect)
+        seen.append(passed & ~defect)
+    assert seen[1].sum() > 20
 
 
 def test_filters_and_order_follow_the_threshold(page):

@@ -241,8 +241,8 @@ def test_a_rule_of_verdicts_ends_with_the_memories_that_it_was_set_for(base, dec
 
     from sequential_patchcore.model.naming import Naming
 
-    naming = Naming(("stain",), ("impurity",), np.zeros((1, 4), np.float32), np.zeros(1, np.float32),
-                    np.ones(1, np.float32), 0.0, 1.0, 3, 0.5, 4.0)
+    naming = Naming(("stain",), ("impurity",), *(np.zeros(size, np.float32) for size in
+                    ((1, 2, 4), (1, 2), (1, 1, 2), (1, 1))), np.ones(1, np.float32), 0.0, 1.0, 3, 3, 3.0, 4, 0.5, 4.0)
     model = replace(remembering(base), naming=naming)
     store, entries = store_of(folder, decided(1, "sound", 3.0), decided(2, "dirt", 9.0, impurity="stain"),
                               decided(7, "missed", 1.5), decided(9, "defect", 9.0))

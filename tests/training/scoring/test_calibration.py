@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calibration on a split against all thresholds tried one by one."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from sequential_patchcore.data.dataset import Dataset
 from sequential_patchcore.runtime.errors import UserError
 from sequential_patchcore.scoring.calibration import calibrate, is_of_request
 
@@ -46,6 +48,41 @@ def test_the_threshold_maximises_f1_inside_the_regions(plates, tmp_path):
     assert origin["positives"] == sum(
         int((data.mask(sample) == 2)[data.region(sample)].sum()) for sample in data.split("val")
     )
+
+
+def test_the_next_image_is_read_while_one_is_scored(plates, tmp_path, monkeypatch):
+    data, begun, second = plates(tmp_path / "d", seed=3, train=1, val=3, test=1), [], threading.Event()
+    read = Dataset.image
+
+    def noted(self, sample):
+        begun.append(sample.id)
+        if len(begun) == 2:
+            second.set()
+        return read(self, sample)
+
+    class Waiting(Darkness):
+        def anomaly_map(self, image: np.ndarray) -> np.ndarray:
+            assert second.wait(30), "nothing was read meanwhile"
+            return super().anomaly_map(image)
+
+    monkeypatch.setattr(Dataset, "image", noted)
+    assert calibrate(Waiting(), data) == calibrate(Darkness(), data)
+    assert begun == 2 * [sample.id for sample in data.split("val")]
+
+
+def test_what_goes_wrong_is_raised_at_its_image(plates, tmp_path):
+    """The images before it are scored, none after it."""
+    data, scored = plates(tmp_path / "d", train=1, val=3, test=1), []
+
+    class Counting(Darkness):
+        def anomaly_map(self, image: np.ndarray) -> np.ndarray:
+            scored.append(image)
+            return super().anomaly_map(image)
+
+    data.image_path(data.split("val")[1]).write_bytes(b"no picture")
+    with pytest.raises(UserError, match="val1"):
+        calibrate(Counting(), data)
+    assert len(scored) == 1
 
 
 def test_pixels_outside_the_region_change_nothing(plates, tmp_path):

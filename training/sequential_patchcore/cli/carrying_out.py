@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 
 def engine_of(arguments: Namespace) -> str:
-    """The engine to build the extractor with.
+    """The engine to build the extractor with; the threads are set as asked, since that computes already.
 
     Raises:
         UserError: another than torch was asked for, on a GPU.
     """
-    from ..extractors.device import choose_device
+    from ..extractors.device import choose_device, use_threads
     from ..extractors.onnx_engine import engine_on
 
+    use_threads(arguments.threads)
     return engine_on(choose_device(arguments.device), arguments.engine)
 
 
@@ -38,20 +39,16 @@ def need_checkpoint(arguments: Namespace, requests: Collection[Request]) -> None
 def carried_out(
     arguments: Namespace, request: Request, needs: Callable[["RunOptions"], "Needs"], record: dict[str, Any]
 ) -> "RunOptions":
-    """Threads, device, and the chunk size that fits the budget; prints the estimate.
+    """Device, and the chunk size that fits the budget; prints the estimate.
 
     Args:
         needs: what a run with these options needs of memory.
     """
-    import torch
-
     from ..coreset.engine import compile_rule
     from ..extractors.device import choose_device
     from ..fitting.settings import RunOptions
     from ..runtime.memory import cap, parse_size, plan, resident
 
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
     options = RunOptions(
         split=arguments.split, workers=arguments.workers, checkpoint_images=arguments.checkpoint_images,
         restart=arguments.restart, request=request, record=record,

@@ -62,6 +62,7 @@ class ResultPictures:
             () if image.as_a_whole else
             alarms.find(scores, scored.codes, tally.sweep, image, model.explain, self._most),
             None if judged is None else tuple((*each["box"], each["verdict"]) for each in judged.records),
+            None if judged is None else overlays.png(overlays.largest(judged.passed.astype(np.uint8), size)),
         )
 
     def add(self, sample_id: str, group: str, image: Labelled, tiles: Sequence[cards.Tile]) -> None:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rule, learnt from labelled pictures of impurities and of defects: linear discriminant analysis of their patches.
+"""The rule, learnt from labelled pictures of impurities and of defects: networks over their patches.
 
-Pictures go by once; what is kept are moments, so memory does not grow with their number.
+Pictures go by once, each in four mirrored forms, and a sample of fixed size is kept of each class, so memory does not
+grow with their number. Each half of the plates teaches networks of its own, so that what the rule makes of the library
+itself can be judged by those that have not seen the plate.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,41 +20,53 @@ from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
 from ..scoring.anomaly_map import PatchScores
 from ..scoring.scorer import Scorer
-from .moments import Moments, pooled_covariance
+from . import networks, sampling
+from .networks import Networks
 from .regions import regions_of
 from .truth import cell_classes
 
-SHRINKAGE = 0.5  # of the covariance towards its diagonal; docs/impurities.md compares
+NEAR = 0.75  # of the threshold: the distance from which patches are learnt from; docs/impurities.md compares
 REACHED = 0.99  # share of the library's patches that lie within reach of the memory's vectors from other images
-_LEAST_PATCHES = 30  # of a class: below, its mean is a guess
+NETWORKS_A_HALF = 2
+_LEAST_PATCHES = 30  # of a class: below, there is nothing to learn from
+_MIRRORED = (  # the pictures as they are, and as a plate that lies the other way round shows itself
+    lambda array: array, lambda array: array[:, ::-1], lambda array: array[::-1], lambda array: array[::-1, ::-1],
+)
 
 
 @dataclass(frozen=True)
-class Discriminant:
-    """Linear scores of classes, see `model.naming.Naming`.
+class Learnt:
+    """What a library taught, see `model.naming.Naming`.
 
     Attributes:
         names, kinds: of the G classes.
-        weights: (G, D) float32.
-        offsets: (G,) float32.
-        patches: (G,) of how many patches each was learnt.
+        halves: the networks that each half of the plates taught.
+        patches: (G,) how many patches of each class there were, in all mirrored forms.
         reach: (G,) float32, see `Naming`; 0 for defects.
     """
 
     names: tuple[str, ...]
     kinds: tuple[str, ...]
-    weights: np.ndarray
-    offsets: np.ndarray
+    halves: tuple[Networks, Networks]
     patches: tuple[int, ...]
     reach: np.ndarray
 
 
-def learn(
-    scorer: Scorer, datasets: Sequence[Dataset], memories: Mapping[str, Memory], split: str = "train"
-) -> Discriminant:
-    """The rule's scores, from the patches that the nominal memory finds anomalous.
+class Halves:
+    """Puts plates into two halves in turn, as they come; all pictures of a plate go into the same."""
 
-    Only patches inside predicted regions are learnt from, since no others are ever judged.
+    def __init__(self) -> None:
+        self._of: dict[tuple[str, str], int] = {}
+
+    def half(self, dataset: Dataset, sample: Sample) -> int:
+        plate = dataset.name, str(sample.group or f"image {sample.id}")
+        return self._of.setdefault(plate, len(self._of) % 2)
+
+
+def learn(
+    scorer: Scorer, datasets: Sequence[Dataset], memories: Mapping[str, Memory], halves: Halves, split: str = "train",
+) -> Learnt:
+    """The networks of the rule, from the patches that the nominal memory finds anomalous or nearly so.
 
     Args:
         scorer: with a threshold.
@@ -63,22 +77,28 @@ def learn(
         UserError: no threshold; no impurity or no defect among what is predicted; one name for both.
     """
     kinds = _kinds(datasets)
-    moments: dict[str, Moments] = {}
+    samples: dict[tuple[str, int], sampling.Sample] = {}
     distances: dict[str, list[np.ndarray]] = {name: [] for name in memories}
     images = sum(len(dataset.split(split)) for dataset in datasets)
     with Progress("learning verdicts", images) as progress:
         for dataset in datasets:
             for sample in dataset.split(split):
-                for name, vectors in _labelled_patches(scorer, dataset, sample):
-                    if kinds[name] == "impurity" and name not in memories:
-                        continue
-                    moments.setdefault(name, Moments.none(vectors.shape[1])).add(vectors)
-                    if kinds[name] == "impurity":
-                        distances[name].append(_from_other_images(memories[name], (dataset.name, sample.id), vectors))
+                half = halves.half(dataset, sample)
+                for form in range(len(_MIRRORED)):
+                    for name, vectors, predicted in _labelled_patches(scorer, dataset, sample, form):
+                        if kinds[name] == "impurity" and name not in memories:
+                            continue
+                        if (name, half) not in samples:
+                            samples[name, half] = sampling.Sample(vectors.shape[1], len(samples))
+                        samples[name, half].add(vectors)
+                        if kinds[name] == "impurity" and form == 0:
+                            distances[name].append(
+                                _from_other_images(memories[name], (dataset.name, sample.id), vectors[predicted])
+                            )
                 progress.step()
     reach = {name: _reach(memory, np.concatenate([np.zeros(0, np.float32), *distances[name]]))
              for name, memory in memories.items()}
-    return _discriminant(moments, kinds, reach)
+    return _learnt(samples, kinds, reach)
 
 
 def _from_other_images(memory: Memory, image: tuple[str, str], vectors: np.ndarray) -> np.ndarray:
@@ -97,29 +117,46 @@ def _reach(memory: Memory, distances: np.ndarray) -> float:
     return float(np.quantile(distances, REACHED)) if len(distances) else memory.separation
 
 
-def predicted_of(scorer: Scorer, dataset: Dataset, sample: Sample) -> tuple[PatchScores, np.ndarray]:
-    """The scored patches of an image, and (H, W) bool what is predicted in its region."""
+def threshold_of(scorer: Scorer) -> float:
     if scorer.threshold is None:
         raise UserError("the model has no threshold: set one on a validation split first, with `sequential-patchcore "
                         "calibrate` or `Scorer.calibrate`")
+    return scorer.threshold.value
+
+
+def predicted_of(scorer: Scorer, dataset: Dataset, sample: Sample) -> tuple[PatchScores, np.ndarray]:
+    """The scored patches of an image, and (H, W) bool what is predicted in its region."""
+    threshold = threshold_of(scorer)
     scored = scorer.patches(dataset.image(sample))
-    return scored, binary_map(scored.anomaly_map(), scorer.threshold.value, dataset.region(sample))
+    return scored, binary_map(scored.anomaly_map(), threshold, dataset.region(sample))
 
 
-def _labelled_patches(scorer: Scorer, dataset: Dataset, sample: Sample) -> Iterator[tuple[str, np.ndarray]]:
-    """Per class of an image its patches (n, D) float32 inside predicted regions."""
+def _labelled_patches(
+    scorer: Scorer, dataset: Dataset, sample: Sample, form: int
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Per class of an image its anomalous patches (n, D) float32, and (n,) bool, which lie in predicted regions.
+
+    Args:
+        form: which mirrored form of the image.
+    """
     if any(instance.pixels is None for instance in sample.instances):
         return  # labelled as a whole: nobody knows which patches
-    scored, predicted = predicted_of(scorer, dataset, sample)
-    if not predicted.any():
-        return
-    cells = np.unique(regions_of(predicted, scored.grid).cells, axis=0)
-    mask = np.where(dataset.region(sample), dataset.mask(sample), 0)
-    classes = cell_classes(mask, scored.grid, dataset.classes)[cells[:, 0], cells[:, 1]]
-    vectors = scored.vectors.cpu().numpy()[cells[:, 0], cells[:, 1]]
+    mirror = _MIRRORED[form]
+    image, mask, region = (
+        np.ascontiguousarray(mirror(array))
+        for array in (dataset.image(sample), dataset.mask(sample), dataset.region(sample))
+    )
+    threshold = threshold_of(scorer)
+    scored = scorer.patches(image)
+    anomalous = scored.distances >= NEAR * threshold
+    predicted = np.zeros_like(anomalous)
+    cells = regions_of(binary_map(scored.anomaly_map(), threshold, region), scored.grid).cells
+    predicted[cells[:, 0], cells[:, 1]] = True
+    classes = cell_classes(np.where(region, mask, 0), scored.grid, dataset.classes)
+    vectors = scored.vectors.cpu().numpy()
     for info in dataset.classes:
-        if (of_class := classes == info.id).any():
-            yield info.name, vectors[of_class]
+        if (of_class := (classes == info.id) & (anomalous | predicted)).any():
+            yield info.name, vectors[of_class], predicted[of_class]
 
 
 def _kinds(datasets: Sequence[Dataset]) -> dict[str, str]:
@@ -131,27 +168,38 @@ def _kinds(datasets: Sequence[Dataset]) -> dict[str, str]:
     return kinds
 
 
-def _discriminant(
-    moments: dict[str, Moments], kinds: dict[str, str], reach: Mapping[str, float]
-) -> Discriminant:
-    few = sorted(name for name, found in moments.items() if found.count < _LEAST_PATCHES)
+def _learnt(
+    samples: Mapping[tuple[str, int], sampling.Sample], kinds: dict[str, str], reach: Mapping[str, float]
+) -> Learnt:
+    seen = {name: [samples[name, half].seen if (name, half) in samples else 0 for half in (0, 1)]
+            for name in {name for name, _ in samples}}
+    few = sorted(name for name, counts in seen.items() if sum(counts) < _LEAST_PATCHES)
     if few:
         say(f"note: fewer than {_LEAST_PATCHES} anomalous patches of {', '.join(few)}: not learnt")
-    names = sorted((name for name in moments if name not in few), key=lambda name: (kinds[name] == "defect", name))
+    names = sorted((name for name in seen if name not in few), key=lambda name: (kinds[name] == "defect", name))
     for kind in ("impurity", "defect"):
         if not any(kinds[name] == kind for name in names):
             raise UserError(
                 f"expected pictures with {'impurities' if kind == 'impurity' else 'defects'} that the model finds "
                 f"anomalous, to learn verdicts from; there are patches of {', '.join(names) or 'no class'} only"
             )
-    known = [moments[name] for name in names]
-    precision = np.linalg.inv(pooled_covariance(known, SHRINKAGE))
-    means = np.stack([each.mean for each in known])
-    weights = means @ precision
-    # Each kind is as likely as the other, and so are the classes of a kind: how often they come, a library cannot say.
-    share = np.array([sum(kinds[other] == kinds[name] for other in names) for name in names])
-    offsets = -0.5 * (weights * means).sum(1) - np.log(share)
-    return Discriminant(
-        tuple(names), tuple(kinds[name] for name in names), weights.astype(np.float32), offsets.astype(np.float32),
-        tuple(each.count for each in known), np.array([reach.get(name, 0.0) for name in names], np.float32),
+    of_kind = [sum(kinds[other] == kinds[name] for other in names) for name in names]
+    with Progress("training networks", 2 * NETWORKS_A_HALF * networks.EPOCHS, unit="epoch") as progress:
+        first, second = (
+            networks.trained(
+                [_of_half(samples, name, half) for name in names], [1 / count for count in of_kind],
+                range(half * NETWORKS_A_HALF, (half + 1) * NETWORKS_A_HALF), progress.step,
+            )
+            for half in (0, 1)
+        )
+    return Learnt(
+        tuple(names), tuple(kinds[name] for name in names), (first, second), tuple(sum(seen[name]) for name in names),
+        np.array([reach.get(name, 0.0) for name in names], np.float32),
     )
+
+
+def _of_half(samples: Mapping[tuple[str, int], sampling.Sample], name: str, half: int) -> np.ndarray:
+    """(k, D) patches of a class on one half of the plates; on all of them where that half has hardly any."""
+    if (name, half) in samples and samples[name, half].seen >= _LEAST_PATCHES:
+        return samples[name, half].vectors
+    return np.concatenate([samples[key].vectors for key in ((name, 0), (name, 1)) if key in samples])

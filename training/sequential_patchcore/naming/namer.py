@@ -15,8 +15,8 @@ from ..runtime.errors import UserError
 from ..runtime.progress import say
 from ..scoring.anomaly_map import PatchScores
 from ..scoring.scorer import Scorer
-from .judgement import PatchFigures, judge
-from .regions import Regions, regions_of_labels
+from .judgement import PatchFigures, judge, likeness_and_impurity
+from .regions import regions_of_labels, surroundings
 from .verdict import RegionVerdict
 
 
@@ -62,27 +62,43 @@ class Namer:
         """
         if not count:
             return []
-        regions = regions_of_labels(labels, count, scored.grid)
-        return judge(self.naming, regions, self.figures(scored, regions), scored.grid)
-
-    def figures(self, scored: PatchScores, regions: Regions) -> PatchFigures:
-        """What the patches of the regions are like."""
-        at_y, at_x = regions.cells.T
-        with torch.inference_mode():
-            vectors = scored.vectors[torch.from_numpy(at_y), torch.from_numpy(at_x)]
-            distances = [search.distances(vectors).cpu().numpy() for search in self.searches.values()]
-        return PatchFigures.of(
-            self.naming, vectors.cpu().numpy(), scored.distances[at_y, at_x], tuple(self.searches),
-            np.stack(distances, 1) if distances else np.zeros((len(at_y), 0), np.float32),
+        regions = surroundings(
+            regions_of_labels(labels, count, scored.grid), scored.distances, self.naming.near_from,
+            self.naming.near_cells,
         )
+        at = tuple(torch.from_numpy(places) for places in regions.cells.T)
+        with torch.inference_mode():
+            vectors = scored.vectors[at]
+            likeness, impurity = likeness_and_impurity(self.naming, vectors.cpu().numpy())
+            figures = PatchFigures(
+                likeness, impurity, scored.distances[tuple(regions.cells.T)],
+                self._remembered(vectors, impurity, regions.own),
+            )
+            return judge(self.naming, regions, figures, scored.grid, lambda rows: self.to_memories(vectors[rows]))
+
+    def _remembered(self, vectors: torch.Tensor, impurity: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """(n,) float32: of a region's own patches the distance to the memory of the impurity that each would be."""
+        found = np.zeros(len(vectors), np.float32)
+        for place, name in enumerate(self.naming.impurities):
+            rows = np.flatnonzero(own & (impurity == place))
+            if len(rows):
+                found[rows] = self.searches[name].distances(vectors[torch.from_numpy(rows)]).cpu().numpy()
+        return found
+
+    def to_memories(self, vectors: torch.Tensor) -> list[dict[str, float]]:
+        """Of (n, D) patches the distance of each to each memory."""
+        with torch.inference_mode():
+            found = {name: search.distances(vectors).cpu().tolist() for name, search in self.searches.items()}
+        return [{name: distances[row] for name, distances in found.items()} for row in range(len(vectors))]
 
 
 def naming_digest(naming: Naming) -> str:
     """Of all that decides a verdict."""
     sha = hashlib.sha256(repr((
-        naming.names, naming.kinds, naming.pass_below, naming.defect_from, naming.window, naming.unknown_share,
+        naming.names, naming.kinds, naming.pass_below, naming.defect_from, naming.window, naming.likest,
+        naming.near_from, naming.near_cells, naming.unknown_share,
     )).encode())
-    for array in (naming.weights, naming.offsets, naming.reach):
+    for array in (*naming.networks, naming.reach):
         sha.update(np.ascontiguousarray(array, np.float32).tobytes())
     return sha.hexdigest()[:16]
 

@@ -5,19 +5,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..data.dataset import Dataset
+from ..data.dataset import Dataset, Sample
 from ..metrics.binomial import CONFIDENCE
 from ..model.naming import Naming, promise_in_words
 from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
 from ..scoring.scorer import Scorer
-from .learning import learn, predicted_of
+from .learning import NEAR, Halves, learn, predicted_of, threshold_of
 from .namer import Namer
+from .networks import Networks
 from .operating_point import JudgedRegion, operating_point
 from .regions import regions_of
 from .truth import region_truths
 
-WINDOW = 3
+WINDOW, LIKEST = 3, 5
+NEAR_CELLS = 4
 UNKNOWN_SHARE = 0.5
 
 
@@ -50,14 +52,24 @@ def set_verdicts(
         )
     _warn_of_shared_images(library, library_split, validation, split)
     impurities = {name: memory for name, memory in model.memories.items() if memory.kind == "impurity"}
-    found = learn(scorer, library, impurities, library_split)
-    assert scorer.threshold is not None
-    rule = Naming(
-        found.names, found.kinds, found.weights, found.offsets, found.reach, math.inf, math.inf, WINDOW,
-        UNKNOWN_SHARE, scorer.threshold.value,
+    halves = Halves()
+    found = learn(scorer, library, impurities, halves, library_split)
+    threshold = threshold_of(scorer)
+    whole = sum(found.halves[1:], found.halves[0])
+
+    def rule_of(networks: Networks) -> Naming:
+        return Naming(
+            found.names, found.kinds, *networks.parts, found.reach, math.inf, math.inf, WINDOW, LIKEST,
+            NEAR * threshold, NEAR_CELLS, UNKNOWN_SHARE, threshold,
+        )
+
+    rule = rule_of(whole)
+    of_library = library_regions(
+        scorer, [Namer(scorer, rule_of(networks)) for networks in found.halves], halves, library, library_split
     )
-    judged = judged_regions(Namer(scorer, rule), scorer, validation, split)
-    point = operating_point(judged, lost_defects, confidence)
+    point = operating_point(
+        judged_regions(Namer(scorer, rule), scorer, validation, split), lost_defects, confidence, of_library
+    )
     origin = {"dataset": validation.name, "fingerprint": validation.fingerprint, "split": split}
     say(f"verdicts: {promise_in_words(point.promise)}")
     return replace(
@@ -76,23 +88,42 @@ def judged_regions(namer: Namer, scorer: Scorer, dataset: Dataset, split: str) -
     samples = dataset.split(split)
     with Progress(f"verdicts on {split}", len(samples)) as progress:
         for sample in samples:
-            if all(instance.pixels is not None for instance in sample.instances):  # else nobody knows where
-                scored, predicted = predicted_of(scorer, dataset, sample)
-                regions = regions_of(predicted, scored.grid)
-                truths = region_truths(
-                    regions.labels, regions.count, dataset.mask(sample), dataset.instances(sample), dataset.classes
-                )
-                verdicts = namer.verdicts(scored, regions.labels, regions.count)
-                found += [
-                    JudgedRegion(
-                        sample.id, str(sample.group or f"image {sample.id}"),
-                        verdict.defect_likeness if verdict.passed else math.inf,
-                        tuple(truth.defects.items()), truth.impurity,
-                    )
-                    for verdict, truth in zip(verdicts, truths, strict=True)
-                ]
+            found += _regions_of_image(namer, scorer, dataset, sample)
             progress.step()
     return found
+
+
+def library_regions(
+    scorer: Scorer, namers: Sequence[Namer], halves: Halves, library: Sequence[Dataset], split: str
+) -> list[JudgedRegion]:
+    """The predicted regions of the library, each judged by the half that has not seen its plate."""
+    found = []
+    with Progress("verdicts on the library", sum(len(dataset.split(split)) for dataset in library)) as progress:
+        for dataset in library:
+            for sample in dataset.split(split):
+                namer = namers[1 - halves.half(dataset, sample)]
+                found += [replace(region, image=f"{dataset.name} {region.image}")
+                          for region in _regions_of_image(namer, scorer, dataset, sample)]
+                progress.step()
+    return found
+
+
+def _regions_of_image(namer: Namer, scorer: Scorer, dataset: Dataset, sample: Sample) -> list[JudgedRegion]:
+    if any(instance.pixels is None for instance in sample.instances):
+        return []  # labelled as a whole: nobody knows where
+    scored, predicted = predicted_of(scorer, dataset, sample)
+    regions = regions_of(predicted, scored.grid)
+    truths = region_truths(
+        regions.labels, regions.count, dataset.mask(sample), dataset.instances(sample), dataset.classes
+    )
+    verdicts = namer.verdicts(scored, regions.labels, regions.count)
+    return [
+        JudgedRegion(
+            sample.id, str(sample.group or f"image {sample.id}"),
+            verdict.defect_likeness, tuple(truth.defects.items()), truth.impurity, verdict.passed,
+        )
+        for verdict, truth in zip(verdicts, truths, strict=True)
+    ]
 
 
 def _warn_of_shared_images(library: Sequence[Dataset], library_split: str, validation: Dataset, split: str) -> None:

@@ -4,6 +4,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,9 +14,8 @@ import cv2
 import numpy as np
 
 from ..data.dataset import read_header
-from ..data.photographs import IMAGE_SUFFIXES, as_float_rgb, decode_image, few_bits
+from ..data.photographs import IMAGE_SUFFIXES
 from ..data.picture_files import UNREAD_PICTURES
-from ..data.png import read_bytes
 from ..metrics.binarize import PLAIN, Rule, binary_map
 from ..naming.verdict import RegionVerdict, image_verdict
 from ..report import overlays, palette
@@ -23,10 +23,12 @@ from ..runtime.choices import MAP_KINDS
 from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
 from ..runtime.progress import Progress, say
+from ..runtime.read_ahead import read_ahead
 from ..scoring.limits import Limits
 from ..scoring.seen_images import SeenImages
 from .deciding import Deciding, decided
 from .folder import Prediction, PredictionFolder, Region
+from .reading import Photograph, read_photograph, said
 from .saved_map import write_map, write_mask
 
 if TYPE_CHECKING:  # torch and HDF5: an exported model needs neither
@@ -143,7 +145,8 @@ class Predictor:
         scorer: makes the anomaly maps.
         model: for its threshold and fingerprint.
         out: the folder of tables and overlays.
-        check_size: called with each file before it is decoded; raises a UserError for an image that is too large.
+        check_size: called with each file before it is decoded, by the thread that reads it; raises a UserError for an
+            image that is too large.
         request: a digest of what else the result depends on, such as the program's version.
         explainer: called with the path, the overlay's name without suffix, the (H, W, 3) image, its scored patches and
             the verdicts of its regions, after its overlay.
@@ -195,23 +198,38 @@ class Predictor:
         Raises:
             UserError: the folder cannot be written. What is wrong with the image is told by the prediction.
         """
+        return self.judge(self.read(path))
+
+    def read(self, path: Path) -> Photograph:
+        """The image, or why there is none; it may be read by another thread while `judge` works on those before it.
+
+        One that was predicted before is not read again.
+        """
         key = self._key(path)
-        known = self.folder.known(path, key)
-        if known is not None and self._explainer is None:
-            return known
+        known = None if self._explainer is not None else self.folder.known(path, key)
+        if known is not None:
+            return Photograph(path, key, known)
+        return read_photograph(path, key, self._check_size, self._settings.bit_depth)
+
+    def judge(self, photograph: Photograph) -> Prediction:
+        """As the call, of a file that was read."""
+        path, key = photograph.path, photograph.key
+        if self._explainer is None:  # a file that is given twice may have become known since it was read
+            known = photograph.known or self.folder.known(path, key)
+            if known is not None:
+                return known
         getattr(self._scorer, "extractor", None)  # weights that cannot be had are no fault of the image
+        image = photograph.image
+        if image is None:
+            return self.folder.add(Prediction.unreadable(path, photograph.error), key)
+        self._tell_of_few_bits(photograph)
         try:
-            if self._check_size is not None:
-                self._check_size(path)
-            image = self._photograph(path)
             whole = self._explainer is None and self._namer is None
             scored = None if whole else self._scorer.patches(image)
             scores = self._scorer.anomaly_map(image) if scored is None else scored.anomaly_map()
-        except UserError as error:
-            return self.folder.add(Prediction.unreadable(path, str(error).removeprefix(f"{path}: ")), key)
         except Exception as error:
-            # Whatever a file can do to a decoder or to the network: the other images still want their verdict.
-            return self.folder.add(Prediction.unreadable(path, f"{type(error).__name__}: {error}"), key)
+            # Whatever a picture can do to the network: the other images still want their verdict.
+            return self.folder.add(Prediction.unreadable(path, said(path, error)), key)
         self._compare(path, image.shape[:2])
         if self.observer is not None:
             self.observer(path, image, scores)
@@ -230,16 +248,13 @@ class Predictor:
             self._explainer(str(path), overlay.stem, image, scored, named)
         return self.folder.add(found, key)
 
-    def _photograph(self, path: Path) -> np.ndarray:
-        """float32 (H, W, 3); few bits in a file of many are said, once."""
-        bit_depth = self._settings.bit_depth
-        pixels, _ = decode_image(read_bytes(path), path, bit_depth=bit_depth)
-        bits = few_bits(pixels) if bit_depth is None else None
+    def _tell_of_few_bits(self, photograph: Photograph) -> None:
+        """Of a file of many bits that uses few; said once."""
+        bits = photograph.few_bits
         if bits is not None and "bits" not in self._unlike:
             self._unlike.add("bits")
-            say(f"note: {path} has 16 bits a channel and no value above {2**bits - 1} ({bits} bits): nearly black to a "
-                f"model of 8-bit images; `bit_depth` {bits} scales it to the whole range (said once)")
-        return as_float_rgb(pixels)
+            say(f"note: {photograph.path} has 16 bits a channel and no value above {2**bits - 1} ({bits} bits): nearly "
+                f"black to a model of 8-bit images; `bit_depth` {bits} scales it to the whole range (said once)")
 
     def _save_map(
         self, found: Prediction, scores: np.ndarray, predicted: np.ndarray, stem: str, limits: Limits
@@ -313,7 +328,8 @@ def predict(
     """Predict the images and write `predictions.csv`, `predictions.json`, `regions.csv` and `overlays/NAME.jpg`.
 
     The overlay is the photograph with the anomalous pixels in red and their boxes, beside the anomaly map with a bar in
-    raw units. The tables are written at the end and when the run is interrupted; what was done is not done again.
+    raw units. The next image is read while one is worked on. The tables are written at the end and when the run is
+    interrupted; what was done is not done again.
 
     Raises:
         UserError: the model has no threshold, or the folder cannot be written.
@@ -321,9 +337,12 @@ def predict(
     predictor = Predictor(scorer, model, out, settings, check_size, explainer, request, namer, product_of)
     predictions: list[Prediction] = []
     try:
-        with Progress("predict", len(images)) as progress:
-            for path in images:
-                predictions.append(predictor(path))
+        with (
+            Progress("predict", len(images)) as progress,
+            closing(read_ahead(predictor.read, images)) as photographs,
+        ):
+            for photograph in photographs:
+                predictions.append(predictor.judge(photograph))
                 progress.step()
     finally:
         predictor.folder.write_tables(predictions)

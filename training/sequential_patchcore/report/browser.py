@@ -49,7 +49,7 @@ def numbers(metrics: Mapping, cards: Sequence[Card], sweeps: Sequence[ThresholdS
         "models": models,
         "colours": {
             "tp": palette.TRUE_POSITIVE, "fp": palette.FALSE_POSITIVE, "fn": palette.FALSE_NEGATIVE,
-            "impurity": palette.IMPURITY_OUTLINE, "unplaced": palette.UNPLACED,
+            "impurity": palette.IMPURITY_OUTLINE, "unplaced": palette.UNPLACED, "passed": palette.PASSED,
             "verdicts": {word: palette.css(palette.verdict_colour(word)) for word in ("defect", "unsure", "passed")},
             "map": overlays.colour_table()[::4].tolist(),
         },
@@ -76,13 +76,15 @@ def pictures(card: Card) -> Markup:
     """The pictures of one image as JSON: photograph (JPEG), labels and maps of levels (PNG), in base64.
 
     Of each model `maps` has how many levels the score reaches, `predicted` at how many the pixel is predicted; null
-    where no filter acts, as both are the same.
+    where no filter acts, as both are the same. `passed` is what was passed under an impurity's name at the model's
+    threshold; null of a model that does not name.
     """
     return _json({
         "photograph": _base64(card.photograph),
         "labels": _base64(card.labels),
         "maps": [_base64(tile.reached) for tile in card.tiles],
         "predicted": [tile.codes and _base64(tile.codes) for tile in card.tiles],
+        "passed": [tile.passed and _base64(tile.passed) for tile in card.tiles],
         "alarms": [
             [{"here": _base64(alarm.picture), "nominal": alarm.nominal_picture and _base64(alarm.nominal_picture)}
              for alarm in tile.alarms]

@@ -30,7 +30,8 @@ class Tile:
     """What one model made of the image: counts, pictures of levels as PNG (`tally.Scored`), its false alarms.
 
     `codes` is None where no filter acts, so that it would be `reached`. `named` are the boxes (x, y, width, height) of
-    the regions at the model's threshold with their verdicts; None of a model that does not name.
+    the regions at the model's threshold with their verdicts, `passed` is a PNG, 1 where something was passed under an
+    impurity's name; None of a model that does not name.
     """
 
     counts: ImageCounts
@@ -40,6 +41,7 @@ class Tile:
     codes: bytes | None
     alarms: tuple[Alarm, ...]
     named: tuple[tuple[int, int, int, int, str], ...] | None = None
+    passed: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -152,11 +152,12 @@ function load(i) {
     loaded.set(i, (async () => {
       const text = JSON.parse(sources[i].textContent);
       const greys = (list) => Promise.all(list.map(async (code) => code && grey(await pixels("png", code))));
-      const [photograph, labels, maps, predicted] = await Promise.all([
+      const [photograph, labels, maps, predicted, passed] = await Promise.all([
         pixels("jpeg", text.photograph), pixels("png", text.labels), greys(text.maps), greys(text.predicted),
+        greys(text.passed),
       ]);
       const whole = data.images[i].whole;
-      const image = { i, photograph, labels: grey(labels), whole, maps, predicted: predicted.map((codes, m) => codes ?? maps[m]) };
+      const image = { i, photograph, labels: grey(labels), whole, maps, passed, predicted: predicted.map((codes, m) => codes ?? maps[m]) };
       ready.set(i, image);
       if (ready.size > KEPT) { // the oldest that is not on the screen
         for (const old of ready.keys()) {
@@ -178,12 +179,12 @@ function draw(canvas, kind, m, image) {
   canvas.width = width;
   canvas.height = height;
   const context = canvas.getContext("2d"), picture = context.createImageData(width, height), out = picture.data;
+  const named = kind === "overlay" && data.models[m].level === data.models[m].chosen && data.images[image.i].named[m];
   if (kind === "photograph") out.set(photograph);
   else if (kind === "labels") drawLabels(out, photograph, image.labels);
-  else if (kind === "overlay") drawOverlay(out, photograph, image, image.predicted[m], data.models[m].level);
+  else if (kind === "overlay") drawOverlay(out, photograph, image, image.predicted[m], data.models[m].level, named && image.passed[m]);
   else drawMap(out, image.labels, image.maps[m], image.predicted[m], width, data.models[m]);
   context.putImageData(picture, 0, 0);
-  const named = kind === "overlay" && data.models[m].level === data.models[m].chosen && data.images[image.i].named[m];
   if (named) drawNames(context, named, width / data.images[image.i].width, width);
 }
 
@@ -223,17 +224,19 @@ function drawLabels(out, photograph, labels) {
   }
 }
 
-function drawOverlay(out, photograph, { labels, whole }, codes, level) {
-  const { tp, fn, impurity } = data.colours, fp = whole ? data.colours.unplaced : data.colours.fp;
+function drawOverlay(out, photograph, { labels, whole }, codes, level, letThrough) {
+  const { tp, fn, impurity, passed } = data.colours, fp = whole ? data.colours.unplaced : data.colours.fp;
   for (let k = 0, at = 0; k < labels.length; k++, at += 4) {
     const label = labels[k], base = luma(photograph, at) * (label & OUTSIDE ? 0.4 : 0.85);
     out[at] = out[at + 1] = out[at + 2] = base;
     out[at + 3] = 255;
     if (label & OUTSIDE) continue;
-    const predicted = codes[k] > level, defect = isDefect[label & CLASS];
+    const named = letThrough && letThrough[k] > 0; // under an impurity's name: no alarm, and on a defect a miss
+    const predicted = codes[k] > level && !named, defect = isDefect[label & CLASS];
     if (defect) tint(out, at, base, predicted ? tp : fn, 0.75);
+    else if (named) tint(out, at, base, passed, 0.75);
     else if (predicted) tint(out, at, base, fp, 0.75);
-    if (label & OUTLINE && !(defect || predicted)) tint(out, at, base, impurity, 1);
+    if (label & OUTLINE && !(defect || predicted || named)) tint(out, at, base, impurity, 1);
   }
 }
 

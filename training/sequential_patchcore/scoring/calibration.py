@@ -6,7 +6,9 @@ Test data never enters.
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +19,7 @@ from ..metrics.threshold import above_quantile, max_f1
 from ..model.file import Threshold
 from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
+from ..runtime.read_ahead import read_ahead
 
 CLEAN_RATE = 0.01  # of clean images, or plates, that may alarm where a split has no defect and nothing else is wanted
 UNITS = ("pixel", "image", "plate")
@@ -33,8 +36,8 @@ class MakesMaps(Protocol):
 class MakesMapsOfUnseenPlates(Protocol):
     """Such as `UnseenPlates`."""
 
-    def anomaly_map(self, sample: Sample) -> np.ndarray:
-        """(H, W) float32, not negative, of an image of the data set."""
+    def anomaly_map(self, sample: Sample, image: np.ndarray) -> np.ndarray:
+        """(H, W) float32, not negative, of a sample of the data set and what it shows, (H, W, 3) float32."""
         ...
 
 
@@ -62,7 +65,7 @@ class _Image:
 def calibrate(
     scorer: MakesMaps, dataset: Dataset, split: str = "val", false_positive_rate: float | None = None,
     per: str | None = None, unseen: MakesMapsOfUnseenPlates | None = None,
-    kept: Callable[[Sample], np.ndarray] | None = None,
+    kept: Callable[[Sample, np.ndarray], np.ndarray] | None = None,
 ) -> Threshold:
     """Score the split once and find the threshold over all its pixels; the maps lie on disk meanwhile.
 
@@ -97,8 +100,8 @@ def calibrate(
         elif kept is not None:
             maps = kept
         else:
-            def maps(sample: Sample) -> np.ndarray:
-                return scorer.anomaly_map(dataset.image(sample))
+            def maps(sample: Sample, image: np.ndarray) -> np.ndarray:
+                return scorer.anomaly_map(image)
         images = list(_scored(maps, dataset, split, Path(folder), only_clean=false_positive_rate is not None))
         if false_positive_rate is not None:
             return _at_rate(images, false_positive_rate, per or "pixel", dataset, split)
@@ -133,26 +136,50 @@ def is_of_request(threshold: Threshold, false_positive_rate: float | None, per: 
 
 
 def _scored(
-    maps: Callable[[Sample], np.ndarray], dataset: Dataset, split: str, folder: Path, only_clean: bool
+    maps: Callable[[Sample, np.ndarray], np.ndarray], dataset: Dataset, split: str, folder: Path, only_clean: bool
 ) -> Iterator[_Image]:
+    """The images of the split, scored one by one; the next is read meanwhile."""
     samples = dataset.split(split)
-    with Progress(f"scoring {split}", len(samples)) as progress:
-        for number, sample in enumerate(samples):
-            whole = {instance.class_name for instance in sample.instances if instance.pixels is None}
-            region = dataset.region(sample)
-            mask = dataset.mask(sample, located_only=True) if whole else dataset.mask(sample)
-            clean = not whole and not mask[region].any()
-            if clean or not only_clean:
-                scores = maps(sample)[region]
-                positive = np.isin(mask, dataset.defect_ids)[region]
+    read = partial(_read, dataset, only_clean)
+    with Progress(f"scoring {split}", len(samples)) as progress, closing(read_ahead(read, samples)) as labelled:
+        for number, (sample, one) in enumerate(zip(samples, labelled, strict=True)):
+            if one.image is not None:
+                scores = maps(sample, one.image)[one.region]
+                positive = np.isin(one.mask, dataset.defect_ids)[one.region]
                 file = folder / f"{number}.npz"
                 np.savez(file, scores=scores, positive=positive)
                 defective = positive.any() or any(
-                    info.kind == "defect" for info in dataset.classes if info.name in whole
+                    info.kind == "defect" for info in dataset.classes if info.name in one.whole
                 )
                 group = str(sample.group or f"image {sample.id}")
-                yield _Image(file, group, clean, int(positive.sum()), len(scores), bool(defective), not whole)
+                yield _Image(
+                    file, group, one.clean, int(positive.sum()), len(scores), bool(defective), not one.whole
+                )
             progress.step()
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """A sample with its labels: `mask` uint8 (H, W), `region` bool (H, W), and what `_Image` says of it.
+
+    Attributes:
+        image: (H, W, 3) float32; None where it need not be scored.
+        whole: names of the classes by which the image is labelled as a whole.
+    """
+
+    image: np.ndarray | None
+    mask: np.ndarray
+    region: np.ndarray
+    clean: bool
+    whole: frozenset[str]
+
+
+def _read(dataset: Dataset, only_clean: bool, sample: Sample) -> _Labelled:
+    whole = frozenset(instance.class_name for instance in sample.instances if instance.pixels is None)
+    region = dataset.region(sample)
+    mask = dataset.mask(sample, located_only=True) if whole else dataset.mask(sample)
+    clean = not whole and not mask[region].any()
+    return _Labelled(dataset.image(sample) if clean or not only_clean else None, mask, region, clean, whole)
 
 
 def _best_f1(images: Sequence[_Image], dataset: Dataset, split: str) -> Threshold:

@@ -67,7 +67,7 @@ class _KeptMaps(UnseenPlates):
     def anomaly_map(self, sample: Sample, image: np.ndarray | None = None) -> np.ndarray:
         file = self._folder / f"unseen-{sample.id}.npy"
         if not file.is_file():
-            np.save(file, super().anomaly_map(sample))
+            np.save(file, super().anomaly_map(sample, image))
         return np.load(file)
 
     def whole(self, sample: Sample, image: np.ndarray | None = None) -> np.ndarray:

@@ -21,6 +21,7 @@ from ..metrics.conformal import (
 from ..model.file import Threshold
 from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
+from ..runtime.read_ahead import read_ahead
 from .conditions import departures
 from .scorer import Scorer
 from .unseen_plates import UnseenPlates, covering_margin, plate_of
@@ -204,8 +205,8 @@ def _scored(
     wanted = set().union(*(part[1] for part in chosen if part is not None))
     left = [sample for sample in unseen.in_order(samples) if plate_of(sample) in wanted]
     with Progress("scoring", len(left)) as progress:
-        for sample in left:
-            yield sample, unseen.anomaly_map(sample)
+        for sample, image in zip(left, read_ahead(dataset.image, left), strict=True):
+            yield sample, unseen.anomaly_map(sample, image)
             progress.step()
 
 

@@ -83,15 +83,19 @@ class UnseenPlates:
         """The images plate by plate, so that each plate's search is made once."""
         return sorted(samples, key=lambda sample: (plate_of(sample), sample.id))
 
-    def anomaly_map(self, sample: Sample) -> np.ndarray:
+    def anomaly_map(self, sample: Sample, image: np.ndarray | None = None) -> np.ndarray:
         """(H, W) float32 of an image of the data set.
+
+        Args:
+            image: (H, W, 3) float32, what the sample shows, where it was read already.
 
         Raises:
             UserError: all vectors of the memory came from its plate; as `Scorer.anomaly_map`.
         """
         plate = plate_of(sample)
         search = self._search_without(plate) if plate in self.trained else None
-        return self._scorer.patches(self._dataset.image(sample), search).anomaly_map()
+        image = self._dataset.image(sample) if image is None else image
+        return self._scorer.patches(image, search).anomaly_map()
 
     def _search_without(self, plate: str) -> NearestSearch:
         if self._latest is None or self._latest[0] != plate:

@@ -12,7 +12,7 @@ so that taking a channel out needs no memory of how the material was.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ...core.stain.parameters import StainParameters
+from ..core.stain.parameters import StainParameters
 from .shader_sites import upstream
 
 MARK = "surface_impurities"

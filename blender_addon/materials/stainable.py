@@ -7,8 +7,10 @@ with the stain, unless a person has changed them since.
 
 import bpy
 
+from ..scene.inspected import WITH_A_SURFACE
 from .shader_sites import sites
 
+_KINDS = {"GPENCIL": "grease pencil", "GREASEPENCIL": "grease pencil"}
 _MADE, _NODES = "surface_impurities_made", "surface_impurities_turned_nodes_on"
 
 
@@ -16,8 +18,9 @@ def why_not(item: bpy.types.Object | None) -> str:
     """Why the object cannot be given a stain, in words for a person; nothing when it can."""
     if item is None:
         return "Select an object first"
-    if not hasattr(item.data, "materials"):
-        return f"'{item.name}' is a {item.type.lower().replace('_', ' ')}, which has no material; select another object"
+    if item.type not in WITH_A_SURFACE:
+        kind = _KINDS.get(item.type, item.type.lower().replace("_", " "))
+        return f"'{item.name}' is a {kind}, which has no surface that a stain could lie on; select another object"
     material = item.active_material
     if material is None:
         if item.data.library is not None:

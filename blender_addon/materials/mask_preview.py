@@ -7,10 +7,11 @@
 What was linked stays linked to the Mix Shader, so that going back needs no memory.
 """
 
-from ...core.stain.parameters import StainParameters
+from ..core.stain.parameters import StainParameters
+from .coordinates import HELPER, coordinates_of, differs_by_object
 from .shader_sites import output_of
 from .stain_channels import MARK, marked
-from .stain_on_material import HELPER, STAIN, ensure_stain
+from .stain_on_material import STAIN, ensure_stain, stain_nodes
 
 _SWITCH, _EMISSION = "mask preview: switch", "mask preview: emission"
 _ALONE = "surface_impurities_for_preview"
@@ -25,7 +26,8 @@ def show(material, parameters: StainParameters, backend: str, exposure: float) -
     tree = material.node_tree
     surface = output_of(tree).inputs["Surface"]
     alone = not marked(tree, STAIN)  # the stain lies in a group, and its mask does not come out
-    stain = ensure_stain(tree, parameters, backend)
+    other = stain_nodes(material)[0]
+    stain = ensure_stain(tree, parameters, backend, coordinates_of(other), differs_by_object(other))
     if alone:
         stain[_ALONE] = True
     switch, emission = tree.nodes.new("ShaderNodeMixShader"), tree.nodes.new("ShaderNodeEmission")

@@ -8,7 +8,7 @@ copied before it is changed, and the node gets the original back afterwards: oth
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ...scene.stain_nodes import STAMP
+from ..scene.stain_nodes import STAMP
 
 _ORIGINAL = "surface_impurities_original_group"
 

@@ -3,15 +3,24 @@
 
 import bpy
 
-from ...core.errors import UserError
-from ...core.stain.parameters import StainParameters
-from ...scene import stain_osl
-from ...scene.stain_nodes import STAMP, add_stain_node, build_stain_group
-from ...scene.stain_sockets import VECTOR, set_stain_values
+from ..core.errors import UserError
+from ..core.stain.parameters import StainParameters
+from ..scene import stain_osl
+from ..scene.stain_nodes import STAMP, add_stain_node, build_stain_group
+from ..scene.stain_sockets import VECTOR, set_stain_values
+from .coordinates import (
+    HELPER,
+    coordinates_of,
+    differ_by_object,
+    differs_by_object,
+    feed_coordinates,
+    helpers_behind,
+    seed_inputs,
+)
 from .shader_sites import give_groups_back, sites, trees
 from .stain_channels import CHANNELS, MARK, marked, plug, remove
 
-STAIN, HELPER = "stain", "helper"
+STAIN = "stain"
 
 
 def is_stained(material: bpy.types.Material | None) -> bool:
@@ -23,8 +32,20 @@ def stain_nodes(material: bpy.types.Material) -> list:
     return [node for tree in trees(material.node_tree) for node in marked(tree, STAIN)]
 
 
-def apply_stain(material: bpy.types.Material, parameters: StainParameters, backend: str) -> None:
+def group_of(parameters: StainParameters, backend: str):
+    """The node group that these parameters need."""
+    return build_stain_group(neighbours=parameters.neighbours, backend=backend)
+
+
+def apply_stain(
+    material: bpy.types.Material, parameters: StainParameters, backend: str,
+    scale: tuple[float, float, float] | None = None, by_object: bool | None = None,
+) -> None:
     """Let the stain act on every Principled BSDF that leads to the output, or change the stain that is there.
+
+    Args:
+        scale: metres on the part for a unit of its object space; None leaves it, 1 for a new stain.
+        by_object: whether each object adds a seed of its own; None leaves it.
 
     Raises:
         UserError: the backend or this Blender's nodes cannot show these parameters; the material is as before.
@@ -32,12 +53,12 @@ def apply_stain(material: bpy.types.Material, parameters: StainParameters, backe
     fresh = not is_stained(material)
     try:
         for tree, principled in sites(material.node_tree, own=True):
-            stain = ensure_stain(tree, parameters, backend)
+            stain = ensure_stain(tree, parameters, backend, scale, by_object)
             for shader in principled:
                 plug(tree, stain, shader, parameters)
         for tree in trees(material.node_tree):
             if marked(tree, STAIN):  # the mask preview's, where no shader is
-                ensure_stain(tree, parameters, backend)
+                ensure_stain(tree, parameters, backend, scale, by_object)
     except UserError:
         if fresh:
             remove_stain(material)
@@ -45,13 +66,32 @@ def apply_stain(material: bpy.types.Material, parameters: StainParameters, backe
     remove_unused_groups()
 
 
-def ensure_stain(tree, parameters: StainParameters, backend: str):
+def ensure_stain(tree, parameters: StainParameters, backend: str, scale=None, by_object: bool | None = None):
     """The tree's stain, made where there is none, of the right kind and with these values."""
-    group = build_stain_group(neighbours=parameters.neighbours, backend=backend)
-    there = next(iter(marked(tree, STAIN)), None)
+    group = group_of(parameters, backend)
+    there, active = next(iter(marked(tree, STAIN)), None), tree.nodes.active
     if there is not None and there.node_tree == group:
-        set_stain_values(there, parameters, backend)
-        return there
+        stain = there
+        set_stain_values(stain, parameters, backend)
+    else:
+        stain = _new_stain(tree, parameters, backend)
+        if there is None:
+            _place(tree, stain)
+        else:
+            scale = coordinates_of(there) if scale is None else scale
+            by_object = differs_by_object(there) if by_object is None else by_object
+            _replace(tree, there, stain)
+    if scale is not None and tuple(scale) != coordinates_of(stain):
+        feed_coordinates(tree, stain, scale)
+    if by_object is not None:
+        differ_by_object(tree, stain, by_object)
+    for socket in seed_inputs(stain):
+        socket.default_value = float(parameters.seed)
+    tree.nodes.active = active
+    return stain
+
+
+def _new_stain(tree, parameters: StainParameters, backend: str):
     before, active = {node.name for node in tree.nodes}, tree.nodes.active
     try:
         stain = add_stain_node(tree, parameters, backend)
@@ -63,10 +103,6 @@ def ensure_stain(tree, parameters: StainParameters, backend: str):
         node[MARK], node.select = HELPER, False
     stain[MARK] = STAIN
     tree.nodes.active = active
-    if there is None:
-        _place(tree, stain)
-    else:
-        _replace(tree, there, stain)
     return stain
 
 
@@ -95,12 +131,11 @@ def remove_unused_groups() -> None:
 
 def _replace(tree, old, new) -> None:
     """Put a new stain node, of another group, in the place of an old one."""
-    coordinates = new.inputs[VECTOR].links[0].from_node
-    for link in old.inputs[VECTOR].links:
-        if link.from_node.get(MARK) == HELPER:
-            coordinates.location = link.from_node.location
-            tree.nodes.remove(link.from_node)
-            break
+    coordinates, helpers = new.inputs[VECTOR].links[0].from_node, helpers_behind(old)
+    if helpers:
+        coordinates.location = helpers[0].location
+    for helper in helpers:
+        tree.nodes.remove(helper)
     for output in old.outputs:
         for target in [link.to_socket for link in output.links]:
             tree.links.new(new.outputs[output.name], target)
