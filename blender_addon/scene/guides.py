@@ -63,7 +63,8 @@ def stain_guide(stains: np.ndarray) -> np.ndarray:
 
     The pass knows the pixels' centres only; the picture's pixels are about as wide as the binomial filter.
     """
-    left = np.where(stains[..., 1] > 0.5, stains[..., 2], np.float32(1.0))
+    # The soft half of an outline lies outside the mask; past the plate there is 0 of everything.
+    left = np.where((stains[..., 1] > 0.5) | (stains[..., 2] > 0.0), stains[..., 2], np.float32(1.0))
     taken = np.pad(left - np.float32(1.0), 1, mode="edge") / np.float32(_REFLECTANCE)
     taken = (taken[:-2] + 2 * taken[1:-1] + taken[2:]) / 4
     return (taken[:, :-2] + 2 * taken[:, 1:-1] + taken[:, 2:]) / 4

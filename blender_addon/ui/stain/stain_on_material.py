@@ -6,7 +6,7 @@ import bpy
 from ...core.errors import UserError
 from ...core.stain.parameters import StainParameters
 from ...scene import stain_osl
-from ...scene.stain_nodes import STAMP, add_stain_node, build_stain_group
+from ...scene.stain_nodes import STAMP, add_stain_node, group_for
 from ...scene.stain_sockets import VECTOR, set_stain_values
 from .shader_sites import give_groups_back, sites, trees
 from .stain_channels import CHANNELS, MARK, marked, plug, remove
@@ -47,7 +47,7 @@ def apply_stain(material: bpy.types.Material, parameters: StainParameters, backe
 
 def ensure_stain(tree, parameters: StainParameters, backend: str):
     """The tree's stain, made where there is none, of the right kind and with these values."""
-    group = build_stain_group(neighbours=parameters.neighbours, backend=backend)
+    group = group_for(parameters, backend)
     there = next(iter(marked(tree, STAIN)), None)
     if there is not None and there.node_tree == group:
         set_stain_values(there, parameters, backend)
