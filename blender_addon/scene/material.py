@@ -74,7 +74,8 @@ def build_guide_material(sample: Sample, name: str) -> bpy.types.Material:
     _, metal, laid, _ = _build_surface(tree, sample, name, whole_plate=False)
     add_guides(tree, metal, laid)
     emission = tree.nodes.new("ShaderNodeEmission")
-    emission.inputs["Strength"].default_value = 0.0
+    # Not 0: Cycles would drop the surface, go on to the plate's back, and write the sum of both.
+    emission.inputs["Strength"].default_value = 1e-9
     _output(tree, emission.outputs["Emission"])
     return material
 
