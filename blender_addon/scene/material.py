@@ -15,7 +15,7 @@ from .stain_nodes import add_stain_node
 from .stain_skip import add_near_stain, build_near_stain_image
 from .surface_nodes import build_surface_group
 
-SCATTER_ROUGHNESS = 0.65
+SCATTER_ROUGHNESS = 0.42
 """Of the lobe that a dried film scatters into: grains of some micrometres scatter forwards, and so, over a mirror,
 around the mirror direction, in a cone of some tens of degrees."""
 
