@@ -39,7 +39,7 @@ def build_stain_group(name: str | None = None, neighbours: int = 27, backend: st
     else:
         stamp, fill = f"nodes {NODES_VERSION} {neighbours} {look}".rstrip(), _fill_group
     return _ensure_group(
-        name, stamp, stain_sockets.inputs(neighbours, look), stain_sockets.outputs(look), fill, neighbours, look
+        name, stamp, stain_sockets.inputs(neighbours, look), stain_sockets.OUTPUTS, fill, neighbours, look
     )
 
 
@@ -110,7 +110,7 @@ def _fill_group(tree, neighbours: int, look: str = "") -> None:
         fade = d_hat ** (f.input("Decay") if stain.decay is None else stain.decay)
     rings = _rings(f, d_hat)
     if look:
-        rings = rings * _rim_left(f)
+        rings = _broken(f, rings)
     deposit = _deposit(f)
     with f.frame("Strength S, and what it acts on"):
         s = (fade + rings) * deposit
@@ -131,7 +131,7 @@ def _fill_group(tree, neighbours: int, look: str = "") -> None:
         with f.frame("Scatter: S times the film's, 0 to 1; and d / r' in the mask alone"):
             values[-2] = d_hat * inside
             values.append(f.minimum(f.math("MAXIMUM", s * f.input("Film Scatter"), 0.0), 1.0).named("scatter"))
-    for socket, value in zip(stain_sockets.outputs(look), values, strict=True):
+    for socket, value in zip(stain_sockets.OUTPUTS, values, strict=False):  # without a look nothing scatters
         f.output(socket.name, value)
     f.arrange()
 
@@ -148,13 +148,13 @@ def _edge(f: Formula, stain: "_Stain", r: Value) -> tuple[Value, Value]:
         return there, share.named("share")
 
 
-def _rim_left(f: Formula) -> Value:
-    """What is left of rim and rings, 0 to 1."""
+def _broken(f: Formula, rings: Value) -> Value:
+    """What is left of rim and rings."""
     with f.frame("Broken rim: 1 - smoothstep((threshold - Perlin(p f, seed)) / 0.2 + 1/2)"):
         shifted = f.input(VECTOR) * f.input("Rim Gap Frequency") + RIM_SHIFT
         threshold = f.input("Rim Gaps") * (2.0 * GAP_RANGE) - GAP_RANGE
         gap = (threshold - _perlin(f, shifted, f.input("Seed"))) * (1.0 / GAP_WIDTH) + 0.5
-        return 1.0 - _smoothstep(f, gap) * (f.input("Rim Gaps") > 0.0)
+        return (1.0 - _smoothstep(f, gap) * (f.input("Rim Gaps") > 0.0)) * rings
 
 
 def _smoothstep(f: Formula, x: Value) -> Value:

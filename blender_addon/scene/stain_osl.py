@@ -53,7 +53,7 @@ def fill_group(tree, neighbours: int, look: str = "") -> None:
         node.inputs["Neighbours"].default_value = neighbours
         for spec in stain_sockets.inputs(neighbours, look):
             f.feed(node.inputs[_input_parameter(spec.name)], f.input(spec.name))
-    for spec in stain_sockets.outputs(look):
+    for spec in stain_sockets.OUTPUTS:
         f.output(spec.name, f.value(node, spec.name.replace(" ", "")))
     f.arrange()
 
@@ -71,7 +71,7 @@ def make_stain_script_node(node_tree):
     # Blender reports a broken shader on the console only: what can be relied on is whether the sockets are there.
     wanted = {_input_parameter(s.name) for n in (0, 27) for s in stain_sockets.inputs(n, "drops")} | {"Neighbours"}
     missing = wanted - {s.name for s in node.inputs}
-    missing |= {s.name.replace(" ", "") for s in stain_sockets.outputs("drops")} - {s.name for s in node.outputs}
+    missing |= {s.name.replace(" ", "") for s in stain_sockets.OUTPUTS} - {s.name for s in node.outputs}
     if missing:
         node_tree.nodes.remove(node)
         raise RuntimeError(f"the shader {SHADER} did not compile; missing sockets: {', '.join(sorted(missing))}")

@@ -22,7 +22,7 @@ BACKENDS = ("nodes", "osl")
 
 VECTOR, REFLECTANCE, NORMAL = "Vector", "Reflectance", "Normal"
 
-_OUTPUTS = (
+OUTPUTS = (
     SocketSpec(REFLECTANCE, "FLOAT", tooltip="Reflectance in + Reflectance Delta"),
     SocketSpec("Reflectance Delta", "FLOAT", tooltip="What the stain adds to the reflectance; 0 outside"),
     SocketSpec("Roughness Delta", "FLOAT", tooltip="What the stain adds to the roughness; 0 outside"),
@@ -32,18 +32,12 @@ _OUTPUTS = (
     SocketSpec("Boundary", "FLOAT", tooltip="Radius of the wavy outline there, in metres"),
     SocketSpec("Normalised Distance", "FLOAT", tooltip="Distance / Boundary inside, 0 outside"),
     SocketSpec("Instance", "FLOAT", tooltip="One value from 0 to 1 per stain, 0 outside"),
+    SocketSpec("Scatter", "FLOAT", tooltip="Share of the light that the film scatters widely, 0 to 1"),
 )
-
-_SCATTER = SocketSpec("Scatter", "FLOAT", tooltip="Share of the light that the film scatters widely, 0 to 1")
 
 _KINDS = {"mm": "DISTANCE", "µm": "DISTANCE", "°": "ANGLE"}
 _PARAMETERS = {name.replace("_", " ").title(): parameter for name, parameter in SHADER_NAMES.items()}
 """Socket name -> parameter."""
-
-
-def outputs(look: str = "") -> tuple[SocketSpec, ...]:
-    """The group's outputs for a look of ``core.stain.parameters.LOOKS``."""
-    return (*_OUTPUTS, _SCATTER) if look else _OUTPUTS
 
 
 def inputs(neighbours: int, look: str = "") -> tuple[SocketSpec, ...]:
