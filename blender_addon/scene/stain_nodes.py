@@ -169,7 +169,7 @@ def _nearer_drop(f: Formula, neighbours: int, stain: "_Stain", r: Value) -> tupl
         base = f.floor(f.input(VECTOR) / size - 0.5).named("base cell")
         excess = (stain.distance - r).named("d - r'")
         largest = None if neighbours == 0 else f.input("Radius") * f.input("Radius Spread")
-        # Inside the large stain no drop is to be found, and the cell stays 0: 0 times a cell might be -0.
+        # Inside the large stain no drop is to be found, and the cell stays 0.
         least, cell = (excess - (1.0 - (excess > 0.0)) * float(FAR)).named("to be undercut"), (0.0, 0.0, 0.0)
     step = _ensure_group(f"Water Stain Nearest Drop{'' if neighbours else ' (one centre)'}", f"nodes {NODES_VERSION}",
                          _drop_inputs(neighbours), _STEP_OUTPUTS, _fill_drop_step, neighbours)
@@ -205,7 +205,8 @@ def _nearer_drop(f: Formula, neighbours: int, stain: "_Stain", r: Value) -> tupl
             own = _centred(_uneven(_part(f, draws, 1), f.input("Intensity Skew"))) * f.input("Intensity Spread") + 1.0
             strength = instead(stain.strength, own)
         large = stain.cell
-        where = cell if neighbours == 0 else large + (cell - large) * taken
+        # A search that found nothing may leave -0.0, as Cycles folds its "+ 0" away; the hash takes the bits.
+        where = f.multiply_add(cell, 1.0, 0.0) if neighbours == 0 else large + (cell - large) * taken
         seed = f.input("Seed") + (taken * 5.0 + 1.0)
     return _Stain(d, where, None, strength, decay, seed), outline
 
