@@ -49,10 +49,26 @@ float centred(float draw)
     return draw * 2.0 - 1.0;
 }
 
-/* |v|, counted 1/e-fold towards the side that the drop ran to; squeeze = 1/e - 1. */
-float stretched_length(vector v, vector towards, float squeeze)
+/* A draw, small the more often the larger the skew. */
+float uneven(float draw, float skew)
 {
-    return length(v + towards * (max(dot(v, towards), 0.0) * squeeze));
+    float square = draw * draw;
+    return draw + (square * square - draw) * skew;
+}
+
+/* |v|, counted 1/e-fold towards the side that the drop ran to; squeeze = 1/e - 1. With a normal reach above 1 the
+   fourth root of t^4 + (n / reach)^4, t over the surface and n along its normal. */
+float stretched_length(vector v, vector towards, float squeeze, vector unit_normal, float normal_reach)
+{
+    vector u = v + towards * (max(dot(v, towards), 0.0) * squeeze);
+    if (normal_reach <= 1.0)
+        return length(u);
+    float deep = dot(u, unit_normal);
+    float over = length(u - unit_normal * deep);
+    over = over * over;
+    deep = deep / normal_reach;
+    deep = deep * deep;
+    return sqrt(sqrt(over * over + deep * deep));
 }
 
 /* Nothing in a cell is nearer to p than this; a little less than exact, so that rounding cannot hide a centre. */
@@ -70,12 +86,16 @@ float least_distance_to_cell(vector p, vector cell, float cell_size)
    enough while no stain reaches G / 2; dr is what a stain's radius has over the mean, at most `largest`. The search
    begins in the own cell and leaves out cells too far to win; the result is that of looking through them all. */
 float nearest_centre(vector p, float cell_size, float seed, int neighbours, float density, float largest,
-                     vector towards, float squeeze, output vector nearest)
+                     float skew, vector towards, float squeeze, vector unit_normal, float normal_reach,
+                     output vector nearest)
 {
     vector q = p / cell_size;
     vector base = floor_cell((neighbours == 27) ? q : q - 0.5);
     vector own = floor_cell(q);
     int low = (neighbours == 27) ? -1 : 0;
+
+    float fourth = normal_reach * normal_reach * normal_reach * normal_reach;
+    float along = (normal_reach > 1.0) ? sqrt(sqrt(1.0 + fourth)) : 1.0;
 
     float least = FAR;
     nearest = vector(0.0);
@@ -86,15 +106,16 @@ float nearest_centre(vector p, float cell_size, float seed, int neighbours, floa
                     vector cell = base + vector(x, y, z);
                     if ((cell == own) != (turn == 0))
                         continue;
-                    if (turn == 1 && least_distance_to_cell(p, cell, cell_size) * (1.0 + squeeze) - largest >= least)
+                    if (turn == 1 && least_distance_to_cell(p, cell, cell_size) * (1.0 + squeeze) / along - largest >= least)
                         continue;
                     vector draws = 0.0;
                     if (density < 1.0 || largest > 0.0)
                         draws = draws_of(cell, seed);
                     if (density < 1.0 && draws[2] > density)
                         continue;
-                    float d = stretched_length(p - centre_of(cell, cell_size, seed), towards, squeeze);
-                    d -= centred(draws[0]) * largest;
+                    float d = stretched_length(p - centre_of(cell, cell_size, seed), towards, squeeze, unit_normal,
+                                               normal_reach);
+                    d -= centred(uneven(draws[0], skew)) * largest;
                     if (d < least) {
                         least = d;
                         nearest = cell;

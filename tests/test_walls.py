@@ -169,10 +169,11 @@ ADDON_IMPORTS: dict[str, set[str]] = {
     "core.inspection": {"core", "core.noise"},
     "core.stain": {"core", "core.noise"},
     "core.features": {"core", "core.noise"},
+    "core.mesh": {"core", "core.features"},
     "core.recipe": {"core", "core.inspection", "core.stain", "core.features"},
     "core.labels": {"core", "core.features", "core.recipe"},
     "core.files": {"core"},
-    "scene": {"core", "core.noise", "core.inspection", "core.stain", "core.features", "core.recipe"},
+    "scene": {"core", "core.noise", "core.inspection", "core.stain", "core.features", "core.mesh", "core.recipe"},
     "materials": {"core", "core.stain", "scene"},
     "render": {
         "core", "core.inspection", "core.stain", "core.features", "core.recipe", "core.labels", "core.files", "scene",

@@ -3,6 +3,7 @@
 
     base colour  (link or value) --> + Reflectance Delta --> at least 0 -->
     roughness    (link or value) --> + Roughness Delta, 0 to 1 ----------->
+    metallic     (link or value) --> - Scatter, 0 to 1 ------------------->
     normal       (link or none)  --> Bump, height in metres -------------->
 
 The nodes carry marks. What was linked stays linked to the first of them, and an unlinked socket keeps its own value,
@@ -113,6 +114,13 @@ def _roughness(tree):
     return add, add
 
 
+def _metallic(tree):
+    """What a film scatters is no longer mirrored: that share becomes diffuse, of the base colour."""
+    subtract = _node(tree, "ShaderNodeMath", "Metallic - Scatter")
+    subtract.operation, subtract.use_clamp = "SUBTRACT", True
+    return subtract, subtract
+
+
 def _normal(tree):
     bump = _node(tree, "ShaderNodeBump", "Stain's Film")
     bump.inputs["Strength"].default_value = 1.0
@@ -129,5 +137,6 @@ def _node(tree, kind: str, label: str):
 CHANNELS = (
     Channel("Base Color", "Reflectance Delta", lambda stain: stain.intensity != 0, _colour),
     Channel("Roughness", "Roughness Delta", lambda stain: stain.roughness_change != 0, _roughness),
+    Channel("Metallic", "Scatter", lambda stain: stain.film_scatter != 0, _metallic),
     Channel("Normal", "Height", lambda stain: stain.film_height_um != 0, _normal),
 )

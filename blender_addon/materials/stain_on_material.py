@@ -6,7 +6,7 @@ import bpy
 from ..core.errors import UserError
 from ..core.stain.parameters import StainParameters
 from ..scene import stain_osl
-from ..scene.stain_nodes import STAMP, add_stain_node, build_stain_group
+from ..scene.stain_nodes import STAMP, add_stain_node, group_for
 from ..scene.stain_sockets import VECTOR, set_stain_values
 from .coordinates import (
     HELPER,
@@ -34,7 +34,7 @@ def stain_nodes(material: bpy.types.Material) -> list:
 
 def group_of(parameters: StainParameters, backend: str):
     """The node group that these parameters need."""
-    return build_stain_group(neighbours=parameters.neighbours, backend=backend)
+    return group_for(parameters, backend)
 
 
 def apply_stain(

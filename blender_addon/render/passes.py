@@ -9,10 +9,10 @@ import numpy as np
 
 from ..core.errors import UserError
 from ..core.files.exr import read_layers
-from ..core.inspection.denoise import regress
+from ..core.inspection.denoise import regress, within_range
 from ..core.recipe.sample import Sample
 from ..scene import compat
-from ..scene.guides import ensure_layers, guides_of, remove_layers, stain_guide
+from ..scene.guides import GUIDES, ensure_layers, guides_of, has_cover, remove_layers, stain_guide
 from ..scene.inspection import InspectionScene
 
 _CAMERA_FILTER_PX = 1.5
@@ -32,24 +32,47 @@ def render_picture(
     picture = np.mean([layers[f"Combined.{channel}"] for channel in "RGB"], axis=0, dtype=np.float32)
     if not sample.render.denoise:
         return picture
-    if built.guides is not None:
+    if _needs_osl(sample):
         layers = render_beauty(scene, built, sample, folder, built.guides, osl=False)
-    guides = guides_of(layers, sample)
+    clean = _clean_layers(scene, built, sample, folder, layers) if sample.render.guide_samples else None
+    found = [each for each in (layers, clean) if each is not None]
+    with_cover = any(has_cover(each) for each in found)
+    guides, *taken_at = (guides_of(each, sample, with_cover) for each in found)
     if sample.stain is not None:
         stains = render_labels(scene, built, sample, folder) if stains is None else stains
-        guides.append(stain_guide(stains))
-    return regress(picture, guides)
+        for each in (guides, *taken_at):
+            each.append(stain_guide(stains))
+    if clean is None:
+        return regress(picture, guides)
+    return within_range(regress(picture, guides, taken_at[0]), picture)
 
 
-def render_beauty(scene, built: InspectionScene, sample: Sample, folder: Path, material, osl: bool):
-    """The layers that the paths of the picture write with this material."""
+def _clean_layers(scene, built: InspectionScene, sample: Sample, folder: Path, layers) -> dict[str, np.ndarray]:
+    """The guides' layers of the picture's own paths and of as many further ones as the sample asks for, together.
+
+    The further paths have a seed of their own, end at the surface and see no light: each takes a third of the time.
+    """
+    own, further = sample.render.samples, sample.render.guide_samples
+    more = render_beauty(scene, built, sample, folder, built.guides, osl=False, paths=further, seed=sample.seed + 1)
+    return {
+        name: (layers[name] * np.float32(own) + more[name] * np.float32(further)) / np.float32(own + further)
+        for name in layers
+        if name.startswith(GUIDES)
+    }
+
+
+def render_beauty(
+    scene, built: InspectionScene, sample: Sample, folder: Path, material, osl: bool, paths: int | None = None,
+    seed: int | None = None,
+):
+    """The layers that the paths of the picture write with this material, or that `paths` others a pixel write."""
     cycles, render = scene.cycles, scene.render
     built.plate.data.materials[0] = material
     built.light.hide_render = False
     scene.world = built.world
     render.resolution_x, render.resolution_y = sample.size_px
-    cycles.samples = sample.render.samples
-    cycles.seed = sample.seed
+    cycles.samples = sample.render.samples if paths is None else paths
+    cycles.seed = sample.seed if seed is None else seed
     cycles.pixel_filter_type, cycles.filter_width = "BLACKMAN_HARRIS", _CAMERA_FILTER_PX
     cycles.film_exposure = sample.camera.full_wells_per_radiance
     compat.use_osl(scene, osl)

@@ -55,10 +55,10 @@ def build_feature_group(features: Sequence[Feature], pixel_mm: float, name: str)
         with f.frame(title):
             texture = bake_feature(feature, pixel_mm)
             place = _place(f, f.input(POSITION), feature, texture)
-            slope_x, slope_y, own = _look_up(f, place, texture.shape_values, f"{name} {title}")
+            slope_x, slope_y, own = look_up(f, place, texture.shape_values, f"{name} {title}")
             slope = f.combine(slope_x, slope_y)
             if texture.optical_values is not None:
-                loss, cover, albedo = _look_up(f, place, texture.optical_values, f"{name} {title} optics")
+                loss, cover, albedo = look_up(f, place, texture.optical_values, f"{name} {title} optics")
                 total["Reflectance"] = total["Reflectance"] * (1.0 - loss)
             if feature.gloss:
                 _lay_over(f, total, feature, slope, cover, albedo)
@@ -96,7 +96,8 @@ def _place(f: Formula, position: Value, feature: Feature, texture: FeatureTextur
     return f.combine(u.named("u"), v.named("v"))
 
 
-def _look_up(f: Formula, place: Value, values: np.ndarray, name: str) -> tuple[Value, Value, Value]:
+def look_up(f: Formula, place: Value, values: np.ndarray, name: str) -> tuple[Value, Value, Value]:
+    """Three channels of a texture of (rows, columns, 3) values at a place from 0 to 1; nothing outside."""
     node = f.node("ShaderNodeTexImage", image=float_image(values, name), interpolation="Linear", extension="CLIP")
     f.feed(node.inputs["Vector"], place)
     parts = f.node("ShaderNodeSeparateXYZ")

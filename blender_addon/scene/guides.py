@@ -42,8 +42,11 @@ def add_guides(tree, metal: Mapping, laid) -> None:
     _write(tree, _METAL, (metal["Reflectance"], metal["Roughness"], cover), 700)
 
 
-def guides_of(layers: Mapping[str, np.ndarray], sample: Sample) -> list[np.ndarray]:
-    """The denoiser's guides from the layers "NAME.R" … of a render, scaled; each (H, W) float32."""
+def guides_of(layers: Mapping[str, np.ndarray], sample: Sample, with_cover: bool | None = None) -> list[np.ndarray]:
+    """The denoiser's guides from the layers "NAME.R" … of a render, scaled; each (H, W) float32.
+
+    with_cover: whether what covers is among them; None asks the layers.
+    """
     slope_x, slope_y, albedo = (layers[f"{_SHAPE}.{channel}"] for channel in "RGB")
     reflectance, roughness, cover = (layers[f"{_METAL}.{channel}"] for channel in "RGB")
     slope_x, slope_y = slope_x / np.float32(_SLOPE), slope_y / np.float32(_SLOPE)
@@ -55,7 +58,12 @@ def guides_of(layers: Mapping[str, np.ndarray], sample: Sample) -> list[np.ndarr
         (reflectance - np.float32(surface.reflectance)) / np.float32(_REFLECTANCE),
         (roughness - np.float32(surface.roughness)) / np.float32(_ROUGHNESS),
     ]
-    return [*found, cover, albedo] if cover.any() else found
+    return [*found, cover, albedo] if (has_cover(layers) if with_cover is None else with_cover) else found
+
+
+def has_cover(layers: Mapping[str, np.ndarray]) -> bool:
+    """Whether anything covers the metal."""
+    return bool(layers[f"{_METAL}.B"].any())
 
 
 def stain_guide(stains: np.ndarray) -> np.ndarray:
@@ -63,7 +71,8 @@ def stain_guide(stains: np.ndarray) -> np.ndarray:
 
     The pass knows the pixels' centres only; the picture's pixels are about as wide as the binomial filter.
     """
-    left = np.where(stains[..., 1] > 0.5, stains[..., 2], np.float32(1.0))
+    # The soft half of an outline lies outside the mask; past the plate there is 0 of everything.
+    left = np.where((stains[..., 1] > 0.5) | (stains[..., 2] > 0.0), stains[..., 2], np.float32(1.0))
     taken = np.pad(left - np.float32(1.0), 1, mode="edge") / np.float32(_REFLECTANCE)
     taken = (taken[:-2] + 2 * taken[1:-1] + taken[2:]) / 4
     return (taken[:, :-2] + 2 * taken[:, 1:-1] + taken[:, 2:]) / 4

@@ -61,7 +61,7 @@ def build_inspection(scene: bpy.types.Scene, sample: Sample, to_keep: bool = Fal
 
 
 def _build_guides(sample: Sample) -> bpy.types.Material | None:
-    needed = sample.render.denoise and sample.render.stain_backend == "osl"
+    needed = sample.render.denoise and (sample.render.stain_backend == "osl" or sample.render.guide_samples)
     return build_guide_material(sample, f"{NAME} Guides") if needed else None
 
 

@@ -15,6 +15,10 @@ from .stain_nodes import add_stain_node
 from .stain_skip import add_near_stain, build_near_stain_image
 from .surface_nodes import build_surface_group
 
+SCATTER_ROUGHNESS = 0.42
+"""Of the lobe that a dried film scatters into: grains of some micrometres scatter forwards, and so, over a mirror,
+around the mirror direction, in a cone of some tens of degrees."""
+
 
 class _Surface(NamedTuple):
     """The metal's sockets and numbers with the features laid over it, before any stain."""
@@ -30,8 +34,9 @@ def build_plate_material(sample: Sample, name: str, whole_plate: bool = False) -
 
     A metallic Principled BSDF: the stain acts on its base colour, which is the metal's reflectance at normal
     incidence, on the roughness, and as a thin film on the normal; grooves and features bend the normal by their slopes;
-    features may have a surface of their own, and labels cover the metal with a second, diffuse BSDF. Where a cheap test
-    says that no stain is near, the unstained metal is chosen, which is what the rest would come to there. Grooves and
+    a film that scatters sends its share of the light into a second, wide lobe; features may
+    have a surface of their own, and labels cover the metal with a second, diffuse BSDF. Where a cheap test says that no
+    stain is near, the unstained metal is chosen, which is what the rest would come to there. Grooves and
     features are those that the camera sees, or those of the whole plate.
     """
     material = _empty_material(name)
@@ -50,6 +55,9 @@ def build_plate_material(sample: Sample, name: str, whole_plate: bool = False) -
             roughness = _math(tree, "ADD", roughness, stain.outputs["Roughness Delta"], (-300, 100))
         filmed = _film(tree, stain.outputs["Height"], normal) if sample.stain.film_height_um else normal
         shader = _metal(tree, stain.outputs["Reflectance"], roughness, metal["Anisotropy"], filmed, tangent)
+        if sample.stain.film_scatter:
+            wide = _metal(tree, stain.outputs["Reflectance"], SCATTER_ROUGHNESS, 0.0, normal, tangent)
+            shader = _choose(tree, stain.outputs["Scatter"], shader, wide)
         shader = _where_stains_can_be(tree, sample, name, bare, shader, coordinates)
     if has_labels:
         shader = _choose(tree, laid.outputs["Cover"], shader, _label(tree, coordinates, laid))
@@ -66,7 +74,8 @@ def build_guide_material(sample: Sample, name: str) -> bpy.types.Material:
     _, metal, laid, _ = _build_surface(tree, sample, name, whole_plate=False)
     add_guides(tree, metal, laid)
     emission = tree.nodes.new("ShaderNodeEmission")
-    emission.inputs["Strength"].default_value = 0.0
+    # Not 0: Cycles would drop the surface, go on to the plate's back, and write the sum of both.
+    emission.inputs["Strength"].default_value = 1e-9
     _output(tree, emission.outputs["Emission"])
     return material
 
@@ -90,7 +99,7 @@ def _build_surface(tree, sample: Sample, name: str, whole_plate: bool) -> _Surfa
 
 
 def build_label_material(sample: Sample, name: str) -> bpy.types.Material:
-    """Emission of the stain's field: red its instance hash, green 1 inside, blue what it leaves of the reflectance."""
+    """Emission of the stain's field: red its instance hash, green 1 inside, blue what it leaves of the light."""
     material = _empty_material(name)
     tree = material.node_tree
     outside = (0.0, 0.0, 1.0)
@@ -102,7 +111,10 @@ def build_label_material(sample: Sample, name: str) -> bpy.types.Material:
     tree.links.new(stain.outputs["Instance"], combine.inputs["X"])
     tree.links.new(stain.outputs["Mask"], combine.inputs["Y"])
     stain.inputs["Reflectance"].default_value = 1.0
-    tree.links.new(stain.outputs["Reflectance"], combine.inputs["Z"])
+    left = stain.outputs["Reflectance"]
+    if sample.stain.film_scatter:
+        left = _math(tree, "SUBTRACT", left, stain.outputs["Scatter"], (0, 0))
+    tree.links.new(left, combine.inputs["Z"])
     field = _emission(tree, combine.outputs["Vector"])
     _output(tree, _where_stains_can_be(tree, sample, name, _emission(tree, outside), field))
     return material
@@ -189,9 +201,9 @@ def _film(tree, height, normal):
 
 
 def _choose(tree, factor, zero, one):
-    """One of two shaders, by a factor of 0 or 1.
+    """A mixture of two shaders; by a factor of 0 or 1, one of them.
 
-    Cycles skips the nodes of the shader that is not chosen: stains and labels cost only where they are.
+    Cycles skips the nodes of a shader that has no share: stains and labels cost only where they are.
     """
     node = tree.nodes.new("ShaderNodeMixShader")
     node.location = (380, 0)

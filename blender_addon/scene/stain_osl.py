@@ -39,19 +39,19 @@ def shader_source(name: str = SHADER) -> str:
     return re.sub(r'^#include "(.+)"$', lambda m: (folder / m[1]).read_text(encoding="utf-8"), source, flags=re.M)
 
 
-def version(neighbours: int) -> str:
+def version(neighbours: int, look: str = "") -> str:
     """Stamp of the group: changes with the source."""
-    return f"osl {hashlib.sha256(shader_source().encode()).hexdigest()[:16]} {neighbours}"
+    return f"osl {hashlib.sha256(shader_source().encode()).hexdigest()[:16]} {neighbours} {look}".rstrip()
 
 
-def fill_group(tree, neighbours: int) -> None:
+def fill_group(tree, neighbours: int, look: str = "") -> None:
     """Fill an empty group, whose sockets are there, with one Script node."""
     f = Formula(tree)
     with f.frame(f"Open Shading Language: {SHADER}") as frame:
         node = make_stain_script_node(tree)
         node.parent = frame
         node.inputs["Neighbours"].default_value = neighbours
-        for spec in stain_sockets.inputs(neighbours):
+        for spec in stain_sockets.inputs(neighbours, look):
             f.feed(node.inputs[_input_parameter(spec.name)], f.input(spec.name))
     for spec in stain_sockets.OUTPUTS:
         f.output(spec.name, f.value(node, spec.name.replace(" ", "")))
@@ -69,7 +69,7 @@ def make_stain_script_node(node_tree):
         node.mode = "INTERNAL"
         node.script = _text_block(SHADER, shader_source())
     # Blender reports a broken shader on the console only: what can be relied on is whether the sockets are there.
-    wanted = {_input_parameter(s.name) for n in (0, 27) for s in stain_sockets.inputs(n)} | {"Neighbours"}
+    wanted = {_input_parameter(s.name) for n in (0, 27) for s in stain_sockets.inputs(n, "drops")} | {"Neighbours"}
     missing = wanted - {s.name for s in node.inputs}
     missing |= {s.name.replace(" ", "") for s in stain_sockets.OUTPUTS} - {s.name for s in node.outputs}
     if missing:

@@ -6,13 +6,21 @@ scene's units.
 """
 
 from ..core.errors import UserError
-from ..core.stain.parameters import GRID_ONLY, SHADER_NAMES, STAIN_SPECS, UNIT_SCALE, ParameterSpec, StainParameters
+from ..core.stain.parameters import (
+    GRID_ONLY,
+    LOOK,
+    SHADER_NAMES,
+    STAIN_SPECS,
+    UNIT_SCALE,
+    ParameterSpec,
+    StainParameters,
+)
 from . import compat
 from .compat import SocketSpec
 
 BACKENDS = ("nodes", "osl")
 
-VECTOR, REFLECTANCE = "Vector", "Reflectance"
+VECTOR, REFLECTANCE, NORMAL = "Vector", "Reflectance", "Normal"
 
 OUTPUTS = (
     SocketSpec(REFLECTANCE, "FLOAT", tooltip="Reflectance in + Reflectance Delta"),
@@ -24,6 +32,7 @@ OUTPUTS = (
     SocketSpec("Boundary", "FLOAT", tooltip="Radius of the wavy outline there, in metres"),
     SocketSpec("Normalised Distance", "FLOAT", tooltip="Distance / Boundary inside, 0 outside"),
     SocketSpec("Instance", "FLOAT", tooltip="One value from 0 to 1 per stain, 0 outside"),
+    SocketSpec("Scatter", "FLOAT", tooltip="Share of the light that the film scatters widely, 0 to 1"),
 )
 
 _KINDS = {"mm": "DISTANCE", "µm": "DISTANCE", "°": "ANGLE"}
@@ -31,13 +40,17 @@ _PARAMETERS = {name.replace("_", " ").title(): parameter for name, parameter in 
 """Socket name -> parameter."""
 
 
-def inputs(neighbours: int) -> tuple[SocketSpec, ...]:
-    """The group's inputs for a search of 27 or 8 cells, or for one given centre (0)."""
+def inputs(neighbours: int, look: str = "") -> tuple[SocketSpec, ...]:
+    """The group's inputs for a search of 27 or 8 cells, or for one given centre (0), and a look of ``LOOKS``."""
     sockets = [
         SocketSpec(VECTOR, "POSITION", (0.0, 0.0, 0.0), tooltip="Surface point in object space; link it"),
         SocketSpec(REFLECTANCE, "FLOAT", 0.0, tooltip="Reflectance of the clean surface"),
     ]
-    unused = GRID_ONLY if neighbours == 0 else ("centre_mm",)
+    unused = set(GRID_ONLY if neighbours == 0 else ("centre_mm",))
+    unused |= set() if look == "drops" else {name for name in LOOK if not look or name.startswith("satellite")}
+    if look:
+        tooltip = "The surface's own normal in object space; where Normal Reach is above 1, link it"
+        sockets.append(SocketSpec(NORMAL, "VECTOR", (0.0, 0.0, 1.0), tooltip=tooltip))
     by_name = {spec.name: spec for spec in STAIN_SPECS}
     used = {socket: by_name[name] for socket, name in _PARAMETERS.items() if name not in unused}
     return (*sockets, *(_socket(name, spec) for name, spec in used.items()))
@@ -54,7 +67,8 @@ def _socket(name: str, spec: ParameterSpec) -> SocketSpec:
 def set_stain_values(node, parameters: StainParameters, backend: str = "nodes") -> None:
     """Write the parameters into the sockets of a stain group node, with the float32 bits that NumPy computes with.
 
-    The node's group must be of the kind that the parameters ask for (``parameters.neighbours``, or 27 for 8).
+    The node's group must be of the kind that the parameters ask for (``parameters.neighbours``, or 27 for 8, and
+    ``parameters.look``).
     Raises UserError where this Blender's noise node cannot tell the seed from a smaller one.
     """
     period = compat.noise_node_period()

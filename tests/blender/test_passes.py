@@ -189,6 +189,11 @@ STAINS = {
         "radius_mm": 5.0, "noise_amplitude_mm": 1.5, "cell_size_mm": 26.0, "radius_spread": 0.6, "density": 0.8,
         "rim_gain": 1.5, "ring_count": 2, "deposit_contrast": 0.5, "elongation": 1.6, "roughness_change": 0.1,
     },
+    "dried, with small drops": {
+        "radius_mm": 3.0, "noise_amplitude_mm": 0.8, "cell_size_mm": 8.0, "radius_spread": 0.8, "radius_skew": 0.6,
+        "rim_gain": 1.5, "rim_gaps": 0.4, "edge_width_um": 500.0, "film_scatter": 0.3, "satellites": 0.9,
+        "satellite_radius_mm": 0.8,
+    },
 }
 
 
@@ -277,6 +282,43 @@ def test_the_regression_takes_the_grain_out_and_leaves_the_grooves(scene, tmp_pa
     assert left < noise / 12  # 19 and 23 times in 4.5, 15 and 17 in 5.0, whose raw pictures have less noise
     assert abs(denoised.mean() / reference.mean() - 1) < 2e-3
     assert 0.6 * finest(reference) < finest(denoised) < 0.2 * finest(raw)
+
+
+def test_the_result_at_clean_guides_has_no_single_pixels_off_their_neighbours(scene, tmp_path):
+    """At 8 paths, against 150: the grooves' slopes are those of many paths, not of the picture's few."""
+
+    def picture(paths, seed, guide_samples, denoised=True):
+        values = {"denoise": denoised, "guide_samples": guide_samples, "stain_backend": "nodes"}
+        sample = dataclasses.replace(draw_sample(recipe("synth_ws", 5.0, paths, render=values), 3), seed=seed)
+        with session.silence():
+            return passes.render_picture(scene, build_inspection(scene, sample), sample, tmp_path)
+
+    def off(image):
+        padded = np.pad(image, 1, mode="edge")
+        rows, columns = image.shape
+        around = [padded[y : y + rows, x : x + columns] for y in range(3) for x in range(3) if (y, x) != (1, 1)]
+        return (np.abs(image - np.median(around, axis=0)) > 20 / 255).mean()
+
+    reference, few, clean = picture(150, 1, 0, denoised=False), picture(8, 2, 0), picture(8, 2, 32)
+    error = [np.sqrt(np.mean((image - reference) ** 2)) for image in (few, clean)]
+    assert error[1] < 0.9 * error[0] and off(clean) < 0.3 * off(few) and off(few) > 1e-3
+
+
+def test_a_film_that_scatters_is_dark_in_the_bright_field_and_bright_in_the_dark(scene, tmp_path):
+    film = {"intensity": 0.0, "decay": 0.0, "radius_mm": 5.0, "noise_amplitude_mm": 0.5, "cell_size_mm": 7.0}
+
+    def picture(scatter):
+        drawn = recipe("synth_ws", 4.0, 16, stain={**film, "film_scatter": scatter}, light={"power_w": 3.0})
+        sample = draw_sample(drawn, 0)
+        with session.silence():
+            built = build_inspection(scene, sample)
+            return (passes.render_picture(scene, built, sample, tmp_path),
+                    passes.render_labels(scene, built, sample, tmp_path)[..., 1] > 0.5)
+
+    (clean, _), (filmed, inside) = picture(0.0), picture(0.5)
+    bright, dark = inside & (clean > np.quantile(clean, 0.8)), inside & (clean < np.quantile(clean, 0.15))
+    assert bright.sum() > 80 and dark.sum() > 80
+    assert (filmed / clean)[bright].mean() < 0.85 and (filmed / clean)[dark].mean() > 1.15
 
 
 def test_the_middle_overexposes_and_the_rest_does_not(scene, tmp_path):

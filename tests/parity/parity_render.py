@@ -20,6 +20,8 @@ PASSES = (
     ("Reflectance Delta", "Roughness Delta", "Height"),
 )
 """What goes into the three channels: the position itself, or three sockets of the group."""
+LOOK_PASSES = (("Scatter",),)
+"""And where the stain looks dried."""
 
 
 def prepare_scene(pixels: int, pitch: float = PITCH_M) -> None:
@@ -72,7 +74,7 @@ def render_field(parameters, reflectance: float, backend: str, mirror: bool) -> 
     """
     bpy.context.scene.cycles.shading_system = backend == "osl"
     fields = {}
-    for sockets in PASSES:
+    for sockets in (*PASSES, *(LOOK_PASSES if parameters.look else ())):
         _build_material(parameters, reflectance, backend, mirror, sockets)
         pixels = _render()
         if sockets is None:
@@ -104,7 +106,7 @@ def _build_material(parameters, reflectance, backend, mirror, sockets) -> None:
         tree.links.new(position, emission.inputs["Color"])
         return
     combine = tree.nodes.new("ShaderNodeCombineXYZ")
-    for socket, target in zip(sockets, combine.inputs, strict=True):
+    for socket, target in zip(sockets, combine.inputs, strict=False):
         tree.links.new(stain.outputs[socket], target)
     tree.links.new(combine.outputs[0], emission.inputs["Color"])
 

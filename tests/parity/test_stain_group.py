@@ -13,13 +13,13 @@ import bpy
 
 from blender_addon.core.errors import UserError
 from blender_addon.core.seeding import SEED_LIMIT
-from blender_addon.core.stain.parameters import StainParameters
+from blender_addon.core.stain.parameters import LOOKS, StainParameters
 from blender_addon.scene import stain_osl, stain_sockets
 from blender_addon.scene.stain_nodes import STAMP, add_stain_node, build_stain_group
 
 OUTPUTS = [
     "Reflectance", "Reflectance Delta", "Roughness Delta", "Height", "Mask", "Distance", "Boundary",
-    "Normalised Distance", "Instance",
+    "Normalised Distance", "Instance", "Scatter",
 ]
 needs_osl = pytest.mark.skipif(not stain_osl.osl_available()[0], reason=stain_osl.osl_available()[1] or "OSL is here")
 
@@ -44,11 +44,12 @@ def socket_names(node) -> tuple[list[str], list[str]]:
     return [s.name for s in node.inputs], [s.name for s in node.outputs]
 
 
+@pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("neighbours", [27, 8, 0])
-def test_built_twice_is_built_once(neighbours):
-    first = build_stain_group(neighbours=neighbours)
+def test_built_twice_is_built_once(neighbours, look):
+    first = build_stain_group(neighbours=neighbours, look=look)
     nodes = [node.as_pointer() for node in first.nodes]
-    assert build_stain_group(neighbours=neighbours) == first
+    assert build_stain_group(neighbours=neighbours, look=look) == first
     assert [node.as_pointer() for node in first.nodes] == nodes
     assert sum(tree.name.startswith("Water Stain (") for tree in bpy.data.node_groups) == 1
 
@@ -65,7 +66,10 @@ def test_an_old_group_is_rebuilt_in_place_and_its_users_keep_links_and_values(ma
 
 
 @needs_osl
-@pytest.mark.parametrize("place", [{}, {"cell_size_mm": 5.5}, {"cell_size_mm": None, "centre_mm": (1, 2, 3)}])
+@pytest.mark.parametrize("place", [
+    {}, {"cell_size_mm": 5.5}, {"cell_size_mm": None, "centre_mm": (1, 2, 3)}, {"edge_width_um": 90.0},
+    {"satellites": 0.5, "film_scatter": 0.1}, {"cell_size_mm": None, "centre_mm": (1, 2, 3), "satellites": 0.5},
+])
 def test_both_backends_have_the_same_sockets_and_values(material_tree, place):
     parameters = stain(**place)
     nodes, osl = (add_stain_node(material_tree, parameters, backend) for backend in ("nodes", "osl"))
@@ -85,7 +89,8 @@ def test_sockets_hold_the_bits_that_numpy_computes_with(material_tree):
 
 
 def test_nodes_lie_in_labelled_frames_and_do_not_overlap():
-    for tree in (build_stain_group(neighbours=27), bpy.data.node_groups["Water Stain Nearest Centre"]):
+    whole = [build_stain_group(neighbours=27), build_stain_group(neighbours=27, look="drops")]
+    for tree in (*whole, *(tree for tree in bpy.data.node_groups if "Nearest" in tree.name)):
         nodes = [node for node in tree.nodes if node.type != "FRAME"]
         assert all(node.parent and node.parent.label for node in nodes if node.type != "GROUP_OUTPUT")
         assert len({(round(node.location.x), round(node.location.y)) for node in nodes}) == len(nodes)
@@ -126,7 +131,7 @@ def test_headers_are_written_into_the_shader():
     assert "#include" not in source and "float nearest_centre(" in source
 
 
-@pytest.mark.parametrize("arguments", [{"neighbours": 9}, {"backend": "glsl"}])
+@pytest.mark.parametrize("arguments", [{"neighbours": 9}, {"backend": "glsl"}, {"look": "wet"}])
 def test_refuses_unknown_variants(arguments):
     with pytest.raises(UserError, match="stain group"):
         build_stain_group(**arguments)
@@ -140,4 +145,13 @@ def test_refuses_a_name_that_another_kind_of_group_holds():
 
 def test_every_input_is_described():
     for neighbours in (27, 0):
-        assert all(spec.tooltip for spec in stain_sockets.inputs(neighbours))
+        for look in LOOKS:
+            assert all(spec.tooltip for spec in stain_sockets.inputs(neighbours, look))
+
+
+def test_a_group_of_another_look_has_the_same_outputs_and_the_parameters_say_which(material_tree):
+    plain, dried = add_stain_node(material_tree, stain()), add_stain_node(material_tree, stain(satellites=0.4))
+    assert socket_names(plain)[1] == socket_names(dried)[1]
+    assert "Satellites" in dried.inputs and "Edge Width" in dried.inputs and "Edge Width" not in plain.inputs
+    along = add_stain_node(material_tree, stain(normal_reach=2.0))
+    assert along.inputs["Normal"].is_linked and not dried.inputs["Normal"].is_linked

@@ -22,6 +22,8 @@ MANY = StainParameters(3.0, 0.3, 0.8, decay=2.5, intensity=-0.35, seed=6, cell_s
 RIM = {"rim_gain": 1.5, "intensity": -0.2}
 PATCHES = {"decay": 0.6, "intensity": -0.25}
 CLEAR = {"decay": 0.5, "intensity": 0.0}
+SMALL = {"radius_mm": 2.0, "noise_amplitude_mm": 0.4, "cell_size_mm": 6.0}
+DROPS = {"radius_mm": 3.0, "satellites": 0.8, "satellite_radius_mm": 0.5}
 STRIPS: dict[str, tuple[tuple, dict]] = {
     "radius_mm": ((2.5, 3.5, 4.5, 5.5, 6.5), {}),
     "noise_frequency_per_mm": ((0.05, 0.15, 0.3, 0.6, 1.2), {}),
@@ -32,10 +34,19 @@ STRIPS: dict[str, tuple[tuple, dict]] = {
     "cell_size_mm": ((4.0, 6.0, 8.0, 11.0, 14.0), {}),
     "density": ((1.0, 0.8, 0.5, 0.3, 0.1), {"cell_size_mm": 8.0}),
     "radius_spread": ((0.0, 0.25, 0.5, 0.75, 1.0), {"radius_mm": 2.5}),
+    "radius_skew": ((0.0, 0.25, 0.5, 0.75, 1.0), {**SMALL, "radius_spread": 0.9}),
     "intensity_spread": ((0.0, 0.25, 0.5, 0.75, 1.0), {}),
+    "intensity_skew": ((0.0, 0.25, 0.5, 0.75, 1.0), {**SMALL, "intensity_spread": 0.9}),
     "decay_spread": ((0.0, 0.25, 0.5, 0.75, 1.0), {}),
+    "satellites": ((0.0, 0.25, 0.5, 0.75, 1.0), DROPS),
+    "satellite_radius_mm": ((0.1, 0.2, 0.4, 0.6, 0.8), DROPS),
+    "satellite_distance_mm": ((1.0, 2.0, 4.0, 6.0, 9.0), DROPS),
+    "normal_reach": ((1.0, 1.5, 2.0, 2.5, 3.0), {"centre_mm": (-17.0, 9.0, 4.0)}),
+    "edge_width_um": ((0.0, 60.0, 120.0, 200.0, 400.0), {}),
     "rim_gain": ((0.0, 0.5, 1.0, 2.0, 4.0), {"intensity": -0.2}),
     "rim_width": ((0.01, 0.03, 0.08, 0.15, 0.3), RIM),
+    "rim_gaps": ((0.0, 0.25, 0.5, 0.75, 1.0), RIM),
+    "rim_gap_frequency_per_mm": ((0.15, 0.3, 0.6, 1.2, 2.4), {**RIM, "rim_gaps": 0.5}),
     "ring_count": ((0, 1, 2, 3, 5), {**RIM, "ring_gain": 1.2, "rim_width": 0.04}),
     "ring_gain": ((0.0, 0.4, 0.8, 1.2, 2.0), {**RIM, "ring_count": 2, "rim_width": 0.04}),
     "deposit_contrast": ((0.0, 0.3, 0.6, 1.0, 2.0), PATCHES),
@@ -43,6 +54,7 @@ STRIPS: dict[str, tuple[tuple, dict]] = {
     "elongation": ((1.0, 1.3, 1.6, 2.0, 2.5), {"radius_mm": 2.8, "noise_amplitude_mm": 0.6}),
     "elongation_direction_deg": ((-90.0, -45.0, 0.0, 90.0, 160.0), {"elongation": 2.0, "radius_mm": 3.0}),
     "roughness_change": ((-0.08, -0.04, 0.0, 0.08, 0.2), CLEAR),
+    "film_scatter": ((0.0, 0.1, 0.2, 0.4, 0.8), CLEAR),
     "film_height_um": ((0.0, 2.0, 5.0, 10.0, 20.0), {**CLEAR, "rim_gain": 0.5, "rim_width": 0.15}),
 }
 """Parameter -> its values, and what else differs from `ONE` (or from `MANY`, for what tells stains of a grid apart)."""

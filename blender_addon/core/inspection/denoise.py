@@ -11,6 +11,16 @@ which keeps every groove, edge and ridge that the guides show, and averages what
 feature regression (B. Bitterli et al., "Nonlinearly weighted first-order regression for denoising Monte Carlo
 renderings", EGSR 2016), in the closed form of the guided filter (K. He, J. Sun, X. Tang, ECCV 2010). Unlike a trained
 network it can invent nothing, gives the same on every machine, and a change reaches `REACH_PX` pixels and no further.
+
+Two things would be left of the grain, as black and white single pixels, and both are taken out where clean guides are
+given:
+
+- A pixel's few paths meet a few slopes of its grooves, and its guides are the means of these few. Picture and guides
+  agree, so (a, b) is right, but a guide that is off its true mean puts the pixel off its neighbours. The result is
+  therefore taken at guides of many paths, <a> + <b>·clean: what is fitted to noisy pairs is asked at the true value.
+- Where a guide runs far out of its window, as slopes do at the wall of a dent, the linear function is extrapolated:
+  past the light the picture stays dark while the squared slope goes on growing. `within_range` holds the result between
+  the least and the greatest raw value of the 3 x 3 pixels around, which the true mean is between but by rare chance.
 """
 
 from collections.abc import Sequence
@@ -31,39 +41,60 @@ _WEIGHTS = np.exp(-0.5 * (np.arange(-RADIUS_PX, RADIUS_PX + 1) / SIGMA_PX) ** 2)
 _KERNEL = _WEIGHTS / _WEIGHTS.sum()
 
 
-def regress(picture: np.ndarray, guides: Sequence[np.ndarray]) -> np.ndarray:
+def within_range(result: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """The `result` of `regress`, held within the values of the `picture` in the 3 x 3 pixels around each."""
+    least, greatest = np.pad(picture, 1, mode="edge"), np.pad(picture, 1, mode="edge")
+    for axis in (0, 1):
+        length = picture.shape[axis]
+        least, greatest = (
+            extreme.reduce([np.take(layer, np.arange(start, start + length), axis) for start in range(3)])
+            for layer, extreme in ((least, np.minimum), (greatest, np.maximum))
+        )
+    return np.clip(result, least, greatest)
+
+
+def regress(
+    picture: np.ndarray, guides: Sequence[np.ndarray], clean: Sequence[np.ndarray] | None = None
+) -> np.ndarray:
     """The picture without its grain.
 
     Args:
         picture: (H, W) float32, linear.
         guides: each (H, W) float32, scaled so that 1 is a large difference.
+        clean: the same guides without grain of their own, at which the result is taken; None takes the guides.
 
     Returns:
         (H, W) float32, not negative.
     """
     if not guides:
         raise ValueError("without guides the picture would be blurred")
-    layers = [np.pad(np.asarray(layer, np.float32), REACH_PX, mode="edge") for layer in (picture, *guides)]
+    if clean is not None and len(clean) != len(guides):
+        raise ValueError(f"expected {len(guides)} clean guides, got {len(clean)}")
+    layers = [
+        np.pad(np.asarray(layer, np.float32), REACH_PX, mode="edge") for layer in (picture, *guides, *(clean or ()))
+    ]
+    count = len(guides)
     (height, width), (rows, columns) = picture.shape, _TILE_PX
     result = np.empty((height, width), np.float32)
 
     def fill(corner: tuple[int, int]) -> None:
         top, left = corner
         around = slice(top, top + rows + 2 * REACH_PX), slice(left, left + columns + 2 * REACH_PX)
-        tile = _regress_tile([layer[around].astype(np.float64) for layer in layers])
+        tile = _regress_tile([layer[around].astype(np.float64) for layer in layers], count)
         np.maximum(tile, 0.0, out=result[top : top + rows, left : left + columns], casting="same_kind")
 
     side_by_side(fill, [(top, left) for top in range(0, height, rows) for left in range(0, width, columns)])
     return result
 
 
-def _regress_tile(layers: list[np.ndarray]) -> np.ndarray:
-    """Layers (h + 2 reach, w + 2 reach) float64, the picture first -> (h, w) float64.
+def _regress_tile(layers: list[np.ndarray], count: int) -> np.ndarray:
+    """Layers (h + 2 reach, w + 2 reach) float64, picture, `count` guides, as many clean ones or none -> (h, w) float64.
 
     Float64, since a guide may vary by a hundred within a window, and its variance then exceeds the ridge by more than
     float32 resolves.
     """
-    picture, *guides = layers
+    picture, guides = layers[0], layers[1 : count + 1]
+    taken_at = layers[count + 1 :] or guides
     mean, means = smooth(picture), [smooth(guide) for guide in guides]
     mixed = [_covariance(guide, picture, guide_mean, mean) for guide, guide_mean in zip(guides, means, strict=True)]
     moments = [
@@ -78,7 +109,7 @@ def _regress_tile(layers: list[np.ndarray]) -> np.ndarray:
         guide_mean *= slope
         offset -= guide_mean
     result = smooth(offset)
-    for slope, guide in zip(slopes, guides, strict=True):
+    for slope, guide in zip(slopes, taken_at, strict=True):
         part = smooth(slope)
         part *= guide[REACH_PX:-REACH_PX, REACH_PX:-REACH_PX]
         result += part

@@ -19,7 +19,7 @@ from ..inspection.plate import Plate, Surface
 from ..inspection.ring_light import RingLight
 from ..inspection.sensor import Sensor
 from ..parameter import Choice, Range, parameter, parameters_of, parse
-from ..stain.parameters import STAIN_SPECS
+from ..stain.parameters import LOOK, STAIN_SPECS
 from . import own_scene
 
 SPLITS = ("train", "val", "test")
@@ -32,6 +32,10 @@ class RenderSettings:
     samples: int = parameter(16, 1, 65536, "light paths per pixel")
     scale_percent: float = parameter(100.0, 1.0, 100.0, "size of the images, in percent of the camera's")
     denoise: bool = parameter(True, None, None, "take the path tracer's grain out, guided by slopes and reflectance")
+    guide_samples: int = parameter(
+        0, 0, 65536, "paths per pixel for what the denoiser knows of the surface, so that no single black or white "
+        "pixels are left; 0 takes the picture's own paths"
+    )
     bits: int = parameter(8, 8, 16, "bits per pixel of the images: 8 or 16")
     stain_distance: bool = parameter(False, None, None, "write the stain's d / r' as a float map beside the masks")
     human_labels: bool = parameter(False, None, None, "write labels as a person draws them beside the exact masks")
@@ -105,6 +109,10 @@ FEATURES = ("stain", *(surface_class.name for surface_class in FEATURE_CLASSES))
 ONE_WORD = ("side", "plates", "stain_backend")
 """Words that cannot be drawn: they say which draws there are."""
 
+CAME_LATER = (*LOOK, "guide_samples")
+"""Keys that change nothing while they have their default: a description leaves them out then, as it was before them, so
+that a data set that was begun then can be gone on with."""
+
 TOP_KEYS = ("extends", "name", "plates", "description", "count", "seed", "splits")
 
 
@@ -148,13 +156,17 @@ class Recipe:
         return replace(self, seed=seed)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, every parameter spelled out: what the data set's description keeps."""
+        """Plain values for JSON, all spelled out but `CAME_LATER`: what the data set's description keeps."""
         sections: dict[str, Any] = {}
         for name in WITH_OWN_SCENE if self.is_own_scene else SECTIONS:
             if name in (*FEATURES, *OWN_SCENE) and name not in self.sections:
                 continue
             given = self.section(name)
-            values = {key: given.get(key, field.default) for key, field in _fields(name).items()}
+            values = {
+                key: given.get(key, field.default)
+                for key, field in _fields(name).items()
+                if key not in CAME_LATER or given.get(key, field.default) != field.default
+            }
             if self.is_own_scene and name in ("stain", "render"):  # the scene has the values that are not given
                 values = {key: value for key, value in values.items() if key in given or key in ("share", "bits")}
             if name == "scene":  # where the file lies differs from machine to machine; what is in it is compared

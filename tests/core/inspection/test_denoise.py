@@ -6,7 +6,7 @@ import pytest
 
 from blender_addon.core import parallel
 from blender_addon.core.inspection import denoise
-from blender_addon.core.inspection.denoise import REACH_PX, regress, smooth
+from blender_addon.core.inspection.denoise import REACH_PX, regress, smooth, within_range
 
 RNG = np.random.default_rng(3)
 
@@ -112,3 +112,22 @@ def test_tiles_leave_no_seams_and_threads_change_nothing(monkeypatch, threads):
 def test_without_guides_it_refuses():
     with pytest.raises(ValueError, match="without guides"):
         regress(np.zeros((20, 20), np.float32), [])
+
+
+def test_beyond_the_wall_of_a_dent_the_result_stays_within_the_raw_values_around():
+    """Past the light the picture is dark and stays so, while the guide goes on growing: the regression extrapolates."""
+    slope = np.zeros((60, 60), np.float32)
+    slope[20:40, 30:33] = (8.0, 25.0, 8.0)
+    clean = np.where(slope > 4, 0.1, 0.6).astype(np.float32)
+    noisy = (clean * RNG.uniform(0.8, 1.2, clean.shape)).astype(np.float32)
+    plain = regress(noisy, [slope, slope**2])
+    plain = plain.copy()
+    plain[30, 31], plain[10, 10] = 0.0, 5.0
+    held = within_range(plain, noisy)
+    around = noisy[29:32, 30:33]
+    assert held[30, 31] == around.min() and held[10, 10] == noisy[9:12, 9:12].max()
+    low = np.min([np.roll(noisy, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)], axis=0)
+    middle = (slice(1, -1), slice(1, -1))
+    assert (held >= low)[middle].all()
+    unchanged = held == plain
+    assert unchanged.mean() > 0.9, "it acts where the result left the range, and nowhere else"

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The piece of a surface under a feature's box, and why a feature may not lie there."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ..features.feature import Feature
+from .tangent_frame import LEAST_COSINE, TangentFrame, frame_at
+from .triangles import TriangleMesh
+
+EDGE, CURVATURE, ANOTHER_SURFACE = "edge", "curvature", "another surface"
+
+
+class Patch(NamedTuple):
+    """Where a feature may lie, and how much lengths on the surface exceed those of the field at most, as a factor."""
+
+    frame: TangentFrame
+    stretch: float
+
+
+def patch_at(
+    mesh: TriangleMesh, point_mm: np.ndarray, triangle: int, feature: Feature, border_mm: float
+) -> Patch | str:
+    """The patch under `feature`, laid with its own origin at a point of a triangle; or the reason why there is none.
+
+    The feature's place is taken as (0, 0) of the frame; its `angle_deg` counts from the frame's U. An edge at which the
+    surface ends or bends sharply keeps `border_mm` from the box; all normals under the box are within the bound of
+    `tangent_frame`; no other sheet that faces the same way lies so near that the field would print on it too.
+    """
+    left, right, low, high = feature.box_mm
+    reach = math.hypot(max(abs(left), abs(right)), max(abs(low), abs(high)))
+    widest = frame_at(point_mm, mesh.normals[triangle], reach + border_mm, LEAST_COSINE)
+
+    def local(points: np.ndarray) -> np.ndarray:
+        """(..., 3) mm -> along and across the feature's axis, and the height."""
+        uvh = widest.to_frame(points)
+        cosine, sine = feature.direction
+        u, v = uvh[..., 0], uvh[..., 1]
+        return np.stack([cosine * u + sine * v, cosine * v - sine * u, uvh[..., 2]], axis=-1)
+
+    box = np.array([left, low]), np.array([right, high])
+    ends = local(mesh.limits)
+    near = _meets(ends, widest.depth_mm)
+    if overlaps_box(ends[near][..., :2], box[0] - border_mm, box[1] + border_mm).any():
+        return EDGE
+
+    corners = local(mesh.corners)
+    under = np.flatnonzero(_meets(corners, widest.depth_mm))
+    under = under[overlaps_box(corners[under][..., :2], *box)]
+    own = _connected(mesh, under, triangle)
+    cosines = mesh.normals @ np.array(widest.normal)
+    least = float(cosines[own].min())
+    if least < LEAST_COSINE:
+        return CURVATURE
+    frame = frame_at(point_mm, mesh.normals[triangle], reach, min(least, 1.0))
+    others = np.setdiff1d(under, own)
+    if (_meets(corners[others], frame.depth_mm) & (cosines[others] > 0.0)).any():
+        return ANOTHER_SURFACE
+    return Patch(frame, 1.0 / least)
+
+
+def _meets(points: np.ndarray, depth: float) -> np.ndarray:
+    """Which of N edges or triangles (N, K, 3) reach into the slab of heights up to `depth`: (N,) bool."""
+    return (points[..., 2].min(axis=1) <= depth) & (points[..., 2].max(axis=1) >= -depth)
+
+
+def overlaps_box(shapes: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Which of N convex shapes (N, K, 2), segments or triangles, touch the box from `low` to `high`: (N,) bool.
+
+    By separating axes: two convex shapes are apart where their shadows on a normal of one of their sides are.
+    """
+    together = ((shapes.min(axis=1) <= high) & (shapes.max(axis=1) >= low)).all(axis=1)
+    box = np.array([(x, y) for x in (low[0], high[0]) for y in (low[1], high[1])])
+    for k in range(shapes.shape[1]):
+        side = shapes[:, (k + 1) % shapes.shape[1]] - shapes[:, k]
+        normal = np.stack([-side[:, 1], side[:, 0]], axis=-1)
+        own = np.einsum("nka,na->nk", shapes, normal)
+        its = normal @ box.T
+        together &= (own.min(axis=1) <= its.max(axis=1)) & (own.max(axis=1) >= its.min(axis=1))
+    return together
+
+
+def _connected(mesh: TriangleMesh, under: np.ndarray, start: int) -> np.ndarray:
+    """The triangles of `under` that one gets to from `start` without leaving them or crossing a sharp edge."""
+    inside = np.zeros(len(mesh.triangles), bool)
+    inside[under] = True
+    inside[start] = True
+    pairs = mesh.neighbours
+    pairs = pairs[inside[pairs].all(axis=1)]
+    reached = np.zeros(len(inside), bool)
+    reached[start] = True
+    while True:
+        crossing = pairs[reached[pairs].sum(axis=1) == 1]
+        if len(crossing) == 0:
+            return np.flatnonzero(reached)
+        reached[crossing] = True
