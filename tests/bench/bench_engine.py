@@ -209,7 +209,7 @@ def inference_part(found: dict) -> str:
     stages = (*stages, "features by torch", "features by torch, bfloat16")
     lines = ["## 5. Inference at 2448 x 2050", "",
              "One image, MobileNetV3-Large with random weights, no tiling, features by the default engine; the best of "
-             "three.", "",
+             "three. Freed memory is given back here, which the commands do not do; docs/deployment.md has theirs.", "",
              "| stage | seconds |", "|---|---|"]
     lines += [f"| {stage} | {found[stage]:.3f} |" for stage in stages]
     lines += [f"| bare matrix product of the distances | {found['bare product']:.3f} |"]
