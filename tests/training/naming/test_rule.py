@@ -9,6 +9,8 @@ from sequential_patchcore.data.format import ClassInfo
 from sequential_patchcore.extractors.grid import Grid
 from sequential_patchcore.model.naming import Naming, promise_in_words
 from sequential_patchcore.naming.judgement import PatchFigures, class_scores, judge, likeness_and_impurity
+from sequential_patchcore.naming.linear import SHRINKAGE, discriminant
+from sequential_patchcore.naming.moments import Moments, pooled_covariance
 from sequential_patchcore.naming.networks import trained
 from sequential_patchcore.naming.operating_point import JudgedRegion, operating_point
 from sequential_patchcore.naming.pooling import worst_neighbourhood
@@ -69,6 +71,41 @@ def test_a_sample_holds_all_while_there_is_room_and_then_each_vector_as_likely()
         assert found.seen == 40 and len(np.unique(found.vectors)) == 10
         kept[found.vectors[:, 0].astype(int)] += 1
     assert kept.min() > 85 and kept.max() < 165  # 125 expected, with a standard deviation of 9.7
+
+
+def test_moments_of_batches_are_those_of_all_at_once():
+    rng = np.random.default_rng(0)
+    vectors, found = rng.normal(3, 2, (500, 6)), Moments.none(6)
+    for batch in np.split(vectors, [1, 1, 100, 490]):
+        found.add(batch)
+    assert found.count == 500
+    np.testing.assert_allclose(found.mean, vectors.mean(0))
+    np.testing.assert_allclose(found.scatter / 500, np.cov(vectors.T, bias=True))
+    one, other = Moments.none(6), Moments.none(6)
+    one.add(vectors[:200])
+    other.add(vectors[200:])
+    np.testing.assert_allclose((one + other).scatter, found.scatter)
+    half = pooled_covariance([found], 0.5)
+    np.testing.assert_allclose(np.diag(half), vectors.var(0))
+    np.testing.assert_allclose(half[0, 1], np.cov(vectors.T, bias=True)[0, 1] / 2)
+
+
+def test_the_linear_form_gives_the_probabilities_of_normal_distributions():
+    rng = np.random.default_rng(3)
+    classes = [rng.normal(at, 1.5, (400, 4)) for at in (0.0, 1.0, -1.0)]
+    moments = []
+    for vectors in classes:
+        moments.append(Moments.none(4))
+        moments[-1].add(vectors)
+    shares = [0.5, 0.5, 1.0]
+    shown = rng.normal(size=(50, 4))
+    found = class_scores(discriminant(moments, shares).parts, shown.astype(np.float32))
+    precision = np.linalg.inv(pooled_covariance(moments, SHRINKAGE))
+    logs = np.stack([
+        np.log(share) - 0.5 * np.einsum("ni,ij,nj->n", shown - each.mean, precision, shown - each.mean)
+        for each, share in zip(moments, shares, strict=True)
+    ], 1)
+    np.testing.assert_allclose(found, logs - np.log(np.exp(logs).sum(1, keepdims=True)), atol=1e-4)
 
 
 def test_class_scores_are_the_mean_log_probabilities_of_the_networks():
@@ -242,6 +279,7 @@ def test_the_library_s_hardest_defects_keep_the_point_low_where_the_plates_have_
     assert operating_point([*plates, *regions([], [level - 1e-6])], library=many).promise["library_lost"] == 2
     assert operating_point(regions([-2.0], [1.0]), library=library).pass_below == -2.0
     assert operating_point(regions([3.0], [])).pass_below == 0.0, "nothing to pass was seen"
+    assert operating_point(plates, highest=0.5).pass_below == 0.5
 
 
 def test_a_view_is_lost_only_where_all_its_regions_are():

@@ -86,7 +86,10 @@ def test_the_point_is_that_of_the_validation_plates(day):
     scorer = Scorer(load_model(day / "named.h5"))
     naming = scorer.model.naming
     again = operating_point(judged_regions(Namer(scorer), scorer, open_dataset(day / "plates"), "val"))
-    assert again.pass_below >= naming.pass_below, "the library may only lower it"
+    assert again.pass_below >= naming.pass_below, "the library and the form may only lower it"
+    passed = naming.promise["passed_by_form"]
+    assert set(passed) == {"linear", "networks"} and passed[naming.promise["form"]] == max(passed.values())
+    assert naming.promise["at_most"] > again.promise["at_most"], "each form has half of the doubt"
     assert naming.promise["views"] == again.promise["views"] and naming.promise["library_views"] > 0
     assert naming.promise["lost"] == 0 and naming.impurities == ("water_stain",) and naming.kinds[1] == "defect"
 

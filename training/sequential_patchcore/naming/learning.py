@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rule, learnt from labelled pictures of impurities and of defects: networks over their patches.
+"""The rule, learnt from labelled pictures of impurities and of defects, in two forms: linear, and by networks.
 
-Pictures go by once, each in four mirrored forms, and a sample of fixed size is kept of each class, so memory does not
-grow with their number. Each half of the plates teaches networks of its own, so that what the rule makes of the library
-itself can be judged by those that have not seen the plate.
+Pictures go by once, each in four mirrored forms, and moments and a sample of fixed size are kept of each class, so
+memory does not grow with their number. Each half of the plates also teaches by itself, so that what a form makes of the
+library can be judged by what has not seen the plate.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +21,8 @@ from ..runtime.progress import Progress, say
 from ..scoring.anomaly_map import PatchScores
 from ..scoring.scorer import Scorer
 from . import networks, sampling
+from .linear import discriminant
+from .moments import Moments
 from .networks import Networks
 from .regions import regions_of
 from .truth import cell_classes
@@ -34,20 +36,44 @@ _MIRRORED = (  # the pictures as they are, and as a plate that lies the other wa
 )
 
 
+LINEAR, NETWORKS = "linear", "networks"
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of the rule.
+
+    Attributes:
+        name: `LINEAR` or `NETWORKS`.
+        whole: what all plates of the library taught.
+        halves: what each half of them did.
+        likest, near_cells: see `model.naming.Naming`.
+        highest: of the operating point. Where scores are log odds of normal distributions, nothing is passed that is
+            likelier a defect; the networks' are softened by noise and smoothing, and have no such meaning.
+    """
+
+    name: str
+    whole: Networks
+    halves: tuple[Networks, Networks]
+    likest: int
+    near_cells: int
+    highest: float
+
+
 @dataclass(frozen=True)
 class Learnt:
     """What a library taught, see `model.naming.Naming`.
 
     Attributes:
         names, kinds: of the G classes.
-        halves: the networks that each half of the plates taught.
+        forms: of the rule, one or two.
         patches: (G,) how many patches of each class there were, in all mirrored forms.
         reach: (G,) float32, see `Naming`; 0 for defects.
     """
 
     names: tuple[str, ...]
     kinds: tuple[str, ...]
-    halves: tuple[Networks, Networks]
+    forms: tuple[Form, ...]
     patches: tuple[int, ...]
     reach: np.ndarray
 
@@ -66,7 +92,8 @@ class Halves:
 def learn(
     scorer: Scorer, datasets: Sequence[Dataset], memories: Mapping[str, Memory], halves: Halves, split: str = "train",
 ) -> Learnt:
-    """The networks of the rule, from the patches that the nominal memory finds anomalous or nearly so.
+    """The forms of the rule: the linear one from patches inside predicted regions, the networks from all that the
+    nominal memory finds anomalous or nearly so.
 
     Args:
         scorer: with a threshold.
@@ -78,6 +105,7 @@ def learn(
     """
     kinds = _kinds(datasets)
     samples: dict[tuple[str, int], sampling.Sample] = {}
+    moments: dict[tuple[str, int], Moments] = {}
     distances: dict[str, list[np.ndarray]] = {name: [] for name in memories}
     images = sum(len(dataset.split(split)) for dataset in datasets)
     with Progress("learning verdicts", images) as progress:
@@ -90,7 +118,10 @@ def learn(
                             continue
                         if (name, half) not in samples:
                             samples[name, half] = sampling.Sample(vectors.shape[1], len(samples))
+                            moments[name, half] = Moments.none(vectors.shape[1])
                         samples[name, half].add(vectors)
+                        if form == 0:
+                            moments[name, half].add(vectors[predicted])
                         if kinds[name] == "impurity" and form == 0:
                             distances[name].append(
                                 _from_other_images(memories[name], (dataset.name, sample.id), vectors[predicted])
@@ -98,7 +129,7 @@ def learn(
                 progress.step()
     reach = {name: _reach(memory, np.concatenate([np.zeros(0, np.float32), *distances[name]]))
              for name, memory in memories.items()}
-    return _learnt(samples, kinds, reach)
+    return _learnt(samples, moments, kinds, reach)
 
 
 def _from_other_images(memory: Memory, image: tuple[str, str], vectors: np.ndarray) -> np.ndarray:
@@ -169,7 +200,8 @@ def _kinds(datasets: Sequence[Dataset]) -> dict[str, str]:
 
 
 def _learnt(
-    samples: Mapping[tuple[str, int], sampling.Sample], kinds: dict[str, str], reach: Mapping[str, float]
+    samples: Mapping[tuple[str, int], sampling.Sample], moments: Mapping[tuple[str, int], Moments],
+    kinds: dict[str, str], reach: Mapping[str, float],
 ) -> Learnt:
     seen = {name: [samples[name, half].seen if (name, half) in samples else 0 for half in (0, 1)]
             for name in {name for name, _ in samples}}
@@ -183,17 +215,18 @@ def _learnt(
                 f"expected pictures with {'impurities' if kind == 'impurity' else 'defects'} that the model finds "
                 f"anomalous, to learn verdicts from; there are patches of {', '.join(names) or 'no class'} only"
             )
-    of_kind = [sum(kinds[other] == kinds[name] for other in names) for name in names]
+    shares = [1 / sum(kinds[other] == kinds[name] for other in names) for name in names]
     with Progress("training networks", 2 * NETWORKS_A_HALF * networks.EPOCHS, unit="epoch") as progress:
         first, second = (
             networks.trained(
-                [_of_half(samples, name, half) for name in names], [1 / count for count in of_kind],
+                [_of_half(samples, name, half) for name in names], shares,
                 range(half * NETWORKS_A_HALF, (half + 1) * NETWORKS_A_HALF), progress.step,
             )
             for half in (0, 1)
         )
+    forms = (*_linear(moments, names, shares), Form(NETWORKS, first + second, (first, second), 5, 4, np.inf))
     return Learnt(
-        tuple(names), tuple(kinds[name] for name in names), (first, second), tuple(sum(seen[name]) for name in names),
+        tuple(names), tuple(kinds[name] for name in names), forms, tuple(sum(seen[name]) for name in names),
         np.array([reach.get(name, 0.0) for name in names], np.float32),
     )
 
@@ -203,3 +236,24 @@ def _of_half(samples: Mapping[tuple[str, int], sampling.Sample], name: str, half
     if (name, half) in samples and samples[name, half].seen >= _LEAST_PATCHES:
         return samples[name, half].vectors
     return np.concatenate([samples[key].vectors for key in ((name, 0), (name, 1)) if key in samples])
+
+
+def _linear(
+    moments: Mapping[tuple[str, int], Moments], names: Sequence[str], shares: Sequence[float]
+) -> tuple[Form, ...]:
+    """The linear form; none where a class has hardly a patch inside predicted regions."""
+    def of(name: str, halves: Sequence[int]) -> Moments:
+        parts = [moments[name, half] for half in halves if (name, half) in moments]
+        return sum(parts[1:], parts[0]) if parts else Moments(0, np.zeros(0), np.zeros((0, 0)))
+
+    both = [of(name, (0, 1)) for name in names]
+    if any(each.count < _LEAST_PATCHES for each in both):
+        return ()
+    first, second = (
+        discriminant([
+            part if (part := of(name, (half,))).count >= _LEAST_PATCHES else whole
+            for name, whole in zip(names, both, strict=True)
+        ], shares)
+        for half in (0, 1)
+    )
+    return (Form(LINEAR, discriminant(both, shares), (first, second), 3, 0, 0.0),)

@@ -61,7 +61,7 @@ class OperatingPoint:
 
 def operating_point(
     regions: Sequence[JudgedRegion], wanted: float | None = None, confidence: float = CONFIDENCE,
-    library: Sequence[JudgedRegion] = (),
+    library: Sequence[JudgedRegion] = (), highest: float = np.inf,
 ) -> OperatingPoint:
     """The likeness below which regions are passed: as many as may be, and no higher than that takes.
 
@@ -69,6 +69,7 @@ def operating_point(
         wanted: the share of defects that may be lost, between 0 and 1; None: no defect view of these plates is lost,
             and what that promises is said.
         library: regions of the library. At most `LIBRARY_LOST` of its defect views may lie below the point.
+        highest: the point never lies above it.
 
     Raises:
         UserError: no defect alarms, so that there is nothing to promise from.
@@ -85,7 +86,7 @@ def operating_point(
     may = 0 if wanted is None else most_seen(len(levels), wanted, confidence)
     of_library = np.sort(np.array(list(_defect_views(library).values())))
     cap = float(of_library[int(LIBRARY_LOST * len(of_library))]) if len(of_library) else np.inf
-    pass_below = -np.inf if may is None else _between(min(float(levels[may]), cap), dirty)
+    pass_below = -np.inf if may is None else min(_between(min(float(levels[may]), cap), dirty), highest)
     lost = int((levels < pass_below).sum())
     plates = len({region.plate for region in regions if region.defects})
     # The limit is that of the point that the count allows; the library's cap only passes less.

@@ -11,15 +11,14 @@ from ..model.naming import Naming, promise_in_words
 from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
 from ..scoring.scorer import Scorer
-from .learning import NEAR, Halves, learn, predicted_of, threshold_of
+from .learning import NEAR, Form, Halves, learn, predicted_of, threshold_of
 from .namer import Namer
 from .networks import Networks
 from .operating_point import JudgedRegion, operating_point
 from .regions import regions_of
 from .truth import region_truths
 
-WINDOW, LIKEST = 3, 5
-NEAR_CELLS = 4
+WINDOW = 3
 UNKNOWN_SHARE = 0.5
 
 
@@ -55,25 +54,34 @@ def set_verdicts(
     halves = Halves()
     found = learn(scorer, library, impurities, halves, library_split)
     threshold = threshold_of(scorer)
-    whole = sum(found.halves[1:], found.halves[0])
 
-    def rule_of(networks: Networks) -> Naming:
+    def rule_of(form: Form, networks: Networks) -> Naming:
         return Naming(
-            found.names, found.kinds, *networks.parts, found.reach, math.inf, math.inf, WINDOW, LIKEST,
-            NEAR * threshold, NEAR_CELLS, UNKNOWN_SHARE, threshold,
+            found.names, found.kinds, *networks.parts, found.reach, math.inf, math.inf, WINDOW, form.likest,
+            NEAR * threshold, form.near_cells, UNKNOWN_SHARE, threshold,
         )
 
-    rule = rule_of(whole)
-    of_library = library_regions(
-        scorer, [Namer(scorer, rule_of(networks)) for networks in found.halves], halves, library, library_split
+    forms = found.forms
+    on_library = _library_regions(
+        scorer, [[Namer(scorer, rule_of(form, form.halves[half])) for form in forms] for half in (0, 1)],
+        halves, library, library_split,
     )
-    point = operating_point(
-        judged_regions(Namer(scorer, rule), scorer, validation, split), lost_defects, confidence, of_library
-    )
+    rules = [rule_of(form, form.whole) for form in forms]
+    on_validation = _judged([Namer(scorer, rule) for rule in rules], scorer, validation, split)
+    # The better form is chosen on the same plates, so each has to keep the promise with its part of the doubt.
+    doubt = 1 - (1 - confidence) / len(forms)
+    points = [
+        operating_point(regions, lost_defects, doubt, of_library, form.highest)
+        for form, regions, of_library in zip(forms, on_validation, on_library, strict=True)
+    ]
+    best = max(range(len(forms)), key=lambda k: points[k].promise["passed"])
+    point = points[best]
+    compared = {form.name: each.promise["passed"] for form, each in zip(forms, points, strict=True)}
+    promise = point.promise | {"confidence": confidence, "form": forms[best].name, "passed_by_form": compared}
     origin = {"dataset": validation.name, "fingerprint": validation.fingerprint, "split": split}
-    say(f"verdicts: {promise_in_words(point.promise)}")
+    say(f"verdicts ({forms[best].name}): {promise_in_words(promise)}")
     return replace(
-        rule, pass_below=point.pass_below, defect_from=max(point.pass_below, 0.0), promise=point.promise | origin,
+        rules[best], pass_below=point.pass_below, defect_from=max(point.pass_below, 0.0), promise=promise | origin,
         learnt_from={
             "patches": dict(zip(found.names, found.patches, strict=True)), "split": library_split,
             "data": [{"name": dataset.name, "path": str(dataset.path), "fingerprint": dataset.fingerprint}
@@ -84,45 +92,63 @@ def set_verdicts(
 
 def judged_regions(namer: Namer, scorer: Scorer, dataset: Dataset, split: str) -> list[JudgedRegion]:
     """The predicted regions of a split: what the rule makes of each, and what the labels say."""
-    found = []
+    return _judged([namer], scorer, dataset, split)[0]
+
+
+def _judged(namers: Sequence[Namer], scorer: Scorer, dataset: Dataset, split: str) -> list[list[JudgedRegion]]:
+    """The same by several rules, a list each; every image is scored once."""
+    found: list[list[JudgedRegion]] = [[] for _ in namers]
     samples = dataset.split(split)
     with Progress(f"verdicts on {split}", len(samples)) as progress:
         for sample in samples:
-            found += _regions_of_image(namer, scorer, dataset, sample)
+            for regions, of_image in zip(found, _regions_of_image(namers, scorer, dataset, sample), strict=True):
+                regions += of_image
             progress.step()
     return found
 
 
-def library_regions(
-    scorer: Scorer, namers: Sequence[Namer], halves: Halves, library: Sequence[Dataset], split: str
-) -> list[JudgedRegion]:
-    """The predicted regions of the library, each judged by the half that has not seen its plate."""
-    found = []
+def _library_regions(
+    scorer: Scorer, namers: Sequence[Sequence[Namer]], halves: Halves, library: Sequence[Dataset], split: str
+) -> list[list[JudgedRegion]]:
+    """The predicted regions of the library by each form, judged by the half that has not seen the plate.
+
+    Args:
+        namers: of each half, those of each form.
+    """
+    found: list[list[JudgedRegion]] = [[] for _ in namers[0]]
     with Progress("verdicts on the library", sum(len(dataset.split(split)) for dataset in library)) as progress:
         for dataset in library:
             for sample in dataset.split(split):
-                namer = namers[1 - halves.half(dataset, sample)]
-                found += [replace(region, image=f"{dataset.name} {region.image}")
-                          for region in _regions_of_image(namer, scorer, dataset, sample)]
+                unseen = namers[1 - halves.half(dataset, sample)]
+                for regions, of_image in zip(
+                    found, _regions_of_image(unseen, scorer, dataset, sample), strict=True
+                ):
+                    regions += [replace(region, image=f"{dataset.name} {region.image}") for region in of_image]
                 progress.step()
     return found
 
 
-def _regions_of_image(namer: Namer, scorer: Scorer, dataset: Dataset, sample: Sample) -> list[JudgedRegion]:
+def _regions_of_image(
+    namers: Sequence[Namer], scorer: Scorer, dataset: Dataset, sample: Sample
+) -> list[list[JudgedRegion]]:
     if any(instance.pixels is None for instance in sample.instances):
-        return []  # labelled as a whole: nobody knows where
+        return [[] for _ in namers]  # labelled as a whole: nobody knows where
     scored, predicted = predicted_of(scorer, dataset, sample)
     regions = regions_of(predicted, scored.grid)
     truths = region_truths(
         regions.labels, regions.count, dataset.mask(sample), dataset.instances(sample), dataset.classes
     )
-    verdicts = namer.verdicts(scored, regions.labels, regions.count)
     return [
-        JudgedRegion(
-            sample.id, str(sample.group or f"image {sample.id}"),
-            verdict.defect_likeness, tuple(truth.defects.items()), truth.impurity, verdict.passed,
-        )
-        for verdict, truth in zip(verdicts, truths, strict=True)
+        [
+            JudgedRegion(
+                sample.id, str(sample.group or f"image {sample.id}"),
+                verdict.defect_likeness, tuple(truth.defects.items()), truth.impurity, verdict.passed,
+            )
+            for verdict, truth in zip(
+                namer.verdicts(scored, regions.labels, regions.count), truths, strict=True
+            )
+        ]
+        for namer in namers
     ]
 
 
