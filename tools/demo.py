@@ -34,7 +34,7 @@ class Size:
     coreset: int
 
 
-SIZES = {"": Size(6, 16, 16, 25, 16, 2048), "tiny": Size(2, 6, 4, 8, 4, 128)}
+SIZES = {"": Size(6, 16, 12, 25, 16, 2048), "tiny": Size(2, 6, 4, 8, 4, 128)}
 
 
 @dataclass(frozen=True)
