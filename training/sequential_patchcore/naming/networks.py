@@ -72,11 +72,15 @@ def trained(
     ]))
     mean, scale = vectors.mean(0), vectors.std(0, correction=0) + 1e-6
     vectors = (vectors - mean) / scale
-    made = []
-    for seed in seeds:
-        with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
-            torch.manual_seed(seed)
-            made.append(_of_raw_vectors(_train(vectors, labels, chance, len(classes), step), mean, scale))
+    made, threads = [], torch.get_num_threads()
+    torch.set_num_threads(1)  # products this small are done before a second thread has woken
+    try:
+        for seed in seeds:
+            with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
+                torch.manual_seed(seed)
+                made.append(_of_raw_vectors(_train(vectors, labels, chance, len(classes), step), mean, scale))
+    finally:
+        torch.set_num_threads(threads)
     return Networks(*(np.stack(parts) for parts in zip(*made, strict=True)))
 
 
