@@ -339,13 +339,18 @@ def test_the_overlay_is_recoloured_to_the_pixel(page):
         compare_overlay(page, PLAIN)
 
 
-def compare_overlay(page, rule):
-    """The first overlay on the page against what Python predicts there at the page's threshold."""
-    plates = Plates()
+def first_overlay(page):
+    """The first image on the page, by its number, and its overlay once it is drawn."""
     page.execute_script("document.querySelector('.card:not([hidden])').scrollIntoView()")
     wait(page, "return document.querySelector('.card:not([hidden]) canvas').width > 0")
     page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
-    index, picture = colours(page)
+    return colours(page)
+
+
+def compare_overlay(page, rule):
+    """The first overlay on the page against what Python predicts there at the page's threshold."""
+    plates = Plates()
+    index, picture = first_overlay(page)
     sample = plates.samples[index]
     region = plates.region(sample)
     predicted = binary_map(MODELS[0].score(plates.image(sample)), shown(page, 0)["threshold"], region, rule)
@@ -371,10 +376,7 @@ def test_what_was_passed_under_a_name_has_a_colour_of_its_own_at_the_calibrated_
     plates, seen = Plates(), []
     for step in (30, 0):
         slide(page, step)
-        page.execute_script("document.querySelector('.card:not([hidden])').scrollIntoView()")
-        wait(page, "return document.querySelector('.card:not([hidden]) canvas').width > 0")
-        page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
-        index, picture = colours(page)
+        index, picture = first_overlay(page)
         sample = plates.samples[index]
         region = plates.region(sample)
         predicted = binary_map(MODELS[0].score(plates.image(sample)), shown(page, 0)["threshold"], region)
