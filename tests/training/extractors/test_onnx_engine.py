@@ -39,7 +39,8 @@ def by_onnx():
 
 
 @pytest.mark.parametrize("backbone", [
-    "mobilenetv3_small_050", "resnet18", "tf_mobilenetv3_small_minimal_100", "vgg11",
+    "mobilenetv3_small_050", "tf_mobilenetv3_small_minimal_100",
+    pytest.param("resnet18", marks=pytest.mark.long), pytest.param("vgg11", marks=pytest.mark.long),
 ])
 def test_vectors_agree_with_torch_at_sizes_that_the_graph_was_not_made_with(backbone):
     settings = ExtractorSettings(backbone=backbone)

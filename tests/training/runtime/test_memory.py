@@ -200,7 +200,7 @@ def photographs(tmp_path_factory):
     [
         ("filters", 4, ("--augment",)),
         ("mobilenetv3_large_100", 1, ("--augment",)),
-        ("mobilenetv3_large_100", 3, ("--augment", "--image-scale", "0.25")),
+        pytest.param("mobilenetv3_large_100", 3, ("--augment", "--image-scale", "0.25"), marks=pytest.mark.long),
         pytest.param("vit_small_patch14_dinov2", 0, ("--image-scale", "0.5"), marks=pytest.mark.long),
         pytest.param("wide_resnet50_2", 1, ("--image-scale", "0.5"), marks=pytest.mark.long),
     ],
@@ -264,6 +264,7 @@ def test_images_that_are_changed_and_threads_that_read_them_take_more():
     assert 0 < loader(0, False) < loader(0, True) < loader(1, True) < loader(4, True) == 4 * loader(1, True)
 
 
+@pytest.mark.long
 def test_the_estimate_of_memories_is_what_their_run_takes_at_most_and_little_more(tmp_path):
     """Two classes, each over half of an image, so that masks and memories count."""
     rng, folder = np.random.default_rng(0), tmp_path / "dirty"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..runtime.choices import GRAPHS
 from ..runtime.errors import UserError
 from .option_names import as_options
+from .values import in_pixels
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -236,19 +237,12 @@ def export(arguments: Namespace) -> None:
 
 def _margin(arguments: Namespace) -> float:
     """In pixels."""
-    if arguments.margin is None:
-        return 0.0
-    value, unit = arguments.margin
-    if unit == "px":
-        return value
     pixel_size_um = arguments.pixel_size_um
-    if pixel_size_um is None and arguments.like is not None:
+    if arguments.margin is not None and pixel_size_um is None and arguments.like is not None:
         from ..data.dataset import open_dataset
 
         pixel_size_um = open_dataset(arguments.like).pixel_size_um
-    if pixel_size_um is None:
-        raise UserError(f"--margin {value:g}mm needs --pixel-size-um, the edge of a pixel; or give it in px")
-    return value * 1000 / pixel_size_um
+    return in_pixels(arguments.margin, pixel_size_um)
 
 
 def _aliases(pairs: list[str] | None) -> dict[str, str]:

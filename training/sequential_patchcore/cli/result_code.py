@@ -32,4 +32,5 @@ SCORING = (*_READING, *_FEATURES, "coreset/search.py", "runtime/choices.py", "sc
            "metrics/conformal.py", "metrics/binomial.py", "model/products.py")
 NAMING = (*SCORING, "naming", "model/naming.py", "metrics/binarize.py")
 EVALUATION = (*NAMING, "evaluation", "metrics", "report")
-PREDICTION = (*NAMING, "prediction", "metrics", "report", "export")
+PREDICTION = (*NAMING, "prediction", "metrics", "report", "export",
+              *(f"data/importers/{name}.py" for name in ("findings", "mask_file", "plate_region")))

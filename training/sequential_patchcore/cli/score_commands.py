@@ -17,6 +17,7 @@ from .finished_work import request_of, weights_override
 from .product_command import asks_for_products, calibrate_products, product_of
 from .promise_command import promise
 from .result_code import EVALUATION, PREDICTION, SCORING
+from .values import in_pixels
 
 if TYPE_CHECKING:
     from ..model.file import Model
@@ -214,6 +215,17 @@ def _summed_up(predictions: list["Prediction"], arguments: Namespace) -> int:
     return (3 if anomalous else 4 if unreadable else 0) if arguments.exit_code else 0
 
 
+def _margin(arguments: Namespace) -> float:
+    """In pixels; those of the data set that the first image lies in, where no pixel size is given."""
+    from ..prediction.predictor import pixel_size_around
+
+    first = Path(arguments.images[0])
+    return in_pixels(
+        arguments.margin,
+        arguments.pixel_size_um or pixel_size_around(first if first.is_dir() else first.parent)
+    )
+
+
 def _prepare_model(arguments: Namespace) -> tuple:
     """Scorer, model, settings, check of sizes, explainer and namer, of a model file."""
     from ..extractors.device import choose_device, use_threads
@@ -227,7 +239,7 @@ def _prepare_model(arguments: Namespace) -> tuple:
     model = load_model(arguments.model)
     settings = PredictSettings(
         arguments.threshold, Rule(arguments.min_region, arguments.hysteresis), arguments.pixel_size_um,
-        arguments.save_map, arguments.bit_depth,
+        arguments.save_map, arguments.bit_depth, arguments.regions, _margin(arguments),
     )
     use_threads(arguments.threads)
     scorer = Scorer(model, path=arguments.model, weights=weights_override(arguments.weights),
@@ -264,6 +276,7 @@ def _prepare_export(arguments: Namespace) -> tuple:
         own.hysteresis if arguments.hysteresis == 1 else arguments.hysteresis,
     )
     settings = PredictSettings(
-        arguments.threshold, rule, arguments.pixel_size_um, arguments.save_map, arguments.bit_depth
+        arguments.threshold, rule, arguments.pixel_size_um, arguments.save_map, arguments.bit_depth,
+        arguments.regions, _margin(arguments),
     )
     return exported, exported, settings, exported.size_check(arguments.memory_budget), None, None

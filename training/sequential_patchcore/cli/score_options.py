@@ -64,6 +64,10 @@ def predict(command: Command) -> None:
         help="write the map too, float32 in raw units or 16 bits in steps of 1/4096 of the threshold; and the mask")
     groups.add_rule(command)
     groups.add_products(command, "all images")
+    add("--regions", metavar="find|DIR",
+        help="judge only the plate: bright on dark, or by masks of the images' names; what lies outside counts for "
+             "nothing")
+    add("--margin", type=values.length, metavar="2mm|40px", help="--regions: off the region's border")
     add("--pixel-size-um", type=values.positive, default=None, metavar="UM",
         help="edge of a pixel on the surface, for areas in mm2; default: as the images' data set says")
     add("--bit-depth", type=values.count, metavar="N",

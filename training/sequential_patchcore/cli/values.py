@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..runtime.choices import BOUNDS
+from ..runtime.errors import UserError
 
 N = TypeVar("N", int, float)
 
@@ -104,6 +105,22 @@ def length(text: str) -> tuple[float, str]:
     if unit not in ("px", "mm"):
         raise argparse.ArgumentTypeError(f"expected a length in mm or px, such as 2mm or 40px, got {text!r}")
     return not_negative(text[:-2]), unit
+
+
+def in_pixels(margin: tuple[float, str] | None, pixel_size_um: float | None) -> float:
+    """A `length` of --margin in pixels of an edge of so many µm; 0 for none.
+
+    Raises:
+        UserError: it is in mm, and nobody knows how large a pixel is.
+    """
+    if margin is None:
+        return 0.0
+    value, unit = margin
+    if unit == "px":
+        return value
+    if pixel_size_um is None:
+        raise UserError(f"--margin {value:g}mm needs --pixel-size-um, the edge of a pixel; or give it in px")
+    return value * 1000 / pixel_size_um
 
 
 def image_size(text: str) -> tuple[int, int]:

@@ -28,6 +28,7 @@ from ..scoring.limits import Limits
 from ..scoring.seen_images import SeenImages
 from .deciding import Deciding, decided
 from .folder import Prediction, PredictionFolder, Region
+from .inspected import InspectedRegions, inside_alone
 from .reading import Photograph, read_photograph, said
 from .saved_map import write_map, write_mask
 
@@ -75,6 +76,9 @@ class PredictSettings:
         pixel_size_um: edge of a pixel on the surface; None takes it from the data set around an image, if there is one.
         save_map: write the anomaly map too, as "tiff" or "png" (`saved_map`), and the binary mask.
         bit_depth: 9 to 15: the values of 16-bit pictures have so many bits and are scaled to the whole range.
+        regions: what is judged: None for the whole image, "find" for a bright plate on a dark background, or a folder
+            with a mask of each image's name.
+        margin: pixels off that region's border that are left out.
     """
 
     threshold: float | None = None
@@ -82,6 +86,8 @@ class PredictSettings:
     pixel_size_um: float | None = None
     save_map: str | None = None
     bit_depth: int | None = None
+    regions: str | Path | None = None
+    margin: float = 0.0
 
     def __post_init__(self) -> None:
         if self.save_map is not None and self.save_map not in MAP_KINDS:
@@ -179,6 +185,7 @@ class Predictor:
         self._deciding = Deciding(getattr(model, "products", {}), chosen, product_of, settings.threshold)
         self._scorer, self._settings, self._check_size, self._explainer = scorer, settings, check_size, explainer
         self._namer = namer
+        self.inspected = InspectedRegions(settings.regions, settings.margin)
         self._same = [
             request, model.fingerprint, getattr(scorer, "conditions", None), self.threshold, settings.rule.min_region,
             settings.rule.hysteresis, settings.pixel_size_um, settings.save_map,
@@ -225,27 +232,32 @@ class Predictor:
         self._tell_of_few_bits(photograph)
         try:
             whole = self._explainer is None and self._namer is None
+            region = self.inspected.of(path, image)
             scored = None if whole else self._scorer.patches(image)
             scores = self._scorer.anomaly_map(image) if scored is None else scored.anomaly_map()
         except Exception as error:
             # Whatever a picture can do to the network: the other images still want their verdict.
             return self.folder.add(Prediction.unreadable(path, said(path, error)), key)
         self._compare(path, image.shape[:2])
+        raw = scores
+        if self.inspected.wanted:
+            scores = np.where(region, scores, np.float32(0))
         if self.observer is not None:
             self.observer(path, image, scores)
         limits = self._deciding.limits(path, scores.shape)
-        predicted = binary_map(scores, limits.map, np.ones(scores.shape, bool), self._settings.rule)
+        predicted = binary_map(scores, limits.map, region, self._settings.rule)
         overlay = self.folder.overlay_path(path)
         found, passed = self._describe(path, scores, predicted, overlay.name, scored)
         if self._deciding.products:
             found = decided(found, limits, scores, predicted)
         with atomic_path(overlay) as beside:
-            picture = _picture(image, limits.scaled(scores), predicted, limits.common, found, passed)
+            picture = _picture(image, limits.scaled(scores), predicted, region, limits.common, found, passed)
             beside.write_bytes(overlays.jpeg(picture, 92))
-        found = self._save_map(found, scores, predicted, overlay.stem, limits)
+        found = self._save_map(found, raw, predicted, overlay.stem, limits)
         if self._explainer is not None and scored is not None:
             named = [region.named for region in found.regions if region.named is not None]
-            self._explainer(str(path), overlay.stem, image, scored, named)
+            shown = inside_alone(scored, region) if self.inspected.wanted else scored
+            self._explainer(str(path), overlay.stem, image, shown, named)
         return self.folder.add(found, key)
 
     def _tell_of_few_bits(self, photograph: Photograph) -> None:
@@ -315,6 +327,7 @@ class Predictor:
             now = [str(path.absolute()), None, None]
         if self._deciding.products:
             now.append(self._deciding.product(path))
+        now += self.inspected.identity(path)
         return hashlib.sha256(json.dumps(now + self._same).encode()).hexdigest()[:16]
 
 
@@ -346,6 +359,7 @@ def predict(
                 progress.step()
     finally:
         predictor.folder.write_tables(predictions)
+    predictor.inspected.say_summary()
     return predictions
 
 
@@ -359,12 +373,11 @@ def pixel_size_around(folder: Path) -> float | None:
 
 
 def _picture(
-    image: np.ndarray, scores: np.ndarray, predicted: np.ndarray, threshold: float, found: Prediction,
-    passed: np.ndarray | None,
+    image: np.ndarray, scores: np.ndarray, predicted: np.ndarray, inspected: np.ndarray, threshold: float,
+    found: Prediction, passed: np.ndarray | None,
 ) -> np.ndarray:
-    whole = np.ones(scores.shape, bool)
     nothing = np.zeros(scores.shape, np.uint8)
-    marked = np.ascontiguousarray(overlays.overlay(image, predicted, nothing, whole, (), passed=passed))
+    marked = np.ascontiguousarray(overlays.overlay(image, predicted, nothing, inspected, (), passed=passed))
     line = max(1, round(max(scores.shape) / 800))
     for region in found.regions[:_BOXES_DRAWN]:
         if region.named is not None:
@@ -378,7 +391,7 @@ def _picture(
             (region.box, region.named.verdict, palette.verdict_colour(region.named.verdict))
             for region in named[:_BOXES_DRAWN][::-1]
         ])
-    heat = overlays.with_colour_bar(overlays.anomaly_map(scores, threshold, whole), threshold)
+    heat = overlays.with_colour_bar(overlays.anomaly_map(scores, threshold, inspected), threshold)
     height = max(marked.shape[0], heat.shape[0])
     padded = [
         cv2.copyMakeBorder(side, 0, height - side.shape[0], 0, 0, cv2.BORDER_CONSTANT) for side in (marked, heat)

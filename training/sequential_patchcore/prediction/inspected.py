@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which part of a photograph is judged: all of it, the plate that is found on it, or what a mask says."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..data.importers.plate_region import FIND, RegionSource
+from ..runtime.errors import UserError
+from ..runtime.progress import say
+
+if TYPE_CHECKING:  # torch: an exported model needs none
+    from ..scoring.anomaly_map import PatchScores
+
+
+class InspectedRegions:
+    """The inspected region of each photograph, as `import` finds it.
+
+    Args:
+        where: None for the whole image, "find" for a bright plate on a dark background, or a folder with a mask of each
+            image's name.
+        margin: pixels off the region's border that are left out too.
+
+    Raises:
+        UserError: no such folder, or a margin of nothing.
+    """
+
+    def __init__(self, where: str | Path | None, margin: float) -> None:
+        if margin and where is None:
+            raise UserError("`margin` is off the border of the inspected region; say where that is with `regions`")
+        self._source, self._where, self._margin = RegionSource(where, margin), where, margin
+
+    @property
+    def wanted(self) -> bool:
+        return self._where is not None
+
+    def identity(self, path: Path) -> list:
+        """What the region of an image depends on, JSON-ready; empty where all of every image is judged."""
+        if not self.wanted:
+            return []
+        try:
+            file = self._source.file_of(path.name, path.stem)
+            mask = FIND if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+        except (UserError, OSError) as error:
+            mask = str(error)
+        return [mask, self._margin]
+
+    def of(self, path: Path, image: np.ndarray) -> np.ndarray:
+        """(H, W) bool, the region of an (H, W, 3) uint8 image.
+
+        Raises:
+            UserError: no mask of its name, a mask of another size, or nothing left inside the margin.
+        """
+        region = None
+        if self.wanted:
+            region = self._source.region_of(image, path.name, self._source.file_of(path.name, path.stem), None)
+        return np.ones(image.shape[:2], bool) if region is None else region
+
+    def say_summary(self) -> None:
+        """How much of the images was judged, where regions were asked for."""
+        if self.wanted and self._source.covered:
+            say(self._source.summary())
+
+
+def inside_alone(scored: "PatchScores", region: np.ndarray) -> "PatchScores":
+    """The patches with a distance of 0 where a cell is nearest to no pixel of the (H, W) region."""
+    rows, columns = scored.grid.nearest_cells()
+    first_rows, first_columns = (np.flatnonzero(np.diff(cells, prepend=-1)) for cells in (rows, columns))
+    touched = np.logical_or.reduceat(np.logical_or.reduceat(region, first_rows, axis=0), first_columns, axis=1)
+    inside = np.zeros(scored.distances.shape, bool)
+    inside[np.ix_(rows[first_rows], columns[first_columns])] = touched
+    return replace(scored, distances=np.where(inside, scored.distances, np.float32(0)))
