@@ -82,15 +82,15 @@ def _toml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value).replace("'", '"')
 
 
-def rendered(out: Path, renderer: str, scale: float) -> None:
+def rendered(out: Path, renderer: str, scale: float, first_seed: int) -> None:
     """Render what is missing; a finished data set is left as it is by the renderer."""
     sets = {"stable": (STABLE, {})} | {
         f"change{number}": (50 if number == 0 else CHANGED, change)
         for number, (_, change) in enumerate(CHANGES.values())
     }
-    for seed, (name, (count, change)) in enumerate(sets.items()):
+    for seed, (name, (count, change)) in enumerate(sets.items(), first_seed):
         file = out / f"{name}.toml"
-        file.write_text(recipe(name, count, 900 + seed, change))
+        file.write_text(recipe(name, count, seed, change))
         subprocess.run([renderer, str(ROOT / "blender_addon" / "render.py"), "--recipe", str(file), "--out",
                         str(out / name), "--scale", f"{scale:g}", "--samples", "4", "--threads", "1"],
                        check=True, stdout=subprocess.DEVNULL)
@@ -148,13 +148,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--renderer", help="a Python with bpy; without it nothing is rendered")
+    parser.add_argument("--seed", type=int, default=900, help="of the first set; the others count on from it")
     parser.add_argument("--scale", type=float, default=10, help="percent of the camera's pixels")
     parser.add_argument("--false-alarms", type=int, default=0, metavar="IMAGES")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.renderer:
-        rendered(arguments.out, arguments.renderer, arguments.scale)
+        rendered(arguments.out, arguments.renderer, arguments.scale, arguments.seed)
     found = numbers(arguments.out)
     print("| change | should be | named, in ten orders | found after |\n|---|---|---|---|")
     right = false = 0
