@@ -33,10 +33,12 @@ class Change:
     Attributes:
         since: number of the image, from 0 on, with which the change probably began.
         up: whether the numbers became larger.
+        contrast: by how much the means before and after differ, in sigmas over the root of how many there are.
     """
 
     since: int
     up: bool
+    contrast: float = 0.0
 
 
 class ChangeTest:
@@ -107,7 +109,7 @@ def likeliest_change(values: Sequence[float] | np.ndarray) -> Change:
     sums = np.cumsum((scores - scores.mean())[::-1])[::-1][1:]
     contrast = sums / np.sqrt(after * (len(scores) - after))
     cut = int(np.abs(contrast).argmax())
-    return Change(cut + 1, bool(contrast[cut] > 0))
+    return Change(cut + 1, bool(contrast[cut] > 0), float(abs(contrast[cut]) * np.sqrt(len(scores))))
 
 
 def deviations(values: Sequence[float] | np.ndarray, reference: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..metrics.drift import ChangeTest
+from ..metrics.drift import ChangeTest, likeliest_change
 from ..metrics.strangeness import Apart, Beside
 from ..runtime.errors import UserError
 from ..runtime.files import make_folder
@@ -77,8 +77,9 @@ class RowWatch:
         for own, test in self._tests:
             change = test.see(float(row[own[0]]) if len(own) == 1 else row[own].tolist())
             if change is not None:
-                found.append((test.evidence, change.since))
-        return max(found)[1] if found else None
+                # What was fitted to rows of before and after is blurred: one of the numbers may show the cut better.
+                found += [change, *(likeliest_change(self.rows[:, column]) for column in own)]
+        return max(found, key=lambda change: change.contrast).since if found else None
 
 
 class DriftWatch:
