@@ -60,6 +60,7 @@ async function draw() {
   const where = (now.product ? ` · ${now.product}` : "")
     + (now.box ? ` · alarm at x ${now.box[0]}, y ${now.box[1]} · score ${now.score.toPrecision(4)}${limit}` : " · no alarm");
   $("undo-this").hidden = !now.entry;
+  $("question").hidden = !now.box || Boolean(now.decision);
   $("named").textContent = !now.named ? "" : `the model says ${now.named}: ${now.reason}`
     + ` (log odds of a defect ${now.likeness.toPrecision(3)})` + (now.passed ? "; it does not alarm" : "");
   $("title").textContent = `${now.name}${where}` + (now.decision ? `, decided: ${now.decision} ${now.impurity}` : "");
