@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thresholds by product and zone on the command line: learnt, shown, used, dropped; what knows one alone says so."""
+"""Thresholds by product and zone on the command line: learnt, shown, used, dropped; evaluation knows one."""
 
 import json
 import shutil
@@ -106,17 +106,6 @@ def test_what_cannot_be_is_one_line(place, capsys) -> None:
     chart = ("--lost-defects", "0.2", "--chart", "c.png", "--product", "a")
     assert "--chart draws the promises of one threshold" in refused(capsys, *ASK, *chart)
     assert "t.csv" in refused(capsys, *ASK, "--products", "t.csv")
-
-
-def test_what_knows_one_threshold_alone_refuses_or_says_so(place, capsys) -> None:
-    assert cli.main((*ASK, "--product", "a")) == 0
-    for command in (
-        ("review", "--model", "m.h5", "even"), ("review", "--model", "m.h5", "--replay"),
-        ("export", "onnx", "--model", "m.h5", "--out", "x", "--images", "even", "--size", "128x96"),
-        ("verdicts", "--model", "m.h5", "--data", "d", "--val", "d"),
-    ):
-        line = refused(capsys, *command)
-        assert "has thresholds by product or zone (a)" in line and "--one-threshold" in line
 
 
 @pytest.mark.long

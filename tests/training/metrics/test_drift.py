@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from sequential_patchcore.metrics.drift import SHARPNESS, ChangeTest
+from sequential_patchcore.metrics.strangeness import Apart, Beside
 
 
 def p_values(values: list[float], seed: int) -> list[float]:
@@ -77,3 +78,51 @@ def test_numbers_that_cannot_be_are_refused(value: float) -> None:
         ChangeTest(100).see(value)
     with pytest.raises(ValueError):
         ChangeTest(1)
+
+
+@pytest.mark.parametrize("kind", [Beside, Apart])
+def test_strangeness_is_that_of_the_whole_table_whatever_the_order(kind) -> None:
+    rng = np.random.default_rng(7)
+    rows = rng.normal(size=(150, 3)) @ rng.normal(size=(3, 3)) + 100
+    order = rng.permutation(len(rows))
+    found = []
+    for table in (rows, rows[order]):
+        strange = kind(3)
+        for row in table:
+            strange.add(row)
+            assert np.isfinite(strange.of_all()).all()
+        found.append(strange.of_all())
+    middle = found[0] - found[0].mean(), found[1] - found[1].mean()  # a rest is known but for a constant
+    assert np.allclose(middle[0][order], middle[1], atol=1e-8)
+    if kind is Apart:
+        moved = rows - rows.mean(0)
+        expected = (moved @ np.linalg.inv(np.cov(rows.T) * (len(rows) - 1)) * moved).sum(1)
+    else:
+        basis = np.c_[np.ones(len(rows)), rows[:, 1:]]
+        expected = rows[:, 0] - basis @ np.linalg.lstsq(basis, rows[:, 0], rcond=None)[0]
+    assert np.corrcoef(expected, found[0])[0, 1] > 0.99, "but for the prior"
+
+
+def test_p_values_of_strange_rows_are_uniform_and_a_hidden_change_is_found() -> None:
+    """The first column moves by its own sigma: much beside another that it goes with."""
+    rng = np.random.default_rng(8)
+    steps, values = [], rng.normal(size=(230, 2))
+    values[:, 0] = values[:, 1] + 0.2 * values[:, 0]
+    for seed in range(10):
+        order = rng.permutation(200)
+        changed = values[200:] + np.array([1.0, 0.0])
+        beside, alone = ChangeTest(50_000, seed, Beside(2)), ChangeTest(50_000, seed)
+        assert not [row for row in values[order] if beside.see(row.tolist()) or alone.see(row[0])]
+        found = [step for step, row in enumerate(changed) if beside.see(row.tolist())][:1]
+        steps += found
+        assert not [row for row in changed[: found[0] + 1] if alone.see(row[0])]
+    assert len(steps) == 10 and max(steps) < 20
+
+
+def test_strange_rows_alarm_falsely_no_more_often_than_is_promised() -> None:
+    rng = np.random.default_rng(11)
+    alarms = 0
+    for start in range(40):
+        test = ChangeTest(500, start, (Beside, Apart)[start % 2](3))
+        alarms += any(test.see(row.tolist()) is not None for row in rng.standard_t(3, size=(250, 3)))
+    assert stats.binom.sf(alarms - 1, 40, 0.5) > 1e-3

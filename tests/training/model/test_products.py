@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from sequential_patchcore.model.file import Model, Product, Threshold, Zones, check_model, load_model, save_model
-from sequential_patchcore.model.products import entry_of, refuse_products
+from sequential_patchcore.model.products import entry_of
 from sequential_patchcore.runtime.errors import UserError
 
 ORIGIN = {"dataset": "d", "fingerprint": "0", "split": "val"}
@@ -132,9 +132,3 @@ def test_zones_are_scaled_to_images_of_the_same_shape_alone(of_several) -> None:
     large = Zones(("all",), np.ones((205, 245), np.uint8))
     assert large.at((2050, 2448)) is not None, "a side is rounded to whole pixels"
     assert large.at((2448, 2050)) is None and large.at((2050, 2500)) is None
-
-
-def test_what_knows_one_threshold_alone_says_so(of_several) -> None:
-    with pytest.raises(UserError, match="all products, bracket/left, lid"):
-        refuse_products(of_several.products, "an export")
-    refuse_products({}, "an export")

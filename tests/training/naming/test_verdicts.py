@@ -14,7 +14,7 @@ from sequential_patchcore.cli import parser as cli
 from sequential_patchcore.data.dataset import open_dataset
 from sequential_patchcore.data.format import ClassInfo
 from sequential_patchcore.data.writer import DatasetWriter
-from sequential_patchcore.model.file import Threshold
+from sequential_patchcore.model.file import Product, Threshold, Zones
 from sequential_patchcore.naming.namer import Namer, namer_of
 from sequential_patchcore.naming.operating_point import operating_point
 from sequential_patchcore.naming.setting import judged_regions, set_verdicts
@@ -264,3 +264,43 @@ def test_what_cannot_be_promised_is_unsure(day, tmp_path, capsys):
     predict(day, tmp_path / "m.h5", tmp_path / "out")
     records = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert {region["verdict"] for record in records for region in record["regions"]} <= {"defect", "unsure"}
+
+
+@pytest.mark.long
+def test_alarms_by_the_thresholds_of_products_and_zones_are_named(day, tmp_path, capsys):
+    """Odd plates alarm in their right half alone, where the stains are: no dent of theirs is a region."""
+    right = np.zeros((HEIGHT, WIDTH), np.uint8)
+    right[:, WIDTH // 2 :] = 1
+    model = load_model(day / "plain.h5")
+    odd = Product(Threshold(1e6, "by_hand"), Zones(("right",), right), {"right": model.threshold})
+    path = str(tmp_path / "m.h5")
+    save_model(replace(model, products={"even": Product(model.threshold), "odd": odd}), path)
+    command = ["verdicts", "--model", path, "--data", str(day / "dirty"), "--val", str(day / "plates")]
+    rules = ["--product-rule", "*[02468].png=even", "--product-rule", "*[13579].png=odd"]
+    assert cli.main(command) == 2
+    assert "8 of 8 validation images of the split 'val' show none of these" in capsys.readouterr().err
+    assert cli.main([*command, *rules]) == 0
+    named = load_model(path)
+    scorer, plates = Scorer(named), open_dataset(day / "plates")
+
+    def product_of(sample):
+        return "even" if int(sample.id[-1]) % 2 == 0 else "odd"
+
+    found = judged_regions(Namer(scorer), scorer, plates, "val", product_of)
+    dents = {region.image for region in found if region.defects}
+    assert dents == {f"val{number}" for number in range(8) if number % 2 == 0 and number % 3}
+    assert named.naming.promise["views"] == len(dents) < load_model(day / "named.h5").naming.promise["views"]
+    assert cli.main(["predict", "--model", path, str(day / "plates" / "images"), "--out", str(tmp_path / "p"),
+                     *rules]) == 0
+    records = json.loads((tmp_path / "p" / "predictions.json").read_text())
+    regions = [(record["product"], region) for record in records for region in record["regions"]]
+    assert {name for name, _ in regions} == {"even", "odd"}
+    assert {region["threshold_of"] for name, region in regions if name == "odd"} == {"odd: right"}
+    assert {"defect", "water_stain"} <= {region["verdict"] for _, region in regions}
+    capsys.readouterr()
+    assert namer_of(scorer) is not None
+    assert namer_of(scorer, by_product=False) is None and namer_of(scorer, threshold=1.0) is None
+    assert "other thresholds by product" in capsys.readouterr().err
+    assert namer_of(Scorer(replace(named, products={"even": Product(Threshold(5.0, "by_hand"))}))) is None
+    assert cli.main(["calibrate", "--model", path, "--one-threshold"]) == 0
+    assert load_model(path).naming is None

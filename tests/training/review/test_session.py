@@ -2,6 +2,7 @@
 """A review from image to taught model: scores after teaching, the guard, undo, two people at once, a new start."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from sequential_patchcore.data.dataset import open_dataset
 from sequential_patchcore.extractors.builder import build_extractor
 from sequential_patchcore.fitting.settings import TrainSettings
 from sequential_patchcore.fitting.training import train
-from sequential_patchcore.model.file import Threshold, load_model, save_model
+from sequential_patchcore.model.file import Product, Threshold, Zones, load_model, save_model
 from sequential_patchcore.naming.verdict import RegionVerdict
 from sequential_patchcore.review.guard import ValidationDefects
 from sequential_patchcore.review.journal import Journal
@@ -190,7 +191,7 @@ def test_the_guard_looks_at_the_validation_split_too(begun, made) -> None:
     for name, peak in session.validation.peaks(session.base).items():
         sample = next(one for one in made[1].split("val") if f"of {one.id} " in name)
         scores = scorer.anomaly_map(made[1].image(sample))
-        assert peak == pytest.approx(float(scores[made[1].instances(sample) == 1].max()), rel=1e-5)
+        assert peak.score == pytest.approx(float(scores[made[1].instances(sample) == 1].max()), rel=1e-5)
     answer = session.decide("anna", asked(session, "p2.png", "sound"))
     assert any("dent 1 of val" in line for line in answer.get("confirm", [])) or answer["done"]
 
@@ -215,6 +216,42 @@ def test_two_people_on_one_region(begun) -> None:
     assert not answer["done"] and (answer["conflict"]["who"], answer["conflict"]["decision"]) == ("anna", "defect")
     assert session.decide("bert", request | {"decision": "skip", "over": answer["conflict"]["id"]})["done"]
     assert [entry.who for entry in session.journal.effective()] == ["bert"]
+
+
+def test_each_image_is_judged_by_its_products_thresholds_and_zones(made, tmp_path) -> None:
+    root, _, extractor = made
+    origin = {"dataset": "d", "fingerprint": "0", "split": "val"}
+    right = np.zeros((96, 128), np.uint8)
+    right[:, 64:] = 1
+    base = load_model(root / "m.h5")
+    base = replace(base, products={
+        "even": Product(Threshold(1e6, "by_hand")),
+        "odd": Product(Threshold(base.threshold.value, "max_f1", origin), Zones(("right",), right),
+                       {"right": Threshold(1e6, "by_hand")}),
+    })
+
+    def product_of(path: Path) -> str:
+        return "even" if int(path.stem[1:]) % 2 == 0 else "odd"
+
+    review_set = ReviewSet(Scorer(base, extractor=extractor), sorted((root / "today").glob("p*.png")),
+                           product_of=product_of)
+    session = Session(base, review_set, tmp_path / "m.review", tmp_path / "taught.h5")
+    alarms = [item for item in session.state()["items"] if item["box"]]
+    assert {item["name"] for item in alarms} <= {"p1.png", "p3.png", "p5.png"} and alarms
+    assert all(item["box"][0] < 64 and item["of"] == "odd: no zone" and item["product"] == "odd" for item in alarms)
+    number = next(one["image"] for one in session.state()["items"] if one["name"] == "p2.png")
+    answer = session.decide("anna", {"image": number, "box": [40, 60, 12, 12], "decision": "missed"})
+    assert answer["done"] and "the threshold of even went from 1e+06" in answer["message"]
+    assert session.journal.entries[0].region["product"] == "even"
+    assert [item["name"] for item in session.state()["items"] if item["box"] and item["product"] == "even"]
+    assert session.threshold == base.threshold.value
+    taught = load_model(session.out)
+    assert np.array_equal(taught.products["odd"].zones.labels, right)
+    assert taught.products["even"].threshold.value < 1e6
+    first = tmp_path / "first.h5"
+    save_model(base, first)
+    assert session.undo("anna", {})["done"] and session.out.read_bytes() == first.read_bytes()
+    review_set.close()
 
 
 def test_a_new_start_goes_on_where_the_last_one_was(begun) -> None:
@@ -257,7 +294,7 @@ def test_labels_for_other_programs(begun, made, tmp_path) -> None:
     found = {sample.id: [one.class_name for one in sample.instances] for sample in data.samples}
     assert found == {"p0": ["sticker"], "p1": [], "p2": ["defect"]}
     sample = next(one for one in data.samples if one.id == "p2")
-    ours = session.set.inside(session.set.images[2], entries[0].region["box"], session.threshold)
+    ours = session.set.inside(session.set.images[2], entries[0].region["box"])
     theirs = data.mask(sample) > 0
     assert (ours & theirs).sum() >= 0.9 * ours.sum() and (theirs & ~ours).sum() <= 0.1 * ours.sum()
 

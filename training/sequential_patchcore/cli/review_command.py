@@ -10,6 +10,7 @@ from ..runtime.errors import UserError
 from ..runtime.locks import locked
 from ..runtime.progress import say, tell
 from .finished_work import weights_override
+from .product_command import names_of, product_of
 
 if TYPE_CHECKING:
     from ..model.file import Model
@@ -17,11 +18,9 @@ if TYPE_CHECKING:
 
 def review(arguments: Namespace) -> None:
     from ..model.file import load_model
-    from ..model.products import refuse_products
 
     model_path = Path(arguments.model)
     base = load_model(model_path)
-    refuse_products(base.products, "a review")
     folder = Path(arguments.journal or model_path.with_name(f"{model_path.stem}.review"))
     out = Path(arguments.out or model_path.with_name(f"{model_path.stem}.taught.h5"))
     if out.exists() and out.samefile(model_path):
@@ -114,18 +113,21 @@ def _serve(base: "Model", folder: Path, out: Path, arguments: Namespace) -> None
     if base.threshold is None:
         raise UserError(f"{arguments.model} has no threshold: set one with `sequential-patchcore calibrate` first")
     images = find_images(arguments.images)
+    names = names_of(arguments)
+    told = product_of(arguments, base)
     use_threads(arguments.threads)
     scorer = Scorer(base, path=arguments.model, weights=weights_override(arguments.weights),
                     precision=arguments.precision, engine=arguments.engine, device=choose_device(arguments.device))
     listening = bound(arguments.port)
     rule = Rule(arguments.min_region, arguments.hysteresis)
-    review_set = ReviewSet(scorer, images, rule, namer=namer_of(scorer, rule=rule))
+    review_set = ReviewSet(scorer, images, rule, namer=namer_of(scorer, rule=rule), product_of=told)
     try:
         if not review_set.images:
             raise UserError(f"not one of {len(images)} file(s) could be read")
         validation = None
         if arguments.data is not None:
-            validation = ValidationDefects(review_set, open_dataset(arguments.data), arguments.split)
+            validation = ValidationDefects(review_set, open_dataset(arguments.data), arguments.split,
+                                           None if names is None else names.of_sample)
         session = Session(base, review_set, folder, out, validation)
         port = listening.getsockname()[1]
         page = Review(session, port, arguments.who or getuser(), scorer.provenance)

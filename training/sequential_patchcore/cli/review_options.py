@@ -31,5 +31,6 @@ def review(command: Command) -> None:
     add("--export-labelme", default=None, metavar="DIR", help="write the decided regions as LabelMe files and end")
     add("--export-dataset", default=None, metavar="DIR",
         help="write the decided images as a data set and end; images that are gone are named and left out")
+    groups.add_products(command, "all images")
     groups.add_rule(command)
     groups.add_scoring(command)

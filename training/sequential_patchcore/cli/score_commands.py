@@ -36,7 +36,7 @@ def calibrate(arguments: Namespace) -> None:
     model = load_model(arguments.model)
     if arguments.one_threshold and model.products:
         check_replaceable(arguments.model)
-        model = replace(model, products={})
+        model = replace(model, products={}, naming=None)
         save_model(model, arguments.model)
         say(f"{arguments.model} has one threshold again")
         if arguments.data is None and arguments.threshold is None:

@@ -11,6 +11,7 @@ from ..runtime.requests import Standing
 from . import groups, values
 from .finished_work import request_of, weights_override
 from .option_names import Command
+from .product_command import names_of, product_of
 from .result_code import NAMING
 
 
@@ -31,6 +32,7 @@ def options(command: Command) -> None:
     add("--confidence", type=values.share, default=CONFIDENCE, metavar="SHARE", help="of the promise")
     add("--overwrite", action="store_true", help="set it again even where it is known")
     add("--json", action="store_true", help="print the promise as JSON")
+    groups.add_products(command, "all images of library and validation")
     groups.add_scoring(command)
 
 
@@ -38,19 +40,24 @@ def verdicts(arguments: Namespace) -> None:
     from ..data.dataset import open_dataset
     from ..model.file import load_model, save_model
     from ..model.naming import promise_in_words
-    from ..model.products import refuse_products
+    from ..model.products import products_digest
     from ..naming.setting import set_verdicts
     from ..runtime.files import check_replaceable
     from ..scoring.conditions import conditions_of
 
     model = load_model(arguments.model)
-    refuse_products(model.products, "the rule of verdicts")
     library, validation = [open_dataset(path) for path in arguments.data], open_dataset(arguments.val)
+    product_of(arguments, model)  # refuses to be told products where the model has none
+    names = names_of(arguments)
+    of_products: dict[str, object] = {}
+    if model.products:
+        of_products = {"products": products_digest(model.products), "told": [] if names is None else [
+            [sample.id, names.of_sample(sample)] for dataset in (*library, validation) for sample in dataset.samples]}
     request = request_of(
         "verdicts", NAMING, model=model.fingerprint, threshold=model.threshold and model.threshold.value,
         library=[dataset.fingerprint for dataset in library], split=arguments.split, val=validation.fingerprint,
         val_split=arguments.val_split, lost_defects=arguments.lost_defects, confidence=arguments.confidence,
-        conditions=conditions_of(model, arguments.precision),
+        conditions=conditions_of(model, arguments.precision), **of_products,
     )
     naming = model.naming
     standing = Standing.OTHER if naming is None else request.standing(str(naming.learnt_from.get("request", "")))
@@ -70,6 +77,7 @@ def verdicts(arguments: Namespace) -> None:
         naming = set_verdicts(
             scorer, library, validation, library_split=arguments.split, split=arguments.val_split,
             lost_defects=arguments.lost_defects, confidence=arguments.confidence,
+            product_of=None if names is None else names.of_sample,
         )
         naming = replace(naming, learnt_from=naming.learnt_from | {"request": str(request)})
         save_model(replace(model, naming=naming), arguments.model)

@@ -57,7 +57,7 @@ def evaluated_models(
 
 
 def _evaluated(name: str, scorer: Scorer, rule: Rule) -> EvaluatedModel:
-    namer = namer_of(scorer, None, rule)
+    namer = namer_of(scorer, None, rule, by_product=False)
     latest, model = _Latest(scorer, namer), scorer.model
     return EvaluatedModel(
         name, scorer.path, None if scorer.threshold is None else scorer.threshold.value, latest.anomaly_map,

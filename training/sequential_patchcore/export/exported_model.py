@@ -12,6 +12,7 @@ import numpy as np
 from ..data.photographs import picture_size
 from ..runtime.errors import UserError
 from ..runtime.memory import gib, parse_size
+from .products_record import read_products
 from .record import ExportRecord, read_record
 
 _BASE = 0.25 * 2**30  # the process with OpenCV and the engine, and the graph's constants
@@ -36,6 +37,7 @@ class ExportedModel:
         record: of the export.
         fingerprint: of the model and of the graph's files.
         threshold: as the model had it at the export; None without.
+        products: thresholds by product and zone, as the model had them.
 
     Raises:
         UserError: no export, a damaged or foreign one, or its engine is not installed.
@@ -50,6 +52,7 @@ class ExportedModel:
         self.threshold: ExportedThreshold | None = None
         if self.record.threshold is not None:
             self.threshold = ExportedThreshold(self.record.threshold, self.record.threshold_method or "")
+        self.products = read_products(self.record.products, self.folder)
         graph = self.folder / next(iter(self.record.files))
         self._run = runner(self.record.kind, graph, threads)
 

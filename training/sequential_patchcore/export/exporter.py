@@ -16,13 +16,14 @@ from ..extractors.base import Extractor
 from ..extractors.footprint import activation_bytes_per_pixel
 from ..metrics.binarize import PLAIN, Rule, binary_map
 from ..model.file import Model
-from ..model.products import refuse_products
 from ..runtime.errors import UserError
 from ..runtime.files import make_folder
 from ..runtime.progress import Progress
+from ..scoring.limits import limits_of
 from ..scoring.scorer import Scorer
 from .anomaly_graph import anomaly_graph
 from .exported_model import runner
+from .products_record import is_zones_file, write_products
 from .record import FILES, ExportRecord, file_digest
 
 TOLERANCE = 1e-4
@@ -57,7 +58,6 @@ def export_model(
     model, out = scorer.model, Path(out)
     if model is None:
         raise UserError("expected a scorer that was made of a model")
-    refuse_products(model.products, "an export")
     _check_place(out)
     notes = {"model": model.fingerprint, "weights": scorer.extractor.weights_fingerprint}
     graph = anomaly_graph(scorer.extractor, model.features, scorer.blur_sigma, size, notes)
@@ -79,7 +79,9 @@ def export_model(
 def _check_place(out: Path) -> None:
     """An earlier export may be replaced, nothing else."""
     known = {"export.json", *(name for names in FILES.values() for name in names)}
-    if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - known):
+    if out.exists() and (not out.is_dir() or {
+        path.name for path in out.iterdir() if not is_zones_file(path.name)
+    } - known):
         raise UserError(f"{out} exists and is no export; expected a new folder, or that of an earlier export")
 
 
@@ -143,8 +145,8 @@ def _prove(
                     f"the export failed its proof on {name}: its map differs from the model's by {difference:.1e} of "
                     f"the largest score, allowed is {TOLERANCE:g}; nothing was written"
                 )
-            if threshold is not None:
-                verdicts = [binary_map(scores, threshold, np.ones(scores.shape, bool), rule).any()
+            for limits in _limits(scorer, picture.shape[:2]):
+                verdicts = [binary_map(scores, limits, np.ones(scores.shape, bool), rule).any()
                             for scores in (scores, reference)]
                 if verdicts[0] != verdicts[1]:
                     raise UserError(
@@ -157,6 +159,16 @@ def _prove(
         "images": [name for name, _ in pictures], "largest_relative_difference": largest, "allowed": TOLERANCE,
         "verdicts": "none, there is no threshold" if threshold is None else "all the same",
     }
+
+
+def _limits(scorer: Scorer, size: tuple[int, int]) -> list[float | np.ndarray]:
+    """What scores of an image of (H, W) are compared with: the one threshold, and that of each product, whatever is
+    shown."""
+    if scorer.threshold is None:
+        return []
+    common = scorer.threshold.value
+    products = {} if scorer.model is None else scorer.model.products
+    return [common, *(limits_of(products, common, name, size).map for name in products)]
 
 
 def _record(
@@ -173,7 +185,7 @@ def _record(
         min_region=rule.min_region, hysteresis=rule.hysteresis, blur_sigma=blur_sigma,
         image_scale=extractor.settings.image_scale,
         bytes_per_pixel=_bytes_per_pixel(extractor), size=size, classes=_classes(model),
-        proof=proof,
+        proof=proof, products=write_products(model.products, folder),
     )
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from ..runtime.errors import UserError
 from ..runtime.files import write_text
+from . import products_record
 
 RECORD = "export.json"
-_FORMAT, _VERSION = "sequential-patchcore export", 1
+_FORMAT = "sequential-patchcore export"
+_VERSION, _VERSION_OF_PRODUCTS = 1, 2  # a program that knows no products would take the one threshold unasked
 FILES = {"onnx": ("anomaly_map.onnx",), "openvino": ("anomaly_map.xml", "anomaly_map.bin")}
 
 _NUMBERS = ("min_region", "hysteresis", "blur_sigma", "bytes_per_pixel")
@@ -38,6 +40,8 @@ class ExportRecord:
         classes: name and kind of each class of the training data, where the data set is still there.
         input, output: names, shapes and ranges of the graph's two tensors, in words.
         proof: on how many images the graph was compared with the model, and the largest relative difference.
+        products: thresholds by product and zone, as `products_record.write_products` makes them; without any the record
+            has no such part.
     """
 
     kind: str
@@ -58,9 +62,13 @@ class ExportRecord:
     input: str = "image: (height, width, 3) float32, RGB, 0 to 1"
     output: str = "anomaly_map: (height, width) float32"
     proof: dict = field(default_factory=dict)
+    products: list[dict] = field(default_factory=list)
 
     def write(self, folder: Path) -> None:
-        write_text(folder / RECORD, json.dumps(_sealed(asdict(self)), indent=2) + "\n")
+        content = asdict(self)
+        if not self.products:
+            del content["products"]
+        write_text(folder / RECORD, json.dumps(_sealed(content), indent=2) + "\n")
 
 
 def file_digest(path: Path) -> str:
@@ -95,10 +103,10 @@ def read_record(folder: Path) -> ExportRecord:
         raise UserError(f"{path} cannot be read as JSON ({reason}); export the model again") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise UserError(f"{path} is not the record of an export of sequential-patchcore")
-    if content.get("format_version") != _VERSION:
+    if content.get("format_version") not in (_VERSION, _VERSION_OF_PRODUCTS):
         raise UserError(
-            f"{path} has the format version {content.get('format_version')!r}, this program reads {_VERSION}; update "
-            "the program, or export the model again"
+            f"{path} has the format version {content.get('format_version')!r}, this program reads {_VERSION} and "
+            f"{_VERSION_OF_PRODUCTS}; update the program, or export the model again"
         )
     values = {name: content.get(name) for name in ExportRecord.__dataclass_fields__ if name in content}
     if content.get("record_sha256") != _seal(content) or not _is_sound(values):
@@ -122,12 +130,14 @@ def _is_sound(values: dict) -> bool:
         and all(isinstance(values.get(name), str) for name in ("model", "weights", "backbone", "created_by"))
         and (threshold is None or (isinstance(threshold, number) and math.isfinite(threshold)))
         and all(isinstance(values.get(name), number) for name in _NUMBERS)
+        and products_record.is_sound(values.get("products", []))
         and (size is None or (isinstance(size, list) and len(size) == 2 and all(isinstance(n, int) for n in size)))
     )
 
 
 def _sealed(content: dict) -> dict:
-    content = {"format": _FORMAT, "format_version": _VERSION, **content}
+    version = _VERSION_OF_PRODUCTS if "products" in content else _VERSION
+    content = {"format": _FORMAT, "format_version": version, **content}
     return content | {"record_sha256": _seal(content)}
 
 

@@ -62,6 +62,10 @@ class Naming:
         return tuple(name for name, kind in zip(self.names, self.kinds, strict=True) if kind == "impurity")
 
 
+PRODUCTS = "products"
+"""In `Naming.learnt_from`: the digest of the thresholds by product and zone that the rule was set with."""
+
+
 def promise_in_words(promise: dict[str, Any]) -> str:
     """The promise, for people."""
     said = f"{promise['lost']} of {promise['views']} defect views on {promise['plates']} plates lost"

@@ -6,12 +6,13 @@ What a product is, its maker says: a part, a camera's view of it, a light, or al
 name "" is that of all images beside.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..runtime.errors import UserError
 from .threshold import Threshold
 
 ANY = ""
@@ -71,23 +72,19 @@ def entry_of(products: Mapping[str, Product], name: str) -> str | None:
     return ANY if ANY in products else None
 
 
-def refuse_products(products: Mapping[str, Product], what: str) -> None:
-    """Where one threshold has to serve all images.
-
-    Args:
-        what: does not know products and zones, such as "an export".
-
-    Raises:
-        UserError: there are products.
-    """
-    if products:
-        raise UserError(
-            f"the model has thresholds by product or zone ({', '.join(name or 'all products' for name in products)}), "
-            f"and {what} knows one threshold alone; take a copy of the model and drop them there: "
-            "`sequential-patchcore calibrate --model COPY --one-threshold`"
-        )
-
-
 def shown(product: str, zone: str = "") -> str:
     """Such as "bracket: rim"; "" where neither has a name."""
     return ": ".join(part for part in (product, zone) if part)
+
+
+def products_digest(products: Mapping[str, Product]) -> str:
+    """Of all that decides by product and zone."""
+    sha = hashlib.sha256()
+    for name, product in sorted(products.items()):
+        own = None if product.threshold is None else product.threshold.value
+        zones = () if product.zones is None else product.zones.names
+        by_zone = {zone: threshold.value for zone, threshold in product.zone_thresholds.items()}
+        sha.update(json.dumps([name, own, zones, by_zone], sort_keys=True).encode())
+        if product.zones is not None:
+            sha.update(repr(product.zones.labels.shape).encode() + np.ascontiguousarray(product.zones.labels).tobytes())
+    return sha.hexdigest()[:16]

@@ -6,7 +6,7 @@ memory does not grow with their number. Each half of the plates also teaches by 
 library can be judged by what has not seen the plate.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..model.file import Memory
 from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
 from ..scoring.anomaly_map import PatchScores
+from ..scoring.limits import Limits, limits_of
 from ..scoring.scorer import Scorer
 from . import networks, sampling
 from .linear import discriminant
@@ -37,6 +38,9 @@ _MIRRORED = (  # the pictures as they are, and as a plate that lies the other wa
 
 
 LINEAR, NETWORKS = "linear", "networks"
+
+ProductOf = Callable[[Sample], str] | None
+"""Tells the product of an image, whose thresholds decide what of it alarms; None: the model's one does."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class Halves:
 
 def learn(
     scorer: Scorer, datasets: Sequence[Dataset], memories: Mapping[str, Memory], halves: Halves, split: str = "train",
+    product_of: ProductOf = None,
 ) -> Learnt:
     """The forms of the rule: the linear one from patches inside predicted regions, the networks from all that the
     nominal memory finds anomalous or nearly so.
@@ -113,7 +118,7 @@ def learn(
             for sample in dataset.split(split):
                 half = halves.half(dataset, sample)
                 for form in range(len(_MIRRORED)):
-                    for name, vectors, predicted in _labelled_patches(scorer, dataset, sample, form):
+                    for name, vectors, predicted in _labelled_patches(scorer, dataset, sample, form, product_of):
                         if kinds[name] == "impurity" and name not in memories:
                             continue
                         if (name, half) not in samples:
@@ -155,15 +160,24 @@ def threshold_of(scorer: Scorer) -> float:
     return scorer.threshold.value
 
 
-def predicted_of(scorer: Scorer, dataset: Dataset, sample: Sample) -> tuple[PatchScores, np.ndarray]:
+def predicted_of(
+    scorer: Scorer, dataset: Dataset, sample: Sample, product_of: ProductOf = None
+) -> tuple[PatchScores, np.ndarray]:
     """The scored patches of an image, and (H, W) bool what is predicted in its region."""
-    threshold = threshold_of(scorer)
+    region = dataset.region(sample)
+    limits = _limits(scorer, sample, region.shape, product_of)
     scored = scorer.patches(dataset.image(sample))
-    return scored, binary_map(scored.anomaly_map(), threshold, dataset.region(sample))
+    return scored, binary_map(scored.anomaly_map(), limits.map, region)
+
+
+def _limits(scorer: Scorer, sample: Sample, size: tuple[int, ...], product_of: ProductOf) -> Limits:
+    products = {} if product_of is None or scorer.model is None else scorer.model.products
+    name = "" if product_of is None else product_of(sample)
+    return limits_of(products, threshold_of(scorer), name, (size[0], size[1]))
 
 
 def _labelled_patches(
-    scorer: Scorer, dataset: Dataset, sample: Sample, form: int
+    scorer: Scorer, dataset: Dataset, sample: Sample, form: int, product_of: ProductOf
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Per class of an image its anomalous patches (n, D) float32, and (n,) bool, which lie in predicted regions.
 
@@ -177,9 +191,10 @@ def _labelled_patches(
         np.ascontiguousarray(mirror(array))
         for array in (dataset.image(sample), dataset.mask(sample), dataset.region(sample))
     )
-    threshold = threshold_of(scorer)
+    limits = _limits(scorer, sample, dataset.image_size(sample), product_of)
+    threshold = limits.map if limits.labels is None else np.ascontiguousarray(mirror(limits.map))
     scored = scorer.patches(image)
-    anomalous = scored.distances >= NEAR * threshold
+    anomalous = scored.distances >= NEAR * limits.common
     predicted = np.zeros_like(anomalous)
     cells = regions_of(binary_map(scored.anomaly_map(), threshold, region), scored.grid).cells
     predicted[cells[:, 0], cells[:, 1]] = True

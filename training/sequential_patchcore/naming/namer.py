@@ -10,7 +10,8 @@ import torch
 from ..coreset.search import NearestSearch
 from ..metrics.binarize import PLAIN, Rule
 from ..model.file import Model
-from ..model.naming import Naming
+from ..model.naming import PRODUCTS, Naming
+from ..model.products import products_digest
 from ..runtime.errors import UserError
 from ..runtime.progress import say
 from ..scoring.anomaly_map import PatchScores
@@ -111,7 +112,9 @@ def memories_digest(model: Model) -> str:
     return sha.hexdigest()[:16]
 
 
-def namer_of(scorer: Scorer, threshold: float | None = None, rule: Rule = PLAIN) -> Namer | None:
+def namer_of(
+    scorer: Scorer, threshold: float | None = None, rule: Rule = PLAIN, by_product: bool = True
+) -> Namer | None:
     """The namer of a scorer's model; None where the model does not name, or where its rule says nothing.
 
     The rule was set for the regions at one threshold, without hysteresis; of others it promises nothing.
@@ -119,9 +122,14 @@ def namer_of(scorer: Scorer, threshold: float | None = None, rule: Rule = PLAIN)
     Args:
         threshold: in place of the model's.
         rule: filters after the threshold.
+        by_product: the model's thresholds by product and zone decide, where it has any.
     """
     naming = None if scorer.model is None else scorer.model.naming
-    if naming is None:
+    if scorer.model is None or naming is None:
+        return None
+    products = scorer.model.products if by_product and threshold is None else {}
+    if naming.learnt_from.get(PRODUCTS, "") != (products_digest(products) if products else ""):
+        say("note: alarms are not named: the verdicts were set for the alarms of other thresholds by product and zone")
         return None
     at = threshold if threshold is not None else scorer.threshold and scorer.threshold.value
     if at != naming.threshold or rule.hysteresis != 1:

@@ -2,16 +2,18 @@
 """The whole rule of verdicts: learnt from a library, its operating point set on validation plates."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..data.dataset import Dataset, Sample
 from ..metrics.binomial import CONFIDENCE
-from ..model.naming import Naming, promise_in_words
+from ..model.file import Model
+from ..model.naming import PRODUCTS, Naming, promise_in_words
+from ..model.products import entry_of, products_digest
 from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
 from ..scoring.scorer import Scorer
-from .learning import NEAR, Form, Halves, learn, predicted_of, threshold_of
+from .learning import NEAR, Form, Halves, ProductOf, learn, predicted_of, threshold_of
 from .namer import Namer
 from .networks import Networks
 from .operating_point import JudgedRegion, operating_point
@@ -25,8 +27,12 @@ UNKNOWN_SHARE = 0.5
 def set_verdicts(
     scorer: Scorer, library: Sequence[Dataset], validation: Dataset, *, library_split: str = "train",
     split: str = "val", lost_defects: float | None = None, confidence: float = CONFIDENCE,
+    product_of: ProductOf = None,
 ) -> Naming:
     """Learn the rule, and find how far it may be trusted.
+
+    Of a model with thresholds by product and zone the rule is one for all, and so is its promise: over plates that show
+    the products in the shares of the validation plates.
 
     Args:
         scorer: of a model with a threshold and memories of impurities.
@@ -36,10 +42,11 @@ def set_verdicts(
         lost_defects: the share of defects that may be passed, such as 0.05; without it no defect of the validation
             plates is passed, and what that promises is said.
         confidence: of the promise.
+        product_of: tells the product of a sample, whose thresholds decide what of it alarms.
 
     Raises:
         UserError: no memory of an impurity, no threshold, nothing to learn from, no defect that alarms on the
-            validation plates, the test split.
+            validation plates, the test split, a model with products without their being told.
     """
     model = scorer.model
     assert model is not None
@@ -52,7 +59,10 @@ def set_verdicts(
     _warn_of_shared_images(library, library_split, validation, split)
     impurities = {name: memory for name, memory in model.memories.items() if memory.kind == "impurity"}
     halves = Halves()
-    found = learn(scorer, library, impurities, halves, library_split)
+    if model.products:
+        product_of = product_of or (lambda sample: "")
+        _check_products(model, validation, split, product_of)
+    found = learn(scorer, library, impurities, halves, library_split, product_of)
     threshold = threshold_of(scorer)
 
     def rule_of(form: Form, networks: Networks) -> Naming:
@@ -64,10 +74,10 @@ def set_verdicts(
     forms = found.forms
     on_library = _library_regions(
         scorer, [[Namer(scorer, rule_of(form, form.halves[half])) for form in forms] for half in (0, 1)],
-        halves, library, library_split,
+        halves, library, library_split, product_of,
     )
     rules = [rule_of(form, form.whole) for form in forms]
-    on_validation = _judged([Namer(scorer, rule) for rule in rules], scorer, validation, split)
+    on_validation = _judged([Namer(scorer, rule) for rule in rules], scorer, validation, split, product_of)
     # The better form is chosen on the same plates, so each has to keep the promise with its part of the doubt.
     doubt = 1 - (1 - confidence) / len(forms)
     points = [
@@ -86,29 +96,47 @@ def set_verdicts(
             "patches": dict(zip(found.names, found.patches, strict=True)), "split": library_split,
             "data": [{"name": dataset.name, "path": str(dataset.path), "fingerprint": dataset.fingerprint}
                      for dataset in library],
+            **({PRODUCTS: products_digest(model.products)} if model.products else {}),
         },
     )
 
 
-def judged_regions(namer: Namer, scorer: Scorer, dataset: Dataset, split: str) -> list[JudgedRegion]:
+def _check_products(model: Model, validation: Dataset, split: str, product_of: Callable[[Sample], str]) -> None:
+    samples = validation.split(split)
+    untold = sum(entry_of(model.products, product_of(sample)) is None for sample in samples)
+    if untold:
+        raise UserError(
+            f"the model has thresholds for {', '.join(filter(None, model.products))}, and {untold} of {len(samples)} "
+            f"validation images of the split {split!r} show none of these, as far as anything tells: `product`, "
+            "`products`, `product_rule` or `product_by`"
+        )
+
+
+def judged_regions(
+    namer: Namer, scorer: Scorer, dataset: Dataset, split: str, product_of: ProductOf = None
+) -> list[JudgedRegion]:
     """The predicted regions of a split: what the rule makes of each, and what the labels say."""
-    return _judged([namer], scorer, dataset, split)[0]
+    return _judged([namer], scorer, dataset, split, product_of)[0]
 
 
-def _judged(namers: Sequence[Namer], scorer: Scorer, dataset: Dataset, split: str) -> list[list[JudgedRegion]]:
+def _judged(
+    namers: Sequence[Namer], scorer: Scorer, dataset: Dataset, split: str, product_of: ProductOf
+) -> list[list[JudgedRegion]]:
     """The same by several rules, a list each; every image is scored once."""
     found: list[list[JudgedRegion]] = [[] for _ in namers]
     samples = dataset.split(split)
     with Progress(f"verdicts on {split}", len(samples)) as progress:
         for sample in samples:
-            for regions, of_image in zip(found, _regions_of_image(namers, scorer, dataset, sample), strict=True):
+            on_image = _regions_of_image(namers, scorer, dataset, sample, product_of)
+            for regions, of_image in zip(found, on_image, strict=True):
                 regions += of_image
             progress.step()
     return found
 
 
 def _library_regions(
-    scorer: Scorer, namers: Sequence[Sequence[Namer]], halves: Halves, library: Sequence[Dataset], split: str
+    scorer: Scorer, namers: Sequence[Sequence[Namer]], halves: Halves, library: Sequence[Dataset], split: str,
+    product_of: ProductOf,
 ) -> list[list[JudgedRegion]]:
     """The predicted regions of the library by each form, judged by the half that has not seen the plate.
 
@@ -121,7 +149,7 @@ def _library_regions(
             for sample in dataset.split(split):
                 unseen = namers[1 - halves.half(dataset, sample)]
                 for regions, of_image in zip(
-                    found, _regions_of_image(unseen, scorer, dataset, sample), strict=True
+                    found, _regions_of_image(unseen, scorer, dataset, sample, product_of), strict=True
                 ):
                     regions += [replace(region, image=f"{dataset.name} {region.image}") for region in of_image]
                 progress.step()
@@ -129,11 +157,11 @@ def _library_regions(
 
 
 def _regions_of_image(
-    namers: Sequence[Namer], scorer: Scorer, dataset: Dataset, sample: Sample
+    namers: Sequence[Namer], scorer: Scorer, dataset: Dataset, sample: Sample, product_of: ProductOf
 ) -> list[list[JudgedRegion]]:
     if any(instance.pixels is None for instance in sample.instances):
         return [[] for _ in namers]  # labelled as a whole: nobody knows where
-    scored, predicted = predicted_of(scorer, dataset, sample)
+    scored, predicted = predicted_of(scorer, dataset, sample, product_of)
     regions = regions_of(predicted, scored.grid)
     truths = region_truths(
         regions.labels, regions.count, dataset.mask(sample), dataset.instances(sample), dataset.classes

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which product an image shows, which thresholds decide about it, and how a prediction says so."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..model.products import Product, entry_of
+from ..model.products import Product, entry_of, products_digest
 from ..runtime.progress import say
 from ..scoring.limits import Limits, limits_of
 from .folder import Prediction, Region
@@ -92,16 +90,3 @@ def _most(limits: Limits, excess: np.ndarray, corner: tuple[int, int]) -> tuple[
     """Zone, threshold and whose it is where the (h, w) excess is largest; `corner` is where the window begins."""
     row, column = np.unravel_index(int(excess.argmax()), excess.shape)
     return limits.zone_at(int(row) + corner[0], int(column) + corner[1])
-
-
-def products_digest(products: Mapping[str, Product]) -> str:
-    """Of all that decides by product and zone."""
-    sha = hashlib.sha256()
-    for name, product in sorted(products.items()):
-        own = None if product.threshold is None else product.threshold.value
-        zones = () if product.zones is None else product.zones.names
-        by_zone = {zone: threshold.value for zone, threshold in product.zone_thresholds.items()}
-        sha.update(json.dumps([name, own, zones, by_zone], sort_keys=True).encode())
-        if product.zones is not None:
-            sha.update(repr(product.zones.labels.shape).encode() + np.ascontiguousarray(product.zones.labels).tobytes())
-    return sha.hexdigest()[:16]

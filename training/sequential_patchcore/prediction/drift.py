@@ -1,34 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether the images that arrive are still like those before: light, focus, noise, surface; and since which image.
 
-Five numbers of each image are tested, each by a sequence of conformal bets (`metrics/drift.py`). The mean number of
-images until one of the five alarms falsely is at least `RUN_LENGTH`, where stable images come in no particular order.
-The test knows what it has seen: a change that was there from the first image on is none.
+Of each image a few numbers are kept (`picture_numbers`), and six things are tested with them, each by a sequence of
+conformal bets (`metrics/drift.py`): the score, the brightness beyond what goes with the surface, the tilt and the bow
+of the light, the finest grain beyond what goes with coarser ones, and contrasts of middle size. Where stable images
+come in no particular order the chance of a false alarm within n images is at most n / (2 `RUN_LENGTH`), so that the
+mean number of images until one is at least `RUN_LENGTH`. The test knows what it has seen: a change that was there from
+the first image on is none.
 """
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from ..metrics.drift import Change, ChangeTest, deviations
+from ..metrics.drift import ChangeTest, likeliest_change
+from ..metrics.strangeness import Apart, Beside
 from ..runtime.errors import UserError
 from ..runtime.files import make_folder
 from ..runtime.progress import say
+from .drift_cause import FINE, LIGHT, cause_of, columns
+from .picture_numbers import NUMBERS, as_row, numbers_of
 
 FILE = "drift.jsonl"
 RUN_LENGTH = 10_000  # images until a false alarm, on the average at least
-NUMBERS = ("score", "brightness", "sharpness", "noise", "evenness")
-_CLEAR = 5.0  # by so many sigmas over the root of the images since: four times what a median of these varies by
-_ALONE = 2.0  # times as much as all others: that number alone has changed
-_AGAINST = 1.5  # times the change of brightness: what light alone may do to its shares, in the other direction
-_ALONG = 0.5  # the same in the direction of brightness
-_FOCUS = "the images are less sharp: focus, or something on the lens"
-_SEVERAL = 3  # of the four numbers of the picture: more than light, focus or noise alone would change
+TESTED: dict[str, tuple[tuple[str, ...], type[Beside] | type[Apart] | None]] = {
+    "score": (("score",), None), "light": (LIGHT, Beside), "tilt": (("tilt_x", "tilt_y"), Apart),
+    "bow": (("bow_x", "bow_y"), Apart), "grain": (FINE, Beside), "contrast": (("grain_3",), None),
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Drift:
         cause: "light", "focus", "noise" or "surface".
         words: the same for people.
         since: the image with which it probably began; image: the one with which it was found.
-        shifts: of each of `NUMBERS`, by how many sigmas of before.
+        shifts: of each of `picture_numbers.NUMBERS`, by how many sigmas of before.
     """
 
     cause: str
@@ -49,30 +50,36 @@ class Drift:
     shifts: Mapping[str, float]
 
 
-def numbers_of(image: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """The five numbers of an image.
-
-    The median of the anomaly map, which a defect in one place does not move; the median brightness; and, as shares of
-    that: the mean slope of the slightly blurred image, the noise (Immerkær, "Fast noise variance estimation", 1996, by
-    the median), and how far brightness differs over the image.
+class RowWatch:
+    """The tests of rows of numbers, as they come.
 
     Args:
-        image: (H, W, 3) float32 RGB in [0, 1].
-        scores: (H, W) float32.
+        seed: of the random shares of ties.
     """
-    grey = image.mean(2, dtype=np.float32)
-    brightness = float(np.median(grey))
-    scale = max(brightness, 1e-4)
-    soft = cv2.GaussianBlur(grey, (0, 0), 1.5)
-    slopes = np.hypot(cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1))
-    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    noise = np.median(np.abs(cv2.filter2D(grey, cv2.CV_32F, kernel))) / 0.6745 / 6
-    side = max(3, min(grey.shape) // 16 * 2 + 1)
-    low, high = np.quantile(cv2.blur(grey, (side, side)), [0.05, 0.95])
-    return {
-        "score": float(np.median(scores)), "brightness": brightness, "sharpness": float(slopes.mean()) / scale,
-        "noise": float(noise) / scale, "evenness": float(high - low) / scale,
-    }
+
+    def __init__(self, seed: int = 0) -> None:
+        limit = 2 * RUN_LENGTH * len(TESTED)
+        self._tests = [
+            (columns(names), ChangeTest(limit, seed + number, None if kind is None else kind(len(names))))
+            for number, (names, kind) in enumerate(TESTED.values())
+        ]
+        self._rows: list[np.ndarray] = []
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(n, 12) float64, those seen."""
+        return np.array(self._rows)
+
+    def see(self, row: np.ndarray) -> int | None:
+        """The next row; the number of the image with which a change probably began, where one is found now."""
+        self._rows.append(row)
+        found = []
+        for own, test in self._tests:
+            change = test.see(float(row[own[0]]) if len(own) == 1 else row[own].tolist())
+            if change is not None:
+                # What was fitted to rows of before and after is blurred: one of the numbers may show the cut better.
+                found += [change, *(likeliest_change(self.rows[:, column]) for column in own)]
+        return max(found, key=lambda change: change.contrast).since if found else None
 
 
 class DriftWatch:
@@ -116,29 +123,16 @@ class DriftWatch:
 
     def _begin(self) -> None:
         """What comes from now on is compared among itself."""
-        self._tests = {name: ChangeTest(RUN_LENGTH * len(NUMBERS), seed) for seed, name in enumerate(NUMBERS)}
+        self._watch = RowWatch()
         self._images: list[str] = []
-        self._seen: dict[str, list[float]] = {name: [] for name in NUMBERS}
 
     def _step(self, image: str, numbers: Mapping[str, float]) -> Drift | None:
         self._images.append(image)
-        changes: list[Change] = []
-        for name, test in self._tests.items():
-            self._seen[name].append(numbers[name])
-            change = test.see(numbers[name])
-            if change is not None:
-                changes.append(change)
-        return None if not changes else self._named(changes[0].since)
-
-    def _named(self, since: int) -> Drift:
-        shifts = {
-            name: float(np.median(deviations(values[since:], values[:since]))) for name, values in self._seen.items()
-        }
-        ratios = {
-            name: max(float(np.median(values[since:])), 1e-9) / max(float(np.median(values[:since])), 1e-9)
-            for name, values in self._seen.items()
-        }
-        cause, words = cause_of(shifts, ratios, len(self._images) - since)
+        since = self._watch.see(as_row(numbers))
+        if since is None:
+            return None
+        rows = self._watch.rows
+        cause, words, shifts = cause_of(rows[:since], rows[since:])
         return Drift(cause, words, self._images[since], self._images[-1], {
             name: round(shift, 2) for name, shift in shifts.items()})
 
@@ -173,50 +167,15 @@ class ProductWatches:
         return self._watches[product].see(path, image, scores)
 
 
-def cause_of(shifts: Mapping[str, float], ratios: Mapping[str, float], after: int) -> tuple[str, str]:
-    """What the shifts of the five numbers point to, as a word and in words.
-
-    Light changes the brightness. The others, which are shares of it, stay, or go the other way by a factor that is
-    hardly larger: with less light a camera's own noise stays, with more the brightest pixels are full. A camera out of
-    focus takes the finest grain away, which nothing else does alone, and flattens slopes; noise raises the grain alone.
-    What changes nearly all of them, or the scores alone, is the surface. Numbers of sound plates differ, so that a
-    change is measured against what the medians of so many images differ by.
-
-    Args:
-        shifts: in sigmas of before.
-        ratios: after to before.
-        after: number of images since the change.
-    """
-    changes = {name: math.log(ratio) for name, ratio in ratios.items()}
-    clear = {name for name, shift in shifts.items() if abs(shift) >= _CLEAR / math.sqrt(after)} - {"score"}
-    sizes = {name: abs(changes[name]) for name in clear}
-    largest_beside = max((size for name, size in sizes.items() if name != "noise"), default=0.0)
-    if sizes.get("noise", 0.0) >= _ALONE * largest_beside and "noise" in clear:
-        if changes["noise"] < 0:
-            return "focus", f"{_FOCUS}, and the finest grain is gone"
-        return "noise", "more noise: gain, exposure or cooling"
-    if "brightness" in clear and all(
-        -_AGAINST <= changes[name] / changes["brightness"] <= _ALONG for name in clear - {"brightness"}
-    ):
-        brighter = ratios["brightness"] - 1
-        return "light", f"{abs(brighter):.0%} {'more' if brighter > 0 else 'less'} light"
-    if len(clear) < _SEVERAL:
-        if "sharpness" in clear and shifts["sharpness"] < 0:
-            return "focus", _FOCUS
-        if "noise" in clear and abs(shifts["noise"]) >= abs(shifts["evenness"]):
-            return "noise", f"{'more' if shifts['noise'] > 0 else 'less'} noise: gain, exposure or cooling"
-    return "surface", "the surface looks otherwise: dirt everywhere, or another product"
-
-
 def _lines(path: Path) -> Sequence[dict]:
-    """The whole lines of an earlier start; one that was cut off is left out."""
+    """The whole lines of an earlier start; one that was cut off, or holds other numbers, is left out, which is said."""
     if not path.is_file():
         return []
     try:
         texts = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path} ({error}); move it away to begin the watch for drift anew") from error
-    found = []
+    found, left_out = [], 0
     for text in texts:
         try:
             line = json.loads(text)
@@ -224,5 +183,8 @@ def _lines(path: Path) -> Sequence[dict]:
                     "image" in line and all(np.isfinite(float(line[name])) for name in NUMBERS))):
                 found.append(line)
         except (ValueError, KeyError, TypeError):
-            continue
+            left_out += 1
+    if left_out:
+        say(f"note: {left_out} line(s) of {path} are left out of the watch for drift: cut off, or written by a version "
+            "that keeps other numbers")
     return found

@@ -98,6 +98,10 @@ class RegionPatches:
 
     def peak(self, search: NearestSearch) -> float:
         """The region's highest score in the anomaly map that a memory makes of the image."""
+        return float(self.scores(search).max())
+
+    def scores(self, search: NearestSearch) -> np.ndarray:
+        """(n,) float32: the same of each pixel of the region, row by row."""
         with torch.inference_mode():
             flat = torch.from_numpy(self.vectors.reshape(-1, self.vectors.shape[-1])).to(search.device)
             block = search.distances(flat).cpu().numpy().reshape(self.vectors.shape[:2])
@@ -106,7 +110,7 @@ class RegionPatches:
         distances[y : y + block.shape[0], x : x + block.shape[1]] = block
         left, top, width, height = self.box
         scores = anomaly_map(distances, self.grid, self.blur_sigma)
-        return float(scores[top : top + height, left : left + width][self.pixels].max())
+        return scores[top : top + height, left : left + width][self.pixels]
 
 
 def extractor_digest(extractor: Mapping[str, Any]) -> str:

@@ -56,15 +56,18 @@ async function draw() {
     $("title").textContent = "There is no image to show.";
     return;
   }
-  const where = now.box ? ` at ${now.box.slice(0, 2).join(", ")}, score ${now.score.toPrecision(4)}` : ", no alarm";
+  const limit = now.threshold ? ` (threshold ${now.threshold.toPrecision(4)}${state.products ? `, ${now.of}` : ""})` : "";
+  const where = (now.product ? ` · ${now.product}` : "")
+    + (now.box ? ` · alarm at x ${now.box[0]}, y ${now.box[1]} · score ${now.score.toPrecision(4)}${limit}` : " · no alarm");
   $("undo-this").hidden = !now.entry;
+  $("question").hidden = !now.box || Boolean(now.decision);
   $("named").textContent = !now.named ? "" : `the model says ${now.named}: ${now.reason}`
     + ` (log odds of a defect ${now.likeness.toPrecision(3)})` + (now.passed ? "; it does not alarm" : "");
   $("title").textContent = `${now.name}${where}` + (now.decision ? `, decided: ${now.decision} ${now.impurity}` : "");
   try {
     const version = encodeURIComponent(state.active);
     const [photograph, map] = await Promise.all(
-      [picture(`/photograph/${now.image}`), picture(`/map/${now.image}?v=${version}-${state.threshold}`)]);
+      [picture(`/photograph/${now.image}`), picture(`/map/${now.image}?v=${version}-${state.thresholds}`)]);
     if (now !== item()) return;
     whole(photograph, now);
     closeUp($("near"), photograph, now);

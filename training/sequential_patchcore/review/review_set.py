@@ -3,7 +3,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,11 +17,13 @@ from ..data.png import read_bytes
 from ..extractors.base import to_tensor
 from ..extractors.grid import Grid
 from ..metrics.binarize import PLAIN, Rule, binary_map
+from ..model.products import Product
 from ..naming.namer import Namer
 from ..naming.verdict import RegionVerdict
 from ..runtime.errors import UserError
 from ..runtime.progress import Progress, say
 from ..scoring.anomaly_map import PatchScores, anomaly_map
+from ..scoring.limits import Limits, limits_of
 from ..scoring.scorer import Scorer
 
 KEPT_BYTES = 4 << 30  # of patch vectors on disk; images beyond are put through the network again when it is needed
@@ -32,14 +34,22 @@ _LONGEST_OUTLINE = 200  # points
 class Region:
     """An alarm: `box` (x, y, width, height), `outline` [[x, y], ...], its highest `score` and where, `peak` (x, y).
 
-    `named` is what the base model's rule takes it for, None where it has none.
+    Where zones differ it is that of the place where the score exceeds its threshold most: `threshold`, and whose that
+    is, `threshold_of`. `named` is what the base model's rule takes it for, None where it has none.
     """
 
     box: tuple[int, int, int, int]
     outline: tuple[tuple[int, int], ...]
     score: float
     peak: tuple[int, int]
+    threshold: float
+    threshold_of: str
     named: RegionVerdict | None = None
+
+    @property
+    def excess(self) -> float:
+        """The score in thresholds."""
+        return _excess(self.score, self.threshold)
 
 
 @dataclass
@@ -51,6 +61,9 @@ class ReviewImage:
         distances: (h, w) float32 of its patches to the nearest vector; rows: (h, w) int64, which vector that is.
         untaught: (h, w) float32, the distances to the base model's vectors.
         vectors: NPY file of its (h, w, D) vectors; None where there was no room.
+        product: what it shows; "" where nothing tells.
+        limits: the thresholds that decide about it now.
+        score, excess: its highest score, and how many thresholds that is; of several zones where that is most.
     """
 
     number: int
@@ -62,8 +75,11 @@ class ReviewImage:
     rows: np.ndarray
     vectors: Path | None
     untaught: np.ndarray
+    product: str = ""
+    limits: Limits | None = None
     regions: list[Region] = field(default_factory=list)
     score: float = 0.0
+    excess: float = 0.0
 
     @property
     def record(self) -> dict:
@@ -81,6 +97,7 @@ class ReviewSet:
         rule: filters after the threshold.
         kept_bytes: room for vectors.
         namer: gives alarms their names, by the base model's rule and memories whatever is taught meanwhile.
+        product_of: tells an image's product by its path, where the model has thresholds of several.
 
     Attributes:
         images: those that could be read, in the order given.
@@ -89,8 +106,9 @@ class ReviewSet:
 
     def __init__(
         self, scorer: Scorer, paths: Sequence[Path], rule: Rule = PLAIN, kept_bytes: int = KEPT_BYTES,
-        namer: Namer | None = None,
+        namer: Namer | None = None, product_of: Callable[[Path], str] | None = None,
     ) -> None:
+        self._product_of = product_of
         self._scorer, self.rule, self._namer = scorer, rule, namer
         self._named: dict[int, tuple[bytes, tuple[RegionVerdict, ...]]] = {}
         self._features, self._search = scorer.search.vectors, scorer.search
@@ -142,8 +160,12 @@ class ReviewSet:
         """(H, W) float32, the anomaly map."""
         return anomaly_map(image.distances, image.grid, self._scorer.blur_sigma)
 
-    def use(self, features: np.ndarray, threshold: float) -> None:
-        """Score all images by a memory (K, D), of which usually few rows differ from the one before."""
+    def use(self, features: np.ndarray, threshold: float, products: Mapping[str, Product] | None = None) -> None:
+        """Score all images by a memory (K, D), of which usually few rows differ from the one before.
+
+        Args:
+            threshold, products: the model's.
+        """
         same = features.shape == self._features.shape
         changed = (
             np.flatnonzero((features != self._features).any(1)) if same else np.arange(len(features))
@@ -154,7 +176,8 @@ class ReviewSet:
                 self._rescore(image, features, changed, whole=not same)
             self._features = features
         for image in self.images:
-            self._find(image, threshold)
+            image.limits = limits_of(products or {}, threshold, image.product, image.size)
+            self._find(image, image.limits)
 
     def _add(self, path: Path) -> None:
         data = read_bytes(path)
@@ -175,6 +198,7 @@ class ReviewSet:
             number, path, hashlib.sha256(data).hexdigest(), size, Grid.of(self._scorer.extractor, size, cells),
             distances.cpu().numpy().reshape(cells), rows.cpu().numpy().reshape(cells), file,
             distances.cpu().numpy().reshape(cells).copy(),
+            "" if self._product_of is None else self._product_of(path),
         ))
 
     def _vectors_of(self, picture: np.ndarray) -> np.ndarray:
@@ -199,11 +223,13 @@ class ReviewSet:
                 distances[stale], rows[stale] = found.cpu().numpy(), which.cpu().numpy()
         image.distances, image.rows = distances.reshape(image.distances.shape), rows.reshape(image.rows.shape)
 
-    def _find(self, image: ReviewImage, threshold: float) -> None:
+    def _find(self, image: ReviewImage, limits: Limits) -> None:
         scores = self.map(image)
-        image.score = float(scores.max())
-        predicted = binary_map(scores, threshold, np.ones(scores.shape, bool), self.rule)
-        image.regions = regions_of(predicted, scores, self._names_of(image, predicted))
+        row, column = np.unravel_index(int(limits.scaled(scores).argmax()), scores.shape)
+        image.score = float(scores[row, column])
+        image.excess = _excess(image.score, limits.zone_at(int(row), int(column))[1])
+        predicted = binary_map(scores, limits.map, np.ones(scores.shape, bool), self.rule)
+        image.regions = regions_of(predicted, scores, limits, self._names_of(image, predicted))
 
     def _names_of(self, image: ReviewImage, predicted: np.ndarray) -> Sequence[RegionVerdict] | None:
         """The verdicts of an image's regions by their numbers; not found again while the regions are the same."""
@@ -220,13 +246,13 @@ class ReviewSet:
             self._named[image.number] = (digest, found)
         return self._named[image.number][1]
 
-    def inside(self, image: ReviewImage, box: Sequence[int], threshold: float) -> np.ndarray:
+    def inside(self, image: ReviewImage, box: Sequence[int]) -> np.ndarray:
         """(H, W) bool: the alarm's pixels within a box; the whole box where no alarm has exactly this box."""
         inside = np.zeros(image.size, bool)
         x, y, width, height = box
-        if any(region.box == tuple(box) for region in image.regions):
+        if image.limits is not None and any(region.box == tuple(box) for region in image.regions):
             scores = self.map(image)
-            predicted = binary_map(scores, threshold, np.ones(scores.shape, bool), self.rule)
+            predicted = binary_map(scores, image.limits.map, np.ones(scores.shape, bool), self.rule)
             _, labels, stats, _ = cv2.connectedComponentsWithStats(predicted.astype(np.uint8), connectivity=8)
             (number, *_) = [row for row in range(1, len(stats)) if tuple(stats[row, :4]) == tuple(box)]
             return labels == number
@@ -235,26 +261,34 @@ class ReviewSet:
 
 
 def regions_of(
-    predicted: np.ndarray, scores: np.ndarray, named: Sequence[RegionVerdict] | None = None
+    predicted: np.ndarray, scores: np.ndarray, limits: Limits, named: Sequence[RegionVerdict] | None = None
 ) -> list[Region]:
-    """The 8-connected regions of an (H, W) bool map, the highest score first.
+    """The 8-connected regions of an (H, W) bool map, the one that exceeds its threshold most first.
 
     Args:
+        limits: the thresholds that it was predicted with.
         named: the verdict of each, in the order of OpenCV's numbers.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(predicted.astype(np.uint8), connectivity=8)
     found = []
+    excess = limits.scaled(scores)
     for number in range(1, count):
         x, y, width, height = (int(value) for value in stats[number, :4])
         window = slice(y, y + height), slice(x, x + width)
         own = labels[window] == number
-        inside = np.where(own, scores[window], np.float32(-1))
+        inside = np.where(own, excess[window], np.float32(-1))
         row, column = np.unravel_index(int(inside.argmax()), inside.shape)
+        at = x + int(column), y + int(row)
+        _, threshold, origin = limits.zone_at(at[1], at[0])
         found.append(Region(
-            (x, y, width, height), outline_of(own, (x, y)), float(inside[row, column]), (x + int(column), y + int(row)),
+            (x, y, width, height), outline_of(own, (x, y)), float(scores[at[1], at[0]]), at, threshold, origin,
             None if named is None else named[number - 1],
         ))
-    return sorted(found, key=lambda region: -region.score)
+    return sorted(found, key=lambda region: (-region.excess, -region.score))
+
+
+def _excess(score: float, threshold: float) -> float:
+    return score / max(threshold, 1e-30)
 
 
 def outline_of(own: np.ndarray, corner: tuple[int, int]) -> tuple[tuple[int, int], ...]:

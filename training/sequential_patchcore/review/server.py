@@ -145,7 +145,9 @@ class Review:
         image = images[number]
         if as_map:
             scores = self.session.set.map(image)
-            return overlays.anomaly_map(scores, self.session.threshold, np.ones(scores.shape, bool), _SIDE)
+            assert image.limits is not None  # the session has used its thresholds
+            drawn = image.limits.scaled(scores)
+            return overlays.anomaly_map(drawn, image.limits.common, np.ones(scores.shape, bool), _SIDE)
         return overlays.photograph(self.session.set.picture(image), _SIDE)
 
     async def _nearest(self, request: Request) -> Response:

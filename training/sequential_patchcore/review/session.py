@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A review under way: what is left to decide, decisions taken, and the model that they teach; one at a time."""
 
+import hashlib
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ..model.file import Model, save_model
+from ..model.products import entry_of
 from ..runtime.errors import UserError
 from ..runtime.progress import say
 from .dirt import names_of
 from .guard import ValidationDefects, losses
 from .journal import DECISIONS, DEFECT, DIRT, DIRT_CLASSES, MISSED, UNDO, Entry, Journal, effective, new_entry
 from .patches import RegionPatches, extractor_digest, patches_file, save_patches
+from .region_limits import PRODUCT, slots_of, threshold_at
 from .replay import PatchStore, Taught, replay
 from .review_set import Region, ReviewImage, ReviewSet, outline_of
 
@@ -49,13 +52,34 @@ class Session:
         self._lock = threading.RLock()
         self.taught = replay(base, self.journal.effective(), self.store)
         self._activate(self.taught)
+        self._say_unknown_products()
         for note in self.taught.notes:
             say(note)
 
     @property
     def threshold(self) -> float:
+        """The model's one, which decides where no product or zone has its own."""
         assert self.taught.model.threshold is not None
         return self.taught.model.threshold.value
+
+    @property
+    def _thresholds(self) -> str:
+        """A digest of all thresholds: with them the pictures of the maps change."""
+        model = self.taught.model
+        values = [(slot, getattr(threshold_at(model, slot), "value", None)) for slot in slots_of(model)]
+        return hashlib.sha256(repr(values).encode()).hexdigest()[:12]
+
+    def _say_unknown_products(self) -> None:
+        products = self.base.products
+        strange = sorted({image.product for image in self.set.images if entry_of(products, image.product) is None})
+        if products and strange:
+            names = ", ".join(repr(name) if name else "an unknown product" for name in strange)
+            say(f"note: images show {names}, which the model has no threshold for: its one threshold decides (of "
+                f"{', '.join(filter(None, products))} tell `product`, `products`, `product_rule` or `product_by`)")
+        unplaced = [image.path.name for image in self.set.images if image.limits is not None and image.limits.unplaced]
+        if unplaced:
+            say(f"note: {len(unplaced)} image(s), such as {unplaced[0]}, have another shape than the zones were drawn "
+                "on: the model's one threshold decides")
 
     def state(self) -> dict[str, Any]:
         """What the page shows, JSON-ready."""
@@ -63,6 +87,7 @@ class Session:
             items = self._items()
             return {
                 "revision": len(self.journal.entries), "threshold": self.threshold,
+                "thresholds": self._thresholds, "products": bool(self.base.products),
                 "base": self.base.fingerprint, "active": self.taught.model.fingerprint, "file": str(self.out),
                 "items": items, "left": sum(item["decision"] is None for item in items),
                 "decided": sum(item["decision"] is not None for item in items), "notes": list(self.taught.notes),
@@ -155,7 +180,7 @@ class Session:
     def _activate(self, taught: Taught) -> None:
         self.taught = taught
         save_model(taught.model, self.out)  # first: it is active from here on, and the images of the page follow
-        self.set.use(taught.model.features, self.threshold)
+        self.set.use(taught.model.features, self.threshold, taught.model.products)
 
     def _message(self, entry: Entry) -> str:
         """What came of a decision, in words."""
@@ -167,9 +192,10 @@ class Session:
         if entry.id in self.taught.entered and peak is not None:
             new, shown = self.taught.entered[entry.id]
             bare = f"{new} of {shown} patches entered the memory; the region scores {peak:.4g} now, "
-            if peak < self.threshold:
-                return bare + f"below the threshold {self.threshold:.4g}"
-            return bare + (f"still above the threshold {self.threshold:.4g}: the others lie no farther from the memory "
+            limit = self.taught.thresholds[entry.id]
+            if not self.taught.alarms(entry.id):
+                return bare + f"below the threshold {limit:.4g}"
+            return bare + (f"still above the threshold {limit:.4g}: the others lie no farther from the memory "
                            "than its two closest vectors from one another, and the rule does not take them")
         if entry.decision == DIRT:
             return (f"{entry.impurity} is noted; this model has no memory of it, and the region goes on alarming until "
@@ -196,13 +222,15 @@ class Session:
             left += [
                 {"image": image.number, "name": image.path.name, "box": list(region.box), "score": region.score,
                  "outline": [list(point) for point in region.outline], "decision": None, "size": list(image.size),
-                 **_named(region)}
+                 "threshold": region.threshold, "excess": region.excess, "of": region.threshold_of,
+                 "product": image.product, **_named(region)}
                 for region in alarms
             ]
             if not entries and not image.regions:
                 left.append({"image": image.number, "name": image.path.name, "box": None, "score": image.score,
-                             "outline": [], "decision": None, "size": list(image.size)})
-        left.sort(key=lambda item: (item["box"] is None, item.get("passed", False), -item["score"]))
+                             "outline": [], "decision": None, "size": list(image.size), "excess": image.excess,
+                             "product": image.product})
+        left.sort(key=lambda item: (item["box"] is None, item.get("passed", False), -item["excess"], -item["score"]))
         return left + decided
 
     def _decided(self, image: ReviewImage, entry: Entry) -> dict[str, Any]:
@@ -211,7 +239,7 @@ class Session:
             "image": image.number, "name": image.path.name, "box": entry.region.get("box"), "size": list(image.size),
             "outline": entry.region.get("outline", []), "score": image.score if peak is None else peak,
             "decision": entry.decision, "impurity": entry.impurity, "entry": entry.id, "who": entry.who,
-            "alarms": peak is not None and peak >= self.threshold,
+            "alarms": self.taught.alarms(entry.id), "product": image.product,
         }
 
     def _image(self, number: object) -> ReviewImage:
@@ -235,7 +263,7 @@ class Session:
     ) -> tuple[RegionPatches | None, dict[str, Any]]:
         if box is None:
             return None, {}
-        inside = self.set.inside(image, box, self.threshold)
+        inside = self.set.inside(image, box)
         vectors = self.set.vectors(image)
         patches = RegionPatches.of(
             vectors, image.grid, self.set.blur_sigma, self.set.picture(image), inside,
@@ -244,8 +272,9 @@ class Session:
         x, y, width, height = patches.box
         scores = self.set.map(image)
         outline = outline_of(patches.pixels, (x, y))
-        return patches, {"box": [x, y, width, height], "outline": [list(point) for point in outline],
-                         "score": float(scores[inside].max())}
+        region = {"box": [x, y, width, height], "outline": [list(point) for point in outline],
+                  "score": float(scores[inside].max())}
+        return patches, region | ({PRODUCT: image.product} if image.product else {})
 
 
 def _named(region: Region) -> dict[str, Any]:

@@ -10,6 +10,9 @@ import numpy as np
 from ..model.products import Product, entry_of, shown
 from ..model.threshold import Threshold
 
+Slot = tuple[str, str] | None
+"""Whose a threshold is: an entry's name and a zone's, "" for what lies in none; None for the model's one."""
+
 MODEL = "model"
 BY_HAND = "by hand"
 NO_ZONE = "no zone"
@@ -24,6 +27,7 @@ class Limits:
         size: (H, W).
         values: (Z + 1,) float64: of what lies in no zone, and of each zone.
         origins: (Z + 1,) what each is: the entry, such as "bracket" or "bracket: rim", "model" or "by hand".
+        slots: (Z + 1,) the same for programs; None is by hand, too.
         zones: names of the zones 1, 2, ...
         labels: (H, W) uint8, the number of the zone; None where there are none.
         unplaced: the product has zones, and they fit no image of this shape.
@@ -33,6 +37,7 @@ class Limits:
     size: tuple[int, int]
     values: tuple[float, ...]
     origins: tuple[str, ...]
+    slots: tuple[Slot, ...] = (None,)
     zones: tuple[str, ...] = ()
     labels: np.ndarray | None = None
     unplaced: bool = False
@@ -78,18 +83,19 @@ def limits_of(
     entry = entry_of(products, name)
     product = Product() if entry is None else products[entry]
     if product.zones is None:
-        value, origin = _one(product.threshold, threshold, shown(entry or ""))
-        return Limits(name, size, (value,), (origin,))
+        value, origin, slot = _one(product.threshold, threshold, (entry or "", ""), shown(entry or ""))
+        return Limits(name, size, (value,), (origin,), (slot,))
     labels = product.zones.at(size)
     if labels is None:  # a threshold of what lies in no zone is none of the whole image
         return Limits(name, size, (threshold,), (MODEL,), unplaced=True)
-    pairs = [_one(product.threshold, threshold, shown(entry or "", NO_ZONE))]
-    pairs += [
-        _one(product.zone_thresholds.get(zone), threshold, shown(entry or "", zone)) for zone in product.zones.names
+    each = [_one(product.threshold, threshold, (entry or "", ""), shown(entry or "", NO_ZONE))]
+    each += [
+        _one(product.zone_thresholds.get(zone), threshold, (entry or "", zone), shown(entry or "", zone))
+        for zone in product.zones.names
     ]
-    values, origins = zip(*pairs, strict=True)
-    return Limits(name, size, values, origins, product.zones.names, labels)
+    values, origins, slots = zip(*each, strict=True)
+    return Limits(name, size, values, origins, slots, product.zones.names, labels)
 
 
-def _one(own: Threshold | None, common: float, origin: str) -> tuple[float, str]:
-    return (common, MODEL) if own is None else (own.value, origin)
+def _one(own: Threshold | None, common: float, slot: Slot, origin: str) -> tuple[float, str, Slot]:
+    return (common, MODEL, None) if own is None else (own.value, origin, slot)

@@ -115,7 +115,8 @@ def calibrate_products(
             products[name] = _entry(scorer, part, maps, request, split, name, replace(
                 entry, threshold=None, zones=placed, zone_thresholds={}))
     if model.naming is not None:
-        say("alarms get no verdicts by name any more: their rule was set for one threshold, and there are several now")
+        say("alarms get no verdicts by name any more: their rule was set for other thresholds; "
+            "`sequential-patchcore verdicts` sets it anew")
     return replace(model, products=dict(sorted(products.items())), naming=None)
 
 
