@@ -61,6 +61,32 @@ def patch_at(
     return Patch(frame, 1.0 / least)
 
 
+def point_under(mesh: TriangleMesh, frame: TangentFrame, u: float, v: float) -> tuple[np.ndarray, int] | None:
+    """The point (3,) of the surface over (u, v) of a frame's plane and its triangle, or None where there is none.
+
+    Of several within the frame's depth that face the same way, the one nearest to the plane.
+    """
+    uvh = frame.to_frame(mesh.corners)
+    a, b, c = (uvh[:, k, :2] for k in range(3))
+    area = _cross(b - a, c - a)
+    spot = np.array([u, v])
+    facing = area > 0.0  # seen from the frame's normal
+    with np.errstate(divide="ignore", invalid="ignore"):
+        second, third = _cross(spot - a, c - a) / area, _cross(b - a, spot - a) / area
+    weights = np.stack([1.0 - second - third, second, third], axis=-1)
+    height = np.einsum("nk,nk->n", weights, uvh[..., 2])
+    over = np.flatnonzero(facing & (weights >= -1e-9).all(axis=1) & (np.abs(height) <= frame.depth_mm))
+    if len(over) == 0:
+        return None
+    triangle = int(over[np.argmin(np.abs(height[over]))])
+    return weights[triangle] @ mesh.corners[triangle], triangle
+
+
+def _cross(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The third component of the cross product of vectors (..., 2)."""
+    return one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]
+
+
 def _meets(points: np.ndarray, depth: float) -> np.ndarray:
     """Which of N edges or triangles (N, K, 3) reach into the slab of heights up to `depth`: (N,) bool."""
     return (points[..., 2].min(axis=1) <= depth) & (points[..., 2].max(axis=1) >= -depth)
