@@ -41,7 +41,7 @@ def show_features(changes: Ledger, part: Part, laid: Sequence, mm_per_unit: np.n
 
     mm_per_unit: (3,), see `mesh_feature_nodes.millimetres_per_unit`.
     """
-    group = build_mesh_feature_group(laid, _FINEST, f"Features on {part.object.name}")
+    group = build_mesh_feature_group(laid, _FINEST, f"Features on {part.object.name}", to_be_read=False)
     changes.on_undo(lambda: _remove_group(group))
     covers = any(each.feature.gloss for each in laid)
     copies = {}

@@ -70,7 +70,11 @@ class LaidFeatures:
         """For the record."""
         parts = self.surfaces.parts
         return {
-            "features": [{"object": parts[each.surface].object.name, **each.parameters()} for each in self.features],
+            "features": [
+                {"object": parts[each.surface].object.name,
+                 "millimetres_per_unit": [float(factor) for factor in self.surfaces.millimetres_per_unit[each.surface]],
+                 **each.parameters()} for each in self.features
+            ],
             "skipped_features": [each.parameters() for each in self.skipped],
         }
 
@@ -92,5 +96,6 @@ def part_surfaces(scene: bpy.types.Scene, parts: Sequence[Part]) -> PartSurfaces
 
 def lay_on_parts(surfaces: PartSurfaces, sample: OwnSample) -> LaidFeatures:
     """Lay what the sample wants where its part has room for it."""
-    laid, skipped = lay_wanted(surfaces.meshes, sample.features, sample.master or 0, sample.part)
+    master = sample.seed if sample.master is None else sample.master
+    laid, skipped = lay_wanted(surfaces.meshes, sample.features, master, sample.part)
     return LaidFeatures(surfaces, tuple(laid), tuple(skipped))

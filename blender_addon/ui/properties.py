@@ -5,6 +5,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from ..core.errors import UserError
+from ..core.features.classes import FEATURE_CLASSES
 from ..core.inspection.camera import Camera
 from ..core.inspection.plate import Plate, Surface
 from ..core.inspection.ring_light import RingLight
@@ -144,6 +145,16 @@ def _weight(name: str, default: int):
     return IntProperty(name=f"{name} Weight", description=text, default=default, min=0, max=1000)
 
 
+FEATURE_NAMES = tuple(surface_class.name for surface_class in FEATURE_CLASSES)
+
+
+def _number_on_part(name: str):
+    many = {"scratch": "Scratches"}.get(name, f"{name.capitalize()}s")
+    text = (f"How many {many.lower()} are laid on each part of your own scene, evenly over its inspected surface; one "
+            "that fits nowhere is left out, and the record says why")
+    return IntProperty(name=many, description=text, default=0, min=0, max=100)
+
+
 SECTION_GROUPS = {name: _section_group(name, section) for name, section in SECTIONS.items()}
 
 
@@ -179,6 +190,10 @@ class SurfaceImpuritiesDataset(bpy.types.PropertyGroup):
                                  "on by equal angles", default=1, min=1, max=360),
         "every_camera": BoolProperty(name="Every Camera", description="All cameras of your own scene take a picture "
                                      "each, instead of the active one alone"),
+        "defective": FloatProperty(name="Parts with Defects", description="Share of the parts of your own scene that "
+                                   "have the scratches, dents and bumps; all others are sound", default=0.5, min=0.0,
+                                   max=1.0, precision=2, step=5),
+        **{name: _number_on_part(name) for name in FEATURE_NAMES},
         "overwrite": BoolProperty(name="Render Anew", description="Remove a data set of that name first. Without it, a "
                                   "data set of the same settings goes on where it was stopped"),
     }

@@ -222,7 +222,8 @@ def check_sections(sections: Mapping[str, Any], place: str) -> None:
                             f"only {', '.join(WITH_OWN_SCENE)}")
         sided = [name for name in sections if name in FEATURES and "side" in sections[name]]
         if sided:
-            raise UserError(f"{place}: {sided[0]}.side: a plate has sides, and a part of your own has none; leave it out")
+            raise UserError(f"{place}: {sided[0]}.side: a plate has sides, and a part of your own has none; leave "
+                            "it out")
         close = [name for name in sections if name in FEATURES and _least(sections[name].get("border_mm", 0.0)) < 0]
         if close:
             raise UserError(f"{place}: {close[0]}.border_mm = {_plain(sections[close[0]]['border_mm'])}: expected at "
