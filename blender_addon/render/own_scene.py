@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 
 from ..core.errors import UserError
-from ..core.features.classes import CLASS_ID, PALETTE
+from ..core.features.classes import PALETTE
 from ..core.files import png, tiff
 from ..core.labels.human_labels import labelme_file
 from ..core.labels.own_scene import PartLabel, SceneLabels, compose_scene_labels
@@ -242,15 +242,19 @@ def _picture(
 
 def _stain_distance(own: OwnScene, folder: Path, labels: SceneLabels) -> np.ndarray:
     """d / r' of the stain that owns the pixel: (H, W) float32, 0 outside."""
-    with Ledger() as changes:
-        nodes = _root_nodes(own, changes)
+    layer_of = np.array([0, *(entry.get("layer", 0) for entry in labels.instance_list)])[labels.instances]
+    distance = np.zeros(labels.mask.shape, np.float32)
+    for layer in range(1, max([1, *(layer.number for layer in own.layers)]) + 1):
+        with Ledger() as changes:
+            nodes = _root_nodes(own, changes)
 
-        def emit(tree, label):
-            stains = nodes.get(next((name for name in nodes if bpy.data.materials[name].node_tree == tree), ""), ())
-            return stains[-1].outputs["Normalised Distance"] if stains else label
+            def emit(tree, label, nodes=nodes, layer=layer):
+                stains = nodes.get(next((name for name in nodes if bpy.data.materials[name].node_tree == tree), ""), ())
+                return stains[layer - 1].outputs["Normalised Distance"] if len(stains) >= layer else label
 
-        shown = own_passes.render_labels(own.scene, own.parts, nodes, own.numbers, folder, emit)
-    return np.where(labels.mask == CLASS_ID["water_stain"], shown[..., 0], np.float32(0.0))
+            shown = own_passes.render_labels(own.scene, own.parts, nodes, own.numbers, folder, emit)
+        distance = np.where(layer_of == layer, shown[..., 0], distance)
+    return distance
 
 
 def _root_nodes(own: OwnScene, changes: Ledger) -> dict[str, list]:

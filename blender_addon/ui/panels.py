@@ -14,6 +14,7 @@ from ..scene import inspected
 from . import (
     inspected_operators,
     inspection_scene,
+    layer_operators,
     operators,
     panel_recipe,
     render_operators,
@@ -66,6 +67,8 @@ class StainPanel(_Panel, bpy.types.Panel):
         if material is not None:
             layout.label(text=f"{material.name} on {context.object.name}", icon="MATERIAL")
         draw_presets(layout, stain)
+        if material is not None and own_stain(material) is not None:
+            layer_operators.draw_layers(layout, material)
         row = layout.row(align=True)
         add = row.operator(operators.AddWaterStain.bl_idname, text="Update" if material else "Add", icon="ADD")
         add.fit = settings.fit_on_add and material is None

@@ -7,7 +7,20 @@ from types import SimpleNamespace
 import bpy
 import numpy as np
 
-from .tools import FOLDER, add_bare_object, classes, defaults, grey, module, press, refusal, settings, stain, stain_of
+from .tools import (
+    FOLDER,
+    add_bare_object,
+    classes,
+    defaults,
+    grey,
+    module,
+    picture_of,
+    press,
+    refusal,
+    settings,
+    stain,
+    stain_of,
+)
 
 
 def _own_scene():
@@ -83,6 +96,33 @@ def check_a_new_stain_is_fitted_in_millimetres_on_the_part():
     assert not module("ui.operators").scale_problem(bpy.context)
     press("remove_stain")
     assert not small.material_slots
+
+
+def check_stains_lie_on_each_other_in_layers():
+    left = bpy.data.objects["Left"]
+    _activate(left)
+    material, before = left.active_material, picture_of(left.active_material.node_tree)
+    own, lower = module("ui.properties").own_stain, stain().seed
+    assert press("add_layer") == {"FINISHED"}
+    assert stain() == own(material, 2) and stain().seed != lower == own(material, 1).seed
+    stain().radius_mm = 2.0
+    radii = {node.get("surface_impurities_layer", 1): node.inputs["Radius"].default_value
+             for node in module("materials.stain_on_material").stain_nodes(material)}
+    assert np.isclose(radii[1], 3e-3) and np.isclose(radii[2], 2e-3), "each layer has settings of its own"
+    layers = module("materials.layers").layers_of(material)
+    assert [layer.number for layer in layers] == [1, 2] and layers[1].parameters.radius_mm == 2.0
+    press("show_layer", number=1)
+    press("raise_layer")
+    assert np.isclose(own(material, 1).radius_mm, 2.0) and np.isclose(stain().radius_mm, 3.0), "the order is turned"
+    assert "is the highest" in refusal("raise_layer")
+    press("show_mask")
+    press("show_mask")
+    press("show_layer", number=1)
+    press("add_stain")
+    assert press("remove_stain") == {"FINISHED"}
+    assert np.isclose(stain().radius_mm, 3.0) and module("materials.stain_on_material").layers_in(material) == 1
+    stain().seed = lower
+    assert picture_of(material.node_tree) == before
 
 
 def check_copies_differ_by_their_seed():
