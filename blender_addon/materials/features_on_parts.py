@@ -77,10 +77,14 @@ def _put(changes: Ledger, slot, material: bpy.types.Material) -> None:
 
 
 def _remove_group(group) -> None:
+    """Remove a group with its images, and the groups in it."""
     images = {node.image for node in group.nodes if node.type == "TEX_IMAGE"}
+    inner = {node.node_tree for node in group.nodes if node.type == "GROUP"}
     bpy.data.node_groups.remove(group)
     for image in images:
         bpy.data.images.remove(image)
+    for each in inner:
+        _remove_group(each)
 
 
 def _remove_material(copy: bpy.types.Material) -> None:

@@ -47,6 +47,11 @@ _OUTPUTS = (
     SocketSpec("Cover", "FLOAT", tooltip="1 where something opaque lies on the material"),
 )
 
+_LAID_BEFORE = (
+    SocketSpec("Slope", "VECTOR", (0.0, 0.0, 0.0), tooltip="Of the features that lie there already"),
+    SocketSpec("Cover", "FLOAT", 0.0, tooltip="Of the features that lie there already"),
+)
+
 
 def millimetres_per_unit(thing: bpy.types.Object, scene: bpy.types.Scene) -> np.ndarray:
     """Millimetres on the part to a unit along each axis of its object space, by scene and object scale: (3,).
@@ -117,18 +122,22 @@ def build_mesh_feature_group(
 ) -> bpy.types.ShaderNodeTree:
     """A group that lays the `features` over a material, in their order, for images whose pixels see `pixel_mm`.
 
-    to_be_read: place the nodes where a person finds them, which takes a third of the time.
+    Each feature is a group in it: what a node costs grows with those that are there. to_be_read: place the nodes where
+    a person finds them, which takes a third of the time.
     """
     tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
     compat.ensure_group_sockets(tree, _INPUTS, _OUTPUTS)
     f = Formula(tree)
     with f.frame("The bare material"):
-        total: dict[str, Value | float | tuple] = {key: f.input(key) for key in _PASSED_ON}
+        total: dict[str, Value | float] = {key: f.input(key) for key in _PASSED_ON}
         total |= {"Slope": f.combine(0.0, 0.0, 0.0), "Cover": 0.0}
     for number, laid in enumerate(features, start=1):
         title = f"{number} {CLASS_OF[type(laid.feature)].name}"
         with f.frame(title):
-            _lay(f, total, laid, pixel_mm, f"{name} {title}")
+            node = f.node("ShaderNodeGroup", node_tree=_feature_group(laid, pixel_mm, f"{name} {title}", to_be_read))
+            for key, value in {POSITION: f.input(POSITION), NORMAL: f.input(NORMAL), **total}.items():
+                f.feed(node.inputs[key], value)
+            total = {key: f.value(node, key) for key in total}
     with f.frame("Bent normal: normalize(N - (s - (s.N) N))"):
         normal, slope = f.input(NORMAL), total["Slope"]
         along = slope - f.scale(normal, f.math("DOT_PRODUCT", slope, normal))
@@ -215,6 +224,22 @@ def _normalised(tree, vector):
     node.operation = "NORMALIZE"
     tree.links.new(vector, node.inputs[0])
     return node.outputs["Vector"]
+
+
+def _feature_group(laid: MeshFeature, pixel_mm: float, name: str, to_be_read: bool) -> bpy.types.ShaderNodeTree:
+    """A group that lays one feature over what lies there already, slope and cover included."""
+    tree = bpy.data.node_groups.new(name, "ShaderNodeTree")
+    outputs = tuple(spec for spec in _OUTPUTS if spec.name != NORMAL)
+    compat.ensure_group_sockets(tree, (*_INPUTS, *_LAID_BEFORE), outputs)
+    f = Formula(tree)
+    with f.frame(name):
+        total = {spec.name: f.input(spec.name) for spec in outputs}
+        _lay(f, total, laid, pixel_mm, name)
+    for key, value in total.items():
+        f.output(key, value)
+    if to_be_read:
+        f.arrange()
+    return tree
 
 
 def _lay(f: Formula, total: dict, laid: MeshFeature, pixel_mm: float, name: str) -> None:
