@@ -300,11 +300,12 @@ def test_unknown_names_are_refused_with_those_that_there_are():
 
 def test_sixteen_bits_and_the_view_transform(tmp_path):
     scene = own_scenes.make("two_parts")
+    scene.render.dither_intensity = 0.0  # its reach is another in each Blender
     with session.silence(session.FATAL):
         eight, sixteen = (own_passes.render_picture(scene, tmp_path, bits) for bits in (8, 16))
     assert eight.dtype == np.uint8 and sixteen.dtype == np.uint16 and eight.shape == (72, 96, 3)
     assert len(np.unique(sixteen)) > 1000
-    assert np.abs(eight / 255.0 - sixteen / 65535.0).max() < 1.6 / 255, "dithering apart"
+    assert np.abs(eight / 255.0 - sixteen / 65535.0).max() < 0.51 / 255, "rounding alone"
 
 
 def test_a_turned_part_shows_the_stain_that_turned_with_it(tmp_path):

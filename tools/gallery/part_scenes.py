@@ -2,6 +2,7 @@
 """Parts that a workshop makes, each a scene made by code: a turned shaft, a stamped bracket, a cast housing, a painted
 sheet, a ground plate. Lengths in the code are millimetres; the scene's unit is a millimetre, as in files from CAD."""
 
+import itertools
 import math
 
 import bmesh
@@ -20,7 +21,7 @@ def shaft() -> tuple[bpy.types.Object, StainParameters]:
     mesh, segments = bmesh.new(), 128
     rings = [[mesh.verts.new((radius * math.cos(a), radius * math.sin(a), z - 50.0)) for a in
               (2.0 * math.pi * k / segments for k in range(segments))] for radius, z in SHAFT_MM if radius]
-    for low, high in zip(rings, rings[1:], strict=False):
+    for low, high in itertools.pairwise(rings):
         for k in range(segments):
             mesh.faces.new((low[k], low[(k + 1) % segments], high[(k + 1) % segments], high[k]))
     mesh.faces.new(rings[0][::-1])
