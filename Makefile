@@ -155,6 +155,7 @@ endif
 
 bench-render: .venv-blender/.done
 	$(RENDERING) tests/bench/bench_render.py $(ARGS)
+	$(RENDERING) tests/bench/bench_paths.py
 	$(RENDERING) tests/bench/bench_stain.py
 
 gallery: .venv-blender/.done
