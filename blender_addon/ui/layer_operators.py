@@ -20,8 +20,8 @@ class AddLayer(Button, bpy.types.Operator):
     @classmethod
     def why_not(cls, context) -> str:
         material = operators.stained_material(context)
-        if material is None:
-            return "The active object has no water stain; add one first"
+        if operators.why_not_edit(context):
+            return operators.why_not_edit(context)
         if inspection_scene.is_plate_material(context.scene, material):
             return "The inspection scene's plate has one stain, as its recipes have; layers go on objects of your own"
         if properties.own_stain(material) is None:
@@ -53,7 +53,7 @@ class ShowLayer(Button, bpy.types.Operator):
 
     @classmethod
     def why_not(cls, context) -> str:
-        return "" if operators.stained_material(context) else "The active object has no water stain"
+        return operators.why_not_edit(context)
 
     def run(self, context, settings) -> None:
         material = operators.stained_material(context)
@@ -69,7 +69,9 @@ class RaiseLayer(Button, bpy.types.Operator):
     @classmethod
     def why_not(cls, context) -> str:
         material = operators.stained_material(context)
-        if material is None or properties.shown_layer(material) >= stain_on_material.layers_in(material):
+        if operators.why_not_edit(context):
+            return operators.why_not_edit(context)
+        if properties.shown_layer(material) >= stain_on_material.layers_in(material):
             return "The shown stain is the highest"
         return ""
 

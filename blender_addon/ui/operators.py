@@ -26,6 +26,12 @@ def stained_material(context) -> bpy.types.Material | None:
     return material if stain_on_material.is_stained(material) else None
 
 
+def why_not_edit(context) -> str:
+    """Why the active object's stain cannot be changed, or nothing."""
+    material = stained_material(context)
+    return stainable.why_not(context.object) if material else "The active object has no water stain"
+
+
 def shown_stain(context):
     """The stain's settings that the panel shows: those of the active object's active slot, or of the next stain."""
     material = stained_material(context)
@@ -148,7 +154,7 @@ class RemoveWaterStain(Button, bpy.types.Operator):
 
     @classmethod
     def why_not(cls, context) -> str:
-        return "" if stained_material(context) else "The active object has no water stain"
+        return why_not_edit(context)
 
     def run(self, context, settings) -> None:
         material = stained_material(context)

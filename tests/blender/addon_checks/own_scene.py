@@ -125,6 +125,27 @@ def check_stains_lie_on_each_other_in_layers():
     assert stain().seed == lower and picture_of(material.node_tree) == before
 
 
+def check_a_linked_material_says_that_it_cannot_be_edited():
+    """And shows its stain; an appended one keeps its settings and can be edited."""
+    file, here = FOLDER / "library.blend", bpy.data.objects["Left"]
+    bpy.data.libraries.write(str(file), {here.active_material})
+    kept = here.active_material
+    for link in (True, False):
+        with bpy.data.libraries.load(str(file), link=link) as (source, taken):
+            taken.materials = list(source.materials)
+        here.active_material = taken.materials[0]
+        _activate(here)
+        assert np.isclose(stain().radius_mm, 3.0) and stain() != settings(), "its own settings came with it"
+        if link:
+            for button in ("add_stain", "add_layer", "remove_stain", "raise_layer", "show_layer"):
+                assert "comes from another file; make it local first" in refusal(button)
+        else:
+            stain().radius_mm = 3.5
+            assert np.isclose(module("materials.layers").layers_of(here.active_material)[0].parameters.radius_mm, 3.5)
+        here.active_material = kept
+        bpy.data.materials.remove(taken.materials[0])
+
+
 def check_copies_differ_by_their_seed():
     left = bpy.data.objects["Left"]
     _activate(left)
