@@ -214,7 +214,7 @@ def check_a_data_set_of_the_own_scene_is_gone_on_with():
 
 def check_what_is_laid_on_the_parts_is_chosen_in_the_panel():
     dataset = settings().dataset
-    dataset.title, dataset.count, dataset.sticker, dataset.scratch, dataset.defective = "laid", 1, 40, 1, 0.0
+    dataset.title, dataset.count, dataset.sticker, dataset.scratch, dataset.defective = "laid", 1, 12, 1, 0.0
     settings().folder = str(FOLDER / "laid")
     before = module("scene.digest").described()
     assert press("render_pair") == {"FINISHED"} and press("render_dataset") == {"FINISHED"}
