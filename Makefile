@@ -163,6 +163,7 @@ gallery: .venv-blender/.done
 	$(RENDERING) tools/gallery/features.py
 	$(RENDERING) tools/gallery/stain.py
 	$(RENDERING) tools/gallery/readme.py
+	$(RENDERING) tools/gallery/parts.py
 	$(RENDERING) tools/gallery/panel.py
 
 clean:

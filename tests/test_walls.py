@@ -176,10 +176,10 @@ ADDON_IMPORTS: dict[str, set[str]] = {
     "scene": {"core", "core.noise", "core.inspection", "core.stain", "core.features", "core.mesh", "core.recipe"},
     "materials": {"core", "core.stain", "scene"},
     "render": {
-        "core", "core.inspection", "core.stain", "core.features", "core.recipe", "core.labels", "core.files", "scene",
-        "materials",
+        "core", "core.inspection", "core.stain", "core.features", "core.mesh", "core.recipe", "core.labels",
+        "core.files", "scene", "materials",
     },
-    "ui": {"core", "core.inspection", "core.stain", "core.recipe", "scene", "materials", "render"},
+    "ui": {"core", "core.inspection", "core.stain", "core.features", "core.recipe", "scene", "materials", "render"},
 }
 """Each package of the add-on, and the packages that its modules import; "" is the add-on's own `__init__`."""
 

@@ -12,9 +12,7 @@ from ..scene.stain_nodes import STAMP
 from ..scene.stain_sockets import VECTOR, set_stain_values
 from ..scene.stain_values import read_stain, refuse_links
 from .coordinates import coordinates_of, differs_by_object, feed_coordinates, seed_inputs
-from .shader_sites import trees
-from .stain_channels import marked
-from .stain_on_material import STAIN, group_of, is_stained
+from .stain_on_material import group_of, layers_in, stain_nodes
 
 
 @dataclass(frozen=True)
@@ -39,16 +37,19 @@ def layers_of(material: bpy.types.Material) -> list[StainLayer]:
     Raises:
         UserError: a person has edited a stain so that it has no single set of values.
     """
-    if not is_stained(material):
-        return []
-    nodes = [node for tree in trees(material.node_tree) for node in marked(tree, STAIN)]
-    try:
-        parameters = read_stain(nodes[0])
-    except UserError as error:
-        raise UserError(f"material '{material.name}': {error}") from error
-    refuse_links(nodes[0], material.name)
-    return [StainLayer(material, 1, tuple(nodes), parameters, backend_of(nodes[0]), coordinates_of(nodes[0]),
-                       differs_by_object(nodes[0]))]
+    found = []
+    for number in range(1, layers_in(material) + 1):
+        nodes = stain_nodes(material, number)
+        if not nodes:  # a person has deleted it
+            continue
+        try:
+            parameters = read_stain(nodes[0])
+        except UserError as error:
+            raise UserError(f"material '{material.name}': {error}") from error
+        refuse_links(nodes[0], material.name)
+        found.append(StainLayer(material, len(found) + 1, tuple(nodes), parameters, backend_of(nodes[0]),
+                                coordinates_of(nodes[0]), differs_by_object(nodes[0])))
+    return found
 
 
 def backend_of(node) -> str:

@@ -10,7 +10,7 @@ What was linked stays linked to the Mix Shader, so that going back needs no memo
 from ..core.stain.parameters import StainParameters
 from .coordinates import HELPER, coordinates_of, differs_by_object
 from .shader_sites import output_of
-from .stain_channels import MARK, marked
+from .stain_channels import MARK, layer_of, marked
 from .stain_on_material import STAIN, ensure_stain, stain_nodes
 
 _SWITCH, _EMISSION = "mask preview: switch", "mask preview: emission"
@@ -21,13 +21,15 @@ def is_shown(material) -> bool:
     return bool(material is not None and material.node_tree and marked(material.node_tree, _SWITCH))
 
 
-def show(material, parameters: StainParameters, backend: str, exposure: float) -> None:
-    """Let the output show the mask. The material has a stain and an output; `exposure` is what Cycles multiplies by."""
+def show(material, parameters: StainParameters, backend: str, exposure: float, layer: int = 1) -> None:
+    """Let the output show the mask of a layer, which the material has, with an output; `exposure` is what Cycles
+    multiplies by."""
     tree = material.node_tree
     surface = output_of(tree).inputs["Surface"]
-    alone = not marked(tree, STAIN)  # the stain lies in a group, and its mask does not come out
-    other = stain_nodes(material)[0]
-    stain = ensure_stain(tree, parameters, backend, coordinates_of(other), differs_by_object(other))
+    # Where the stain lies in a group, its mask does not come out.
+    alone = not any(layer_of(node) == layer for node in marked(tree, STAIN))
+    other = stain_nodes(material, layer)[0]
+    stain = ensure_stain(tree, parameters, backend, coordinates_of(other), differs_by_object(other), layer)
     if alone:
         stain[_ALONE] = True
     switch, emission = tree.nodes.new("ShaderNodeMixShader"), tree.nodes.new("ShaderNodeEmission")

@@ -6,6 +6,8 @@
     metallic     (link or value) --> - Scatter, 0 to 1 ------------------->
     normal       (link or none)  --> Bump, height in metres -------------->
 
+Stains in layers act one after the other: a channel of each layer, the later plugged behind the earlier.
+
 The nodes carry marks. What was linked stays linked to the first of them, and an unlinked socket keeps its own value,
 so that taking a channel out needs no memory of how the material was.
 """
@@ -17,6 +19,8 @@ from ..core.stain.parameters import StainParameters
 from .shader_sites import upstream
 
 MARK = "surface_impurities"
+LAYER = "surface_impurities_layer"
+"""Property of nodes that belong to a layer above the first: its number, from 2."""
 _SINGLE = "surface_impurities_single"
 
 
@@ -41,17 +45,18 @@ class Channel(NamedTuple):
 
 def plug(tree, stain, principled, parameters: StainParameters) -> None:
     """Plug and unplug the channels of one Principled BSDF so that they are those that the stain needs."""
+    layer = layer_of(stain)
     for channel in CHANNELS:
-        plugged = _is_plugged(channel, principled)
+        plugged = _is_plugged(channel, principled, layer)
         if channel.is_wanted(parameters) and not plugged:
             _insert(channel, tree, stain, principled)
         elif plugged and not channel.is_wanted(parameters):
-            remove(tree, channel, _feeding(channel, principled))
+            remove(tree, channel, _feeding(channel, principled), layer)
 
 
-def remove(tree, channel: Channel, nodes) -> None:
-    """Take a channel's nodes out: what they were fed with feeds what they fed."""
-    for first in [node for node in nodes if node.get(MARK) == channel.first]:
+def remove(tree, channel: Channel, nodes, layer: int | None = None) -> None:
+    """Take a channel's nodes out, of one layer or of all: what they were fed with feeds what they fed."""
+    for first in [node for node in nodes if node.get(MARK) == channel.first and layer in (None, layer_of(node))]:
         before = first.inputs[_input_of(first)]
         source = before.links[0].from_socket if before.links else None
         last = first if first.get(_SINGLE) else first.outputs[0].links[0].to_node
@@ -62,12 +67,25 @@ def remove(tree, channel: Channel, nodes) -> None:
             tree.nodes.remove(node)
 
 
+def layer_of(node) -> int:
+    """Which layer of its material a stain, or a node of its channels, belongs to: from 1, the lowest."""
+    return int(node.get(LAYER, 1))
+
+
+def set_layer(node, layer: int) -> None:
+    """Count a node to a layer."""
+    if layer > 1:
+        node[LAYER] = layer
+    elif LAYER in node:
+        del node[LAYER]
+
+
 def marked(tree, mark: str) -> list:
     return [node for node in tree.nodes if node.get(MARK) == mark]
 
 
-def _is_plugged(channel: Channel, principled) -> bool:
-    return any(node.get(MARK) == channel.first for node in _feeding(channel, principled))
+def _is_plugged(channel: Channel, principled, layer: int) -> bool:
+    return any(node.get(MARK) == channel.first and layer_of(node) == layer for node in _feeding(channel, principled))
 
 
 def _feeding(channel: Channel, principled) -> list:
@@ -81,6 +99,8 @@ def _insert(channel: Channel, tree, stain, principled) -> None:
     first[MARK], last[MARK] = channel.first, channel.last
     if first == last:
         first[MARK], first[_SINGLE] = channel.first, True
+    for node in {first, last}:
+        set_layer(node, layer_of(stain))
     row = CHANNELS.index(channel) + len(CHANNELS) * (len(marked(tree, channel.first)) - 1)
     for node, shift in ((last, 460.0), (first, 260.0)):
         node.location, node.select = (stain.location.x + shift, stain.location.y - 190.0 * row), False

@@ -18,7 +18,7 @@ from .coordinates import (
     seed_inputs,
 )
 from .shader_sites import give_groups_back, sites, trees
-from .stain_channels import CHANNELS, MARK, marked, plug, remove
+from .stain_channels import CHANNELS, MARK, layer_of, marked, plug, remove, set_layer
 
 STAIN = "stain"
 
@@ -27,9 +27,21 @@ def is_stained(material: bpy.types.Material | None) -> bool:
     return bool(material is not None and material.node_tree and stain_nodes(material))
 
 
-def stain_nodes(material: bpy.types.Material) -> list:
-    """The stains that `apply_stain` put into the material: one per tree that holds a Principled BSDF."""
-    return [node for tree in trees(material.node_tree) for node in marked(tree, STAIN)]
+def stain_nodes(material: bpy.types.Material, layer: int | None = None) -> list:
+    """The stains that `apply_stain` put into the material: one per layer and tree that holds a Principled BSDF.
+
+    layer: only those of this one.
+    """
+    return [node for tree in trees(material.node_tree) for node in _stains(tree, layer)]
+
+
+def layers_in(material: bpy.types.Material) -> int:
+    """How many layers of stains the material has."""
+    return max((layer_of(node) for node in stain_nodes(material)), default=0) if material.node_tree else 0
+
+
+def _stains(tree, layer: int | None) -> list:
+    return [node for node in marked(tree, STAIN) if layer in (None, layer_of(node))]
 
 
 def group_of(parameters: StainParameters, backend: str):
@@ -39,42 +51,46 @@ def group_of(parameters: StainParameters, backend: str):
 
 def apply_stain(
     material: bpy.types.Material, parameters: StainParameters, backend: str,
-    scale: tuple[float, float, float] | None = None, by_object: bool | None = None,
+    scale: tuple[float, float, float] | None = None, by_object: bool | None = None, layer: int = 1,
 ) -> None:
     """Let the stain act on every Principled BSDF that leads to the output, or change the stain that is there.
 
     Args:
         scale: metres on the part for a unit of its object space; None leaves it, 1 for a new stain.
         by_object: whether each object adds a seed of its own; None leaves it.
+        layer: which of the stains that lie on each other, from 1, the lowest; a new one is the highest.
 
     Raises:
         UserError: the backend or this Blender's nodes cannot show these parameters; the material is as before.
     """
-    fresh = not is_stained(material)
+    fresh = layer > layers_in(material)
     try:
         for tree, principled in sites(material.node_tree, own=True):
-            stain = ensure_stain(tree, parameters, backend, scale, by_object)
+            stain = ensure_stain(tree, parameters, backend, scale, by_object, layer)
             for shader in principled:
                 plug(tree, stain, shader, parameters)
         for tree in trees(material.node_tree):
-            if marked(tree, STAIN):  # the mask preview's, where no shader is
-                ensure_stain(tree, parameters, backend, scale, by_object)
+            if _stains(tree, layer):  # the mask preview's, where no shader is
+                ensure_stain(tree, parameters, backend, scale, by_object, layer)
     except UserError:
         if fresh:
-            remove_stain(material)
+            remove_stain(material, layer)
         raise
     remove_unused_groups()
 
 
-def ensure_stain(tree, parameters: StainParameters, backend: str, scale=None, by_object: bool | None = None):
-    """The tree's stain, made where there is none, of the right kind and with these values."""
+def ensure_stain(
+    tree, parameters: StainParameters, backend: str, scale=None, by_object: bool | None = None, layer: int = 1
+):
+    """The tree's stain of this layer, made where there is none, of the right kind and with these values."""
     group = group_of(parameters, backend)
-    there, active = next(iter(marked(tree, STAIN)), None), tree.nodes.active
+    there, active = next(iter(_stains(tree, layer)), None), tree.nodes.active
     if there is not None and there.node_tree == group:
         stain = there
         set_stain_values(stain, parameters, backend)
     else:
         stain = _new_stain(tree, parameters, backend)
+        set_layer(stain, layer)
         if there is None:
             _place(tree, stain)
         else:
@@ -106,14 +122,26 @@ def _new_stain(tree, parameters: StainParameters, backend: str):
     return stain
 
 
-def remove_stain(material: bpy.types.Material) -> None:
-    """Take the stain out: what was linked is linked again, and shared groups are shared again."""
+def remove_stain(material: bpy.types.Material, layer: int | None = None) -> None:
+    """Take the stain out: what was linked is linked again, and shared groups are shared again.
+
+    layer: only this one; those above it move down.
+    """
     for tree in trees(material.node_tree):
         for channel in CHANNELS:
-            remove(tree, channel, list(tree.nodes))
-        for node in [*marked(tree, STAIN), *marked(tree, HELPER)]:
+            remove(tree, channel, list(tree.nodes), layer)
+        for node in _stains(tree, layer):
+            for helper in helpers_behind(node):
+                tree.nodes.remove(helper)
             tree.nodes.remove(node)
-    give_groups_back(material.node_tree)
+        for node in tree.nodes if layer is not None else ():
+            if layer_of(node) > layer:
+                set_layer(node, layer_of(node) - 1)
+    if not is_stained(material):
+        for tree in trees(material.node_tree):
+            for helper in marked(tree, HELPER):
+                tree.nodes.remove(helper)
+        give_groups_back(material.node_tree)
     remove_unused_groups()
 
 
@@ -148,5 +176,6 @@ def _place(tree, stain) -> None:
     others = [node for node in tree.nodes if not node.get(MARK) and node.type != "FRAME"]
     left = min((node.location.x for node in others), default=0.0)
     low = min((node.location.y - max(node.dimensions.y, 300.0) for node in others), default=0.0) - 120.0
+    low -= 900.0 * (layer_of(stain) - 1)
     stain.location = (left, low)
     stain.inputs[VECTOR].links[0].from_node.location = (left - 220.0, low)

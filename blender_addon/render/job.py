@@ -102,6 +102,9 @@ def run(job: Job, planned: Plan, progress: Progress, scratch: Path) -> None:
             progress.sample(sample.id)
             record, files = render(sample)
             planned.folder.add(record, files)
+            for skipped in record["parameters"].get("skipped_features", ()):
+                why = ", ".join(f"{reason} ({times})" for reason, times in skipped["reasons"].items())
+                progress.note(f"{sample.id}: no place on the part for a {skipped['class']}; {why}")
             progress.finished(sample.id)
 
 

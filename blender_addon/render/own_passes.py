@@ -7,6 +7,7 @@ Whatever is changed for a render is set back when it ends, whether it succeeds o
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import bpy
 import numpy as np
@@ -15,7 +16,7 @@ from ..core.errors import UserError
 from ..core.files.exr import read_layers
 from ..scene import compat
 from ..scene.inspected import Part
-from ..scene.label_outputs import add_label_outputs
+from ..scene.label_outputs import HITS, add_label_outputs
 from ..scene.ledger import IMAGE_SETTINGS, Ledger
 
 _ONE_RAY_A_PIXEL = {
@@ -50,6 +51,17 @@ def render_picture(scene: bpy.types.Scene, folder: Path, bits: int) -> np.ndarra
     return _read_png(file, bits)
 
 
+class Hits(NamedTuple):
+    """Where the rays through the pixels' centres hit: float32, row 0 on top, object space and its units."""
+
+    points: np.ndarray
+    """(H, W, 3)"""
+    normals: np.ndarray
+    """(H, W, 3): the surface's own, towards the ray; 0 where nothing is."""
+    copies: np.ndarray
+    """(H, W): a number from 0 to 1 for each copy of an object."""
+
+
 def render_labels(
     scene: bpy.types.Scene, parts: Sequence[Part], stains: Mapping[str, Sequence], numbers: Mapping[str, int],
     folder: Path, emit: Callable | None = None,
@@ -61,6 +73,21 @@ def render_labels(
         numbers: material -> number, for materials that have to be told apart.
         emit: see `add_label_outputs`.
     """
+    return _render_labels(scene, parts, stains, numbers, folder, emit, hits=False)["Combined"]
+
+
+def render_labels_and_hits(
+    scene: bpy.types.Scene, parts: Sequence[Part], stains: Mapping[str, Sequence], numbers: Mapping[str, int],
+    folder: Path,
+) -> tuple[np.ndarray, Hits]:
+    """`render_labels`, and where the same rays hit."""
+    found = _render_labels(scene, parts, stains, numbers, folder, None, hits=True)
+    point, normal, copy = (found[name] for name in HITS)
+    return found["Combined"], Hits(point, normal, copy[..., 0])
+
+
+def _render_labels(scene, parts, stains, numbers, folder: Path, emit, hits: bool) -> dict[str, np.ndarray]:
+    """Layer -> (H, W, 3) float32, row 0 on top."""
     file = folder / "labels.exr"
     with Ledger() as changes:
         for name, value in _ONE_RAY_A_PIXEL.items():
@@ -70,9 +97,12 @@ def render_labels(
         changes.keep(scene.cycles, "sampling_pattern")
         compat.use_tabulated_sobol(scene)
         changes.keep(scene.render.image_settings, *IMAGE_SETTINGS)
-        compat.set_up_float_exr(scene.render.image_settings, layers=False)
+        compat.set_up_float_exr(scene.render.image_settings, layers=hits)
         changes.set(scene, "world", None)
-        _one_layer(scene, changes)
+        layer = _one_layer(scene, changes)
+        for name in HITS if hits else ():
+            compat.add_shader_layer(layer, name)
+            changes.on_undo(lambda name=name: compat.remove_shader_layer(layer, name))
         if scene.camera is not None and isinstance(scene.camera.data, bpy.types.Camera):
             changes.set(scene.camera.data.dof, "use_dof", False)
         by_object = {part.object.name: part.number for part in parts}
@@ -85,16 +115,20 @@ def render_labels(
             for name in ("is_shadow_catcher", "is_holdout"):
                 if getattr(item, name, False):
                     changes.set(item, name, False)
-        add_label_outputs(changes, stains, numbers, emit)
+        add_label_outputs(changes, stains, numbers, emit, hits)
         _render(scene, changes, file)
     try:
         layers = read_layers(file)
     finally:
         file.unlink()
-    return np.stack([layers[channel] for channel in "RGB"], axis=-1)
+    if not hits:
+        return {"Combined": np.stack([layers[channel] for channel in "RGB"], axis=-1)}
+    # The name of the view layer comes first, and may hold points itself.
+    short = {".".join(name.rsplit(".", 2)[-2:]): values for name, values in layers.items()}
+    return {name: np.stack([short[f"{name}.{channel}"] for channel in "RGB"], axis=-1) for name in ("Combined", *HITS)}
 
 
-def _one_layer(scene: bpy.types.Scene, changes: Ledger) -> None:
+def _one_layer(scene: bpy.types.Scene, changes: Ledger):
     """Render the first view layer that is rendered at all, with the materials that objects have."""
     used = [layer for layer in scene.view_layers if layer.use]
     for layer in used[1:]:
@@ -102,6 +136,7 @@ def _one_layer(scene: bpy.types.Scene, changes: Ledger) -> None:
     for layer in used[:1]:
         changes.set(layer, "material_override", None)
         changes.set(layer, "use_pass_combined", True)
+    return used[0] if used else scene.view_layers[0]
 
 
 def _render(scene: bpy.types.Scene, changes: Ledger, file: Path) -> None:

@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from ..scene.digest import digest
 from ..scene.inspected import Part, inspected_parts
 from ..scene.label_outputs import MATERIALS
 from ..scene.ledger import Ledger
-from . import own_passes, session
+from . import own_features, own_passes, session
 
 _OUT_OF_THE_WAY_MM = (1e5, 1e5, 1e5)
 """Where the centre of a single stain goes when a part is to be clean: a hundred metres off."""
@@ -44,6 +45,15 @@ class OwnScene:
     """Material -> number, for materials that are left out on some object."""
     content: str
     """Hash of all that the file holds."""
+
+    @cached_property
+    def surfaces(self) -> own_features.PartSurfaces:
+        """What features can be laid on.
+
+        Raises:
+            UserError: see `own_features.part_surfaces`.
+        """
+        return own_features.part_surfaces(self.scene, self.parts)
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -110,9 +120,12 @@ def prepare(own: OwnScene, recipe: Recipe, samples: Sequence[OwnSample]) -> None
     for sample in samples:
         for layer in own.layers:
             stain_of(layer, sample)
-    for sample in samples[:1]:
-        with Ledger() as changes:
-            arrange(changes, own.scene, own.parts, sample)
+    with session.silence(session.FATAL):
+        if any(sample.features for sample in samples):
+            _ = own.surfaces  # what cannot carry them is said now
+        for sample in samples[:1]:
+            with Ledger() as changes:
+                arrange(changes, own.scene, own.parts, sample)
     for name in recipe.section("scene").get("cameras", ()):
         if name not in own.scene.objects or own.scene.objects[name].type != "CAMERA":
             there = ", ".join(item.name for item in own.scene.objects if item.type == "CAMERA") or "none"
@@ -171,12 +184,15 @@ def render_own_sample(
     given = recipe.section("render")
     bits = given.get("bits", 8)
     with session.silence(session.FATAL), Ledger() as changes:
+        laid = own_features.lay_on_parts(own.surfaces, sample) if sample.features else None
         arrange(changes, own.scene, own.parts, sample)
         parameters = _parameters(own, sample, device)
+        if laid is not None:
+            parameters |= laid.parameters()
         for layer in own.layers:
             stain_layers.change(changes, layer, stain_of(layer, sample))
-        image = _picture(own, sample, folder, bits)
-        labels = scene_labels(own, folder)
+        image = _picture(own, sample, folder, bits, laid)
+        labels = scene_labels(own, folder, laid)
         distance = None
         if given.get("stain_distance", False):
             distance = _stain_distance(own, folder, labels)
@@ -198,17 +214,26 @@ def render_own_sample(
     return record, dict(zip(files, encoded, strict=True))
 
 
-def scene_labels(own: OwnScene, folder: Path) -> SceneLabels:
-    """What the scene shows where, as it is arranged now."""
-    with Ledger() as changes:
-        labels = own_passes.render_labels(own.scene, own.parts, _root_nodes(own, changes), own.numbers, folder)
+def scene_labels(own: OwnScene, folder: Path, laid: own_features.LaidFeatures | None = None) -> SceneLabels:
+    """What the scene shows where, as it is arranged now, with the features that are laid on it."""
     parts = {part.number: PartLabel(part.object.name, frozenset(own.numbers[name] for name in part.left_out))
              for part in own.parts}
-    return compose_scene_labels(labels, parts, MATERIALS)
-
-
-def _picture(own: OwnScene, sample: OwnSample, folder: Path, bits: int) -> np.ndarray:
     with Ledger() as changes:
+        nodes = _root_nodes(own, changes)
+        if laid is None or not laid.features:
+            labels = own_passes.render_labels(own.scene, own.parts, nodes, own.numbers, folder)
+            return compose_scene_labels(labels, parts, MATERIALS)
+        labels, hits = own_passes.render_labels_and_hits(own.scene, own.parts, nodes, own.numbers, folder)
+    numbers = laid.numbers(hits, np.rint(labels[..., 2]).astype(np.int64) // MATERIALS)
+    return compose_scene_labels(labels, parts, MATERIALS, laid.labels, numbers, hits.copies)
+
+
+def _picture(
+    own: OwnScene, sample: OwnSample, folder: Path, bits: int, laid: own_features.LaidFeatures | None
+) -> np.ndarray:
+    with Ledger() as changes:
+        if laid is not None:
+            laid.show(changes)
         if sample.master is not None:  # a pair keeps the noise that the scene shows
             changes.set(own.scene.cycles, "use_animated_seed", False)
             changes.set(own.scene.cycles, "seed", sample.seed)
@@ -217,15 +242,19 @@ def _picture(own: OwnScene, sample: OwnSample, folder: Path, bits: int) -> np.nd
 
 def _stain_distance(own: OwnScene, folder: Path, labels: SceneLabels) -> np.ndarray:
     """d / r' of the stain that owns the pixel: (H, W) float32, 0 outside."""
-    with Ledger() as changes:
-        nodes = _root_nodes(own, changes)
+    layer_of = np.array([0, *(entry.get("layer", 0) for entry in labels.instance_list)])[labels.instances]
+    distance = np.zeros(labels.mask.shape, np.float32)
+    for layer in range(1, max([1, *(layer.number for layer in own.layers)]) + 1):
+        with Ledger() as changes:
+            nodes = _root_nodes(own, changes)
 
-        def emit(tree, label):
-            stains = nodes.get(next((name for name in nodes if bpy.data.materials[name].node_tree == tree), ""), ())
-            return stains[-1].outputs["Normalised Distance"] if stains else label
+            def emit(tree, label, nodes=nodes, layer=layer):
+                stains = nodes.get(next((name for name in nodes if bpy.data.materials[name].node_tree == tree), ""), ())
+                return stains[layer - 1].outputs["Normalised Distance"] if len(stains) >= layer else label
 
-        shown = own_passes.render_labels(own.scene, own.parts, nodes, own.numbers, folder, emit)
-    return np.where(labels.instances > 0, shown[..., 0], np.float32(0.0))
+            shown = own_passes.render_labels(own.scene, own.parts, nodes, own.numbers, folder, emit)
+        distance = np.where(layer_of == layer, shown[..., 0], distance)
+    return distance
 
 
 def _root_nodes(own: OwnScene, changes: Ledger) -> dict[str, list]:

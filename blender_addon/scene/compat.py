@@ -171,6 +171,19 @@ def remove_shader_layer(view_layer, name: str) -> None:
         view_layer.aovs.remove(layer)
 
 
+def add_shader_layer(view_layer, name: str) -> None:
+    """Carry the shader output `name`, of three numbers."""
+    layer = view_layer.aovs.add()
+    layer.name, layer.type = name, "COLOR"
+
+
+def name_shader_output(node, name: str) -> None:
+    """Let an AOV Output node write to the layer `name`."""
+    if hasattr(node, "aov_name"):  # from 4.2 on; before, the node's name is the layer's
+        node.aov_name = name
+    node.name = name
+
+
 def show_raw(scene) -> bool:
     """Let the window show the grey values that the camera stores; False where the colour configuration has no such
     view (Blender's own has "Raw", studios bring their own by the environment variable OCIO)."""

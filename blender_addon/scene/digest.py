@@ -38,6 +38,7 @@ _HEAVY = {
 """Lists of a mesh that are read at once; all its other lists of that length are derived, or hold selection."""
 _DEPTH = 7
 PANEL = "surface_impurities"
+_PANELS = (PANEL, f"{PANEL}_upper", f"{PANEL}_shown_layer")
 """The add-on's own settings of scenes and materials; a stain's values are in its node."""
 
 
@@ -68,7 +69,7 @@ def _lines(owner, place: str, depth: int) -> Iterator[bytes]:
         yield f"{place}[{key}]={_plain(owner[key])}".encode()
     for definition in owner.bl_rna.properties:
         name = definition.identifier
-        if name in _NO_CONTENT or name == PANEL or name.startswith(_WINDOW):
+        if name in _NO_CONTENT or name in _PANELS or name.startswith(_WINDOW):
             continue
         kind = definition.type
         if kind in ("BOOLEAN", "INT", "FLOAT", "STRING", "ENUM"):
@@ -127,7 +128,7 @@ def _custom_keys(owner) -> list[str]:
     except TypeError:  # how Blender says that this kind of struct has no custom properties
         return []
     # Declared properties are walked as such; Blender makes an empty group wherever one is asked for.
-    return [key for key in keys if key != PANEL and key not in owner.bl_rna.properties]
+    return [key for key in keys if key not in _PANELS and key not in owner.bl_rna.properties]
 
 
 def _plain(value) -> str:

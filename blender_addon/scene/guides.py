@@ -22,8 +22,7 @@ def ensure_layers(scene: bpy.types.Scene) -> None:
     layers = scene.view_layers[0].aovs
     for name in GUIDES:
         if name not in layers:
-            layer = layers.add()
-            layer.name, layer.type = name, "COLOR"
+            compat.add_shader_layer(scene.view_layers[0], name)
 
 
 def remove_layers(scene: bpy.types.Scene) -> None:
@@ -88,7 +87,5 @@ def _write(tree, name: str, values: tuple, height: float) -> None:
             combine.inputs[axis].default_value = value
     output = tree.nodes.new("ShaderNodeOutputAOV")
     output.location = (500, height)
-    if hasattr(output, "aov_name"):  # from 4.2 on; before, the node's name is the layer's
-        output.aov_name = name
-    output.name = name
+    compat.name_shader_output(output, name)
     tree.links.new(combine.outputs["Vector"], output.inputs["Color"])

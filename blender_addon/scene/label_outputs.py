@@ -8,33 +8,42 @@ A second Material Output is put into each node tree and made the active one. It 
     blue   512 x the object's number + the material's number; 0 where nothing inspected is
 
 and keeps the displacement of the first. Nothing else gives light in this pass, so surfaces without nodes are black.
+Where features lie on the parts, three shader layers carry the hit point and the surface's own normal, both in object
+space, and the number that tells copies apart.
 """
 
 from collections.abc import Mapping, Sequence
 
 import bpy
 
+from . import compat
 from .ledger import Ledger
 
+HIT_POINT, HIT_NORMAL, HIT_COPY = "Hit Point", "Hit Normal", "Hit Copy"
+HITS = (HIT_POINT, HIT_NORMAL, HIT_COPY)
+"""Layers of a pass that tells where the rays hit."""
 MATERIALS = 512
 """How many materials can be told apart, 0 included; with 2^15 object indices, float32 counts all pairs exactly."""
 
 
-def add_label_outputs(changes: Ledger, stains: Mapping[str, Sequence], numbers: Mapping[str, int], emit=None) -> None:
+def add_label_outputs(
+    changes: Ledger, stains: Mapping[str, Sequence], numbers: Mapping[str, int], emit=None, hits: bool = False
+) -> None:
     """Add the outputs to all materials in use.
 
     Args:
         stains: material -> its stains' nodes in the material's own tree, the lowest layer first.
         numbers: material -> its number for blue, where it has one.
         emit: (tree, label socket) -> socket; what is shown instead of the label, for tests.
+        hits: write the layers `HITS` too.
     """
     for material in bpy.data.materials:
         if material.users and not getattr(material, "is_grease_pencil", False) and material.node_tree is not None \
                 and material.use_nodes:
-            _add_output(changes, material, stains.get(material.name, ()), numbers.get(material.name, 0), emit)
+            _add_output(changes, material, stains.get(material.name, ()), numbers.get(material.name, 0), emit, hits)
 
 
-def _add_output(changes: Ledger, material, stains: Sequence, number: int, emit) -> None:
+def _add_output(changes: Ledger, material, stains: Sequence, number: int, emit, hits: bool) -> None:
     tree = material.node_tree
     active, before = tree.nodes.active, tree.get_output_node("CYCLES")
     selected = [node for node in tree.nodes if node.select]
@@ -61,6 +70,8 @@ def _add_output(changes: Ledger, material, stains: Sequence, number: int, emit) 
     if before is not None and before.inputs["Volume"].is_linked and not before.inputs["Surface"].is_linked:
         tree.links.new(add("ShaderNodeBsdfTransparent").outputs[0], output.inputs["Surface"])
         return
+    if hits:
+        _add_hits(add)
     label = _label(add, stains, number)
     emission, path = add("ShaderNodeEmission"), add("ShaderNodeLightPath")
     tree.links.new(path.outputs["Is Camera Ray"], emission.inputs["Strength"])
@@ -89,6 +100,15 @@ class _Adder:
             else:
                 socket.default_value = operand
         return node.outputs[0]
+
+
+def _add_hits(add: _Adder) -> None:
+    coordinates, info = add("ShaderNodeTexCoord"), add("ShaderNodeObjectInfo")
+    sources = (coordinates.outputs["Object"], coordinates.outputs["Normal"], info.outputs["Random"])
+    for name, source in zip(HITS, sources, strict=True):
+        output = add("ShaderNodeOutputAOV")
+        compat.name_shader_output(output, name)
+        add.tree.links.new(source, output.inputs["Color"])
 
 
 def _label(add: _Adder, stains: Sequence, number: int):

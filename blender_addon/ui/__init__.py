@@ -8,6 +8,7 @@ import bpy
 from ..materials import stain_on_material
 from . import (
     inspected_operators,
+    layer_operators,
     live,
     operators,
     panels,
@@ -19,8 +20,8 @@ from . import (
 )
 
 CLASSES = (
-    *properties.CLASSES, *operators.CLASSES, *preset_menu.CLASSES, *inspected_operators.CLASSES,
-    *render_operators.CLASSES, *panels.CLASSES,
+    *properties.CLASSES, *operators.CLASSES, *layer_operators.CLASSES, *preset_menu.CLASSES,
+    *inspected_operators.CLASSES, *render_operators.CLASSES, *panels.CLASSES,
 )
 _registered: list[type] = []
 

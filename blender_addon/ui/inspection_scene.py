@@ -66,9 +66,15 @@ def plate_stain(scene: bpy.types.Scene):
     return properties.own_stain(material) or properties.settings_of(scene)
 
 
-def values_in(material: bpy.types.Material) -> dict:
+def is_plate_material(scene: bpy.types.Scene, material: bpy.types.Material) -> bool:
+    """Whether this is what the inspection scene's plate is made of, which is built anew."""
+    plate = plate_of(scene)
+    return plate is not None and plate.active_material == material
+
+
+def values_in(material: bpy.types.Material, number: int = 1) -> dict:
     """The settings of a stain that an older version put in, or a script, from its node."""
-    (layer, *_) = layers_of(material)
+    layer = layers_of(material)[number - 1]
     return properties.values_of(layer.parameters, layer.backend, layer.by_object)
 
 

@@ -26,6 +26,12 @@ def stained_material(context) -> bpy.types.Material | None:
     return material if stain_on_material.is_stained(material) else None
 
 
+def why_not_edit(context) -> str:
+    """Why the active object's stain cannot be changed, or nothing."""
+    material = stained_material(context)
+    return stainable.why_not(context.object) if material else "The active object has no water stain"
+
+
 def shown_stain(context):
     """The stain's settings that the panel shows: those of the active object's active slot, or of the next stain."""
     material = stained_material(context)
@@ -46,15 +52,16 @@ def show_stain(context, owner) -> None:
     """Show a material's settings on its stain; values that contradict each other wait."""
     if not isinstance(owner, bpy.types.Material) or not stain_on_material.is_stained(owner):
         return
-    group = properties.own_stain(owner)
-    if group is None or properties.problem(group):
-        return
-    try:
-        parameters = properties.stain_parameters(group)
-        stain_on_material.apply_stain(owner, parameters, group.backend, by_object=group.by_object)
-        _switch_osl(context.scene, group.backend)
-    except UserError as error:  # this Blender's shaders cannot show the values; the panel says so
-        print(f"Surface Impurities: {error}")
+    for layer in range(1, stain_on_material.layers_in(owner) + 1):
+        group = properties.own_stain(owner, layer)
+        if group is None or properties.problem(group):
+            continue
+        try:
+            parameters = properties.stain_parameters(group)
+            stain_on_material.apply_stain(owner, parameters, group.backend, by_object=group.by_object, layer=layer)
+            _switch_osl(context.scene, group.backend)
+        except UserError as error:  # this Blender's shaders cannot show the values; the panel says so
+            print(f"Surface Impurities: {error}")
 
 
 def show_scene(context, owner) -> None:
@@ -112,21 +119,27 @@ class AddWaterStain(Button, bpy.types.Operator):
     def run(self, context, settings) -> None:
         item = context.object
         stained = stained_material(context)
-        if stained is not None and properties.own_stain(stained) is None:
-            properties.adopt(stained, inspection_scene.values_in(stained))
+        for layer in range(1, stain_on_material.layers_in(stained) + 1) if stained else ():
+            if properties.own_stain(stained, layer) is None:
+                properties.adopt(stained, inspection_scene.values_in(stained, layer), layer)
         group = shown_stain(context)
         values = properties.stain_values(group)
         if self.fit and stained is None and side_mm(item, context.scene) > 0:
             values = fitted(values, side_mm(item, context.scene))
         parameters = properties.stain_parameters(SimpleNamespace(**values))
         material = stainable.prepare(item)
+        scale = metres_per_unit(item, context.scene)
         try:
-            stain_on_material.apply_stain(material, parameters, values["backend"],
-                                          metres_per_unit(item, context.scene), values["by_object"])
+            stain_on_material.apply_stain(material, parameters, values["backend"], scale, values["by_object"],
+                                          properties.shown_layer(material) if stained else 1)
         except UserError:
             stainable.take_back(item, material)
             raise
         properties.adopt(material, values)
+        for layer in range(1, stain_on_material.layers_in(material) + 1):  # all are fed with the same millimetres
+            other = properties.own_stain(material, layer)
+            stain_on_material.apply_stain(material, properties.stain_parameters(other), other.backend, scale,
+                                          layer=layer)
         if values["by_object"]:
             give_objects_seeds(material)
         _switch_osl(context.scene, group.backend)
@@ -135,18 +148,25 @@ class AddWaterStain(Button, bpy.types.Operator):
 class RemoveWaterStain(Button, bpy.types.Operator):
     bl_idname = "surface_impurities.remove_stain"
     bl_label = "Remove Water Stain"
-    bl_description = "Take the stain out of the active object's material; what was linked before is linked again"
+    bl_description = (
+        "Take the stain that is shown out of the active object's material; what was linked before is linked again"
+    )
 
     @classmethod
     def why_not(cls, context) -> str:
-        return "" if stained_material(context) else "The active object has no water stain"
+        return why_not_edit(context)
 
     def run(self, context, settings) -> None:
         material = stained_material(context)
         mask_preview.hide(material)
-        stain_on_material.remove_stain(material)
-        properties.forget_stain(material)
-        stainable.take_back(context.object, material)
+        if stain_on_material.layers_in(material) > 1:
+            layer = properties.shown_layer(material)
+            stain_on_material.remove_stain(material, layer)
+            properties.forget_layer(material, layer)
+        else:
+            stain_on_material.remove_stain(material)
+            properties.forget_stain(material)
+            stainable.take_back(context.object, material)
         _switch_osl(context.scene, "")
 
 
@@ -168,7 +188,8 @@ class ShowMask(Button, bpy.types.Operator):
             mask_preview.hide(material)
             return
         exposure = context.scene.cycles.film_exposure if context.scene.render.engine == "CYCLES" else 1.0
-        mask_preview.show(material, properties.stain_parameters(group), group.backend, exposure or 1.0)
+        mask_preview.show(material, properties.stain_parameters(group), group.backend, exposure or 1.0,
+                          properties.shown_layer(material))
         for view in _views(context):
             if view.shading.type not in ("RENDERED", "MATERIAL"):
                 view.shading.type = "RENDERED"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.errors import UserError
+from ..core.features.classes import FEATURE_CLASSES
 from ..core.parameter import Range, parameters_of
 from ..core.recipe.own_scene import VARIED
 from ..core.recipe.sample import Sample, draw_sample
@@ -12,6 +13,9 @@ from ..core.recipe.settings import SPLITS, Recipe, StainSection
 from ..core.stain.parameters import STAIN_SPECS, StainParameters
 from .declared import plain
 from .properties import GRID, RENDER_NAMES, SECTIONS, in_panel_words, is_used, stain_parameters
+
+_BORDER_MM = 1.0
+"""Between a feature and the edges of a part, whose faces are often smaller than a plate."""
 
 
 def sample_of(settings, stain=None) -> Sample:
@@ -69,7 +73,17 @@ def own_scene_recipe(settings, scene_name: str, file: str, cameras: tuple[str, .
         around = {key: Range(-half, half) for key, half in
                   (("rotation_z_deg", turn), ("shift_x_mm", move), ("shift_y_mm", move)) if half}
         sections["pose"] = {"turntable_steps": dataset.turntable, **around}
+    for surface_class in FEATURE_CLASSES:
+        if section := features_on_parts(dataset).get(surface_class.name):
+            share = {"share": plain(dataset.defective)} if surface_class.kind == "defect" else {}
+            sections[surface_class.name] = {**section, **share}
     return Recipe(name, name, "Made with the add-on's panel", dataset.count, dataset.seed, splits, sections)
+
+
+def features_on_parts(dataset) -> dict[str, dict[str, Any]]:
+    """What is laid on each part of a person's own scene: sections of a recipe."""
+    numbers = {surface_class.name: getattr(dataset, surface_class.name) for surface_class in FEATURE_CLASSES}
+    return {name: {"count": number, "border_mm": _BORDER_MM} for name, number in numbers.items() if number}
 
 
 def _name_and_splits(dataset) -> tuple[str, tuple[tuple[str, int], ...]]:

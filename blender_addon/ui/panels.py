@@ -3,6 +3,7 @@
 
 import bpy
 
+from ..core.features.classes import FEATURE_CLASSES
 from ..core.inspection.camera import Camera
 from ..core.inspection.plate import Plate, Surface
 from ..core.inspection.ring_light import RingLight
@@ -13,6 +14,7 @@ from ..scene import inspected
 from . import (
     inspected_operators,
     inspection_scene,
+    layer_operators,
     operators,
     panel_recipe,
     render_operators,
@@ -21,7 +23,7 @@ from . import (
 )
 from .panel_parts import draw_progress, draw_section, draw_stain_parameters, property_row, stain_specs, warn
 from .preset_menu import draw_presets
-from .properties import CENTRE, GRID, RENDER_NAMES, is_used, own_stain, settings_of
+from .properties import CENTRE, FEATURE_NAMES, GRID, RENDER_NAMES, is_used, own_stain, settings_of
 
 
 class _Panel:
@@ -65,6 +67,8 @@ class StainPanel(_Panel, bpy.types.Panel):
         if material is not None:
             layout.label(text=f"{material.name} on {context.object.name}", icon="MATERIAL")
         draw_presets(layout, stain)
+        if material is not None and own_stain(material) is not None:
+            layer_operators.draw_layers(layout, material)
         row = layout.row(align=True)
         add = row.operator(operators.AddWaterStain.bl_idname, text="Update" if material else "Add", icon="ADD")
         add.fit = settings.fit_on_add and material is None
@@ -224,6 +228,13 @@ class DatasetPanel(_ClosedPanel, bpy.types.Panel):
         own = inspection_scene.plate_of(context.scene) is None
         for name in ("move_mm", "turn_deg", "turntable", "every_camera") if own else ("offset_mm", "yaw_deg"):
             property_row(column, context, dataset, name)
+        if own:
+            column = layout.column(align=True)
+            column.label(text="On Each Part")
+            for name in FEATURE_NAMES:
+                column.prop(dataset, name)
+            if any(getattr(dataset, each.name) for each in FEATURE_CLASSES if each.kind == "defect"):
+                column.prop(dataset, "defective", slider=True)
         layout.prop(dataset, "overwrite")
         warn(layout, context, render_sources.why_not_dataset(context))
         layout.operator(render_operators.RenderDataset.bl_idname, icon="RENDER_ANIMATION")

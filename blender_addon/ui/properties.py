@@ -2,9 +2,18 @@
 """The panel's settings: a stain's in its material, all others in the scene; most are declared in `core/`."""
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
 from ..core.errors import UserError
+from ..core.features.classes import FEATURE_CLASSES
 from ..core.inspection.camera import Camera
 from ..core.inspection.plate import Plate, Surface
 from ..core.inspection.ring_light import RingLight
@@ -17,6 +26,8 @@ from .declared import label, parameter_property, plain, stain_property
 from .scenes_folder import default_of
 
 SCENE_PROPERTY = "surface_impurities"
+UPPER, SHOWN = "surface_impurities_upper", "surface_impurities_shown_layer"
+"""Of a material: the settings of its stains above the lowest, and which of all the panel shows, from 1."""
 
 GRID, SINGLE = "GRID", "SINGLE"
 CENTRE = "centre_mm"
@@ -63,17 +74,41 @@ def settings_of(scene):
     return getattr(scene, SCENE_PROPERTY)
 
 
-def own_stain(material):
-    """The settings of a material's stain, or None where they were never made: an older version put the stain in."""
-    group = getattr(material, SCENE_PROPERTY)
-    return group if group.has_stain else None
+def own_stain(material, layer: int | None = None):
+    """The settings of a material's stain, of the layer that is shown or of another, or None where they were never made:
+    an older version put the stain in."""
+    layer, upper = layer or shown_layer(material), getattr(material, UPPER)
+    group = getattr(material, SCENE_PROPERTY) if layer == 1 else upper[layer - 2] if layer <= len(upper) + 1 else None
+    return group if group is not None and group.has_stain else None
 
 
-def adopt(material, values: dict) -> None:
-    """Let the material have a stain with these settings."""
-    group = getattr(material, SCENE_PROPERTY)
+def shown_layer(material) -> int:
+    """Which of the material's stains the panel shows, from 1, the lowest."""
+    return min(getattr(material, SHOWN), len(getattr(material, UPPER)) + 1)
+
+
+def show_layer(material, layer: int) -> None:
+    setattr(material, SHOWN, layer)
+
+
+def adopt(material, values: dict, layer: int | None = None) -> None:
+    """Let the material have a stain with these settings: the shown one, or another, which may be one more than there
+    are."""
+    layer, upper = layer or shown_layer(material), getattr(material, UPPER)
+    if layer > len(upper) + 1:
+        upper.add()
+    group = getattr(material, SCENE_PROPERTY) if layer == 1 else upper[layer - 2]
     set_stain_values(group, values)
     group.has_stain = True
+
+
+def forget_layer(material, layer: int) -> None:
+    """Leave the settings of one of several stains out; those above it move down."""
+    settings = [stain_values(own_stain(material, k)) for k in range(1, len(getattr(material, UPPER)) + 2) if k != layer]
+    getattr(material, UPPER).remove(len(settings) - 1)
+    for k, values in enumerate(settings, start=1):
+        adopt(material, values, k)
+    show_layer(material, min(layer, len(settings)))
 
 
 def forget_stain(material) -> None:
@@ -82,8 +117,10 @@ def forget_stain(material) -> None:
         group = getattr(material, SCENE_PROPERTY)
         for name in (*STAIN_NAMES, "has_stain"):
             group.property_unset(name)
-    if SCENE_PROPERTY in material.keys():  # noqa: SIM118 - `in material` is another question
-        del material[SCENE_PROPERTY]
+    getattr(material, UPPER).clear()
+    for name in (SCENE_PROPERTY, UPPER, SHOWN):
+        if name in material.keys():  # noqa: SIM118 - `in material` is another question
+            del material[name]
 
 
 def stain_values(group) -> dict:
@@ -124,10 +161,13 @@ def _copy(source, target) -> None:
 def attach() -> None:
     setattr(bpy.types.Scene, SCENE_PROPERTY, PointerProperty(type=SurfaceImpuritiesSettings))
     setattr(bpy.types.Material, SCENE_PROPERTY, PointerProperty(type=SurfaceImpuritiesStain))
+    setattr(bpy.types.Material, UPPER, CollectionProperty(type=SurfaceImpuritiesStain))
+    setattr(bpy.types.Material, SHOWN, IntProperty(default=1, min=1))
 
 
 def detach() -> None:
-    delattr(bpy.types.Material, SCENE_PROPERTY)
+    for name in (SHOWN, UPPER, SCENE_PROPERTY):
+        delattr(bpy.types.Material, name)
     delattr(bpy.types.Scene, SCENE_PROPERTY)
 
 
@@ -142,6 +182,16 @@ def _section_group(name: str, section: type) -> type:
 def _weight(name: str, default: int):
     text = f"Weight of the split '{name.lower()}': its share of the images"
     return IntProperty(name=f"{name} Weight", description=text, default=default, min=0, max=1000)
+
+
+FEATURE_NAMES = tuple(surface_class.name for surface_class in FEATURE_CLASSES)
+
+
+def _number_on_part(name: str):
+    many = {"scratch": "Scratches"}.get(name, f"{name.capitalize()}s")
+    text = (f"How many {many.lower()} are laid on each part of your own scene, evenly over its inspected surface; one "
+            "that fits nowhere is left out, and the record says why")
+    return IntProperty(name=many, description=text, default=0, min=0, max=100)
 
 
 SECTION_GROUPS = {name: _section_group(name, section) for name, section in SECTIONS.items()}
@@ -179,6 +229,10 @@ class SurfaceImpuritiesDataset(bpy.types.PropertyGroup):
                                  "on by equal angles", default=1, min=1, max=360),
         "every_camera": BoolProperty(name="Every Camera", description="All cameras of your own scene take a picture "
                                      "each, instead of the active one alone"),
+        "defective": FloatProperty(name="Parts with Defects", description="Share of the parts of your own scene that "
+                                   "have the scratches, dents and bumps; all others are sound", default=0.5, min=0.0,
+                                   max=1.0, precision=2, step=5),
+        **{name: _number_on_part(name) for name in FEATURE_NAMES},
         "overwrite": BoolProperty(name="Render Anew", description="Remove a data set of that name first. Without it, a "
                                   "data set of the same settings goes on where it was stopped"),
     }

@@ -127,7 +127,8 @@ class RenderPair(_RenderButton, bpy.types.Operator):
         request = {"out": str(scratch), "device": inspection_scene.device_of(scene)}
         if inspection_scene.plate_of(scene) is None:
             save_copy(scratch / "scene.blend")
-            request |= {"blend": str(scratch / "scene.blend"), "scene": scene.name, "bits": int(settings.depth)}
+            request |= {"blend": str(scratch / "scene.blend"), "scene": scene.name, "bits": int(settings.depth),
+                        "features": panel_recipe.features_on_parts(settings.dataset), "seed": settings.dataset.seed}
         else:
             stain = inspection_scene.plate_stain(scene)
             write_recipe(panel_recipe.scene_recipe(settings, stain), scratch / "recipe.toml")

@@ -158,13 +158,15 @@ def test_the_material_keeps_what_it_was_where_no_feature_lies(scene, tmp_path):
     np.testing.assert_allclose(bent[away], normals[away], atol=1e-5)
 
 
-def test_units_and_scale_are_respected_and_a_stretched_object_is_refused(scene):
+def test_units_and_scale_are_respected_and_a_sheared_object_is_refused(scene):
     thing = add_object(scene, "sphere")
-    scene.unit_settings.scale_length, thing.scale = 0.001, (2.0, 2.0, 2.0)
+    scene.unit_settings.scale_length, thing.scale = 0.001, (2.0, 2.0, 4.0)
     bpy.context.view_layer.update()
-    assert millimetres_per_unit(thing, scene) == pytest.approx(2.0)
-    assert np.ptp(triangle_mesh(thing, scene).vertices, axis=0) == pytest.approx([0.12] * 3, rel=1e-3)
-    thing.scale = (1.0, 1.0, 2.0)
+    assert millimetres_per_unit(thing, scene) == pytest.approx([2.0, 2.0, 4.0])
+    assert np.ptp(triangle_mesh(thing, scene).vertices, axis=0) == pytest.approx([0.12, 0.12, 0.24], rel=1e-3)
+    parent = bpy.data.objects.new("parent", None)
+    scene.collection.objects.link(parent)
+    thing.parent, parent.scale = parent, (1.0, 1.0, 2.0)
     bpy.context.view_layer.update()
     with pytest.raises(UserError, match="apply the scale"):
         triangle_mesh(thing, scene)

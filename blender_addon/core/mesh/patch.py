@@ -41,24 +41,60 @@ def patch_at(
         return np.stack([cosine * u + sine * v, cosine * v - sine * u, uvh[..., 2]], axis=-1)
 
     box = np.array([left, low]), np.array([right, high])
-    ends = local(mesh.limits)
+    far = math.hypot(reach + border_mm * math.sqrt(2.0), widest.depth_mm)  # nothing further off is in box and depth
+    ends = local(mesh.limits[_within(mesh.limit_middles, point_mm, far)])
     near = _meets(ends, widest.depth_mm)
     if overlaps_box(ends[near][..., :2], box[0] - border_mm, box[1] + border_mm).any():
         return EDGE
 
-    corners = local(mesh.corners)
-    under = np.flatnonzero(_meets(corners, widest.depth_mm))
-    under = under[overlaps_box(corners[under][..., :2], *box)]
+    under = np.flatnonzero(_within(mesh.middles, point_mm, far))
+    corners = local(mesh.corners[under])
+    kept = _meets(corners, widest.depth_mm)
+    kept[kept] = overlaps_box(corners[kept][..., :2], *box)
+    under, corners = under[kept], corners[kept]
     own = _connected(mesh, under, triangle)
-    cosines = mesh.normals @ np.array(widest.normal)
-    least = float(cosines[own].min())
+    cosines = mesh.normals[under] @ np.array(widest.normal)
+    is_own = np.isin(under, own)
+    least = float(min(cosines[is_own].min(initial=1.0), mesh.normals[triangle] @ np.array(widest.normal)))
     if least < LEAST_COSINE:
         return CURVATURE
     frame = frame_at(point_mm, mesh.normals[triangle], reach, min(least, 1.0))
-    others = np.setdiff1d(under, own)
-    if (_meets(corners[others], frame.depth_mm) & (cosines[others] > 0.0)).any():
+    if (_meets(corners[~is_own], frame.depth_mm) & (cosines[~is_own] > 0.0)).any():
         return ANOTHER_SURFACE
     return Patch(frame, 1.0 / least)
+
+
+def _within(balls: tuple[np.ndarray, np.ndarray], point: np.ndarray, far: float) -> np.ndarray:
+    """Which of N balls reach nearer to a point than `far`: (N,) bool."""
+    middles, radii = balls
+    offset = middles - point
+    return np.einsum("ni,ni->n", offset, offset) <= (far + radii) ** 2
+
+
+def point_under(mesh: TriangleMesh, frame: TangentFrame, u: float, v: float) -> tuple[np.ndarray, int] | None:
+    """The point (3,) of the surface over (u, v) of a frame's plane and its triangle, or None where there is none.
+
+    Of several within the frame's depth that face the same way, the one nearest to the plane.
+    """
+    uvh = frame.to_frame(mesh.corners)
+    a, b, c = (uvh[:, k, :2] for k in range(3))
+    area = _cross(b - a, c - a)
+    spot = np.array([u, v])
+    facing = area > 0.0  # seen from the frame's normal
+    with np.errstate(divide="ignore", invalid="ignore"):
+        second, third = _cross(spot - a, c - a) / area, _cross(b - a, spot - a) / area
+        weights = np.stack([1.0 - second - third, second, third], axis=-1)
+    height = np.einsum("nk,nk->n", weights, uvh[..., 2])
+    over = np.flatnonzero(facing & (weights >= -1e-9).all(axis=1) & (np.abs(height) <= frame.depth_mm))
+    if len(over) == 0:
+        return None
+    triangle = int(over[np.argmin(np.abs(height[over]))])
+    return weights[triangle] @ mesh.corners[triangle], triangle
+
+
+def _cross(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The third component of the cross product of vectors (..., 2)."""
+    return one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]
 
 
 def _meets(points: np.ndarray, depth: float) -> np.ndarray:
@@ -84,15 +120,13 @@ def overlaps_box(shapes: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.nd
 
 def _connected(mesh: TriangleMesh, under: np.ndarray, start: int) -> np.ndarray:
     """The triangles of `under` that one gets to from `start` without leaving them or crossing a sharp edge."""
-    inside = np.zeros(len(mesh.triangles), bool)
-    inside[under] = True
-    inside[start] = True
-    pairs = mesh.neighbours
-    pairs = pairs[inside[pairs].all(axis=1)]
-    reached = np.zeros(len(inside), bool)
-    reached[start] = True
-    while True:
-        crossing = pairs[reached[pairs].sum(axis=1) == 1]
-        if len(crossing) == 0:
-            return np.flatnonzero(reached)
-        reached[crossing] = True
+    inside = set(under.tolist()) | {start}
+    reached, todo = {start}, [start]
+    firsts, beside = mesh.neighbours_of
+    while todo:
+        here = todo.pop()
+        for there in beside[firsts[here] : firsts[here + 1]].tolist():
+            if there in inside and there not in reached:
+                reached.add(there)
+                todo.append(there)
+    return np.fromiter(sorted(reached), np.int64)

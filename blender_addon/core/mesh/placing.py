@@ -10,8 +10,9 @@ import numpy as np
 
 from ..features.classes import CLASS_OF
 from ..features.feature import Feature, FeatureField
+from ..features.wanted import Wanted
 from ..seeding import uniform
-from .patch import patch_at
+from .patch import EDGE, patch_at, point_under
 from .tangent_frame import TangentFrame
 from .triangles import TriangleMesh
 
@@ -27,6 +28,8 @@ class MeshFeature:
     frame: TangentFrame
     stretch: float
     """Lengths on the surface are at most this times those of the field."""
+    surface: int = 0
+    """On which of the surfaces that features were laid on together."""
 
     def field(self, points_mm: np.ndarray, normals: np.ndarray) -> FeatureField:
         """The feature at surface points (..., 3) in the object's space with their normals (..., 3).
@@ -61,38 +64,71 @@ def lay_features(
     mesh: TriangleMesh, features: Sequence[Feature], master: int, index: int, purpose: str,
     border_mm: float = 1.0, distance_mm: float = 4.0,
 ) -> tuple[list[MeshFeature], list[Skipped]]:
-    """Lay each of the features at the first seeded point of the surface, even over its area, where it fits.
+    """Lay features on one mesh, see `lay_wanted`; draws are those of (master, index, purpose, the feature's number)."""
+    wanted = [Wanted(feature, f"{purpose}{k}", border_mm, distance_mm) for k, feature in enumerate(features)]
+    return lay_wanted([mesh], wanted, master, index)
 
-    features: with `centre_x_mm` = `centre_y_mm` = 0. border_mm: between a feature's box and the edges where the surface
-    ends or bends sharply; distance_mm: between two features' circles, straight through space. Draws are those of
-    (master, index, purpose, the feature's number), so that one more feature moves none of those before it. One that
-    fits at none of `TRIES` points is skipped, with the reasons.
+
+def lay_wanted(
+    surfaces: Sequence[TriangleMesh], wanted: Sequence[Wanted], master: int, index: int
+) -> tuple[list[MeshFeature], list[Skipped]]:
+    """Lay each of the features at the first seeded point of the surfaces, even over their area, where it fits.
+
+    surfaces: each in a space of its own; `Wanted.distance_mm` is that between two features' circles on one surface,
+    straight through space. Draws are those of (master, index, the feature's purpose), so that one more feature moves
+    none of those before it. One that is to lie on a defect is tried near the defects laid before it, and keeps its
+    distance from the others only. One that fits at none of `TRIES` points is skipped, with the reasons.
     """
     laid: list[MeshFeature] = []
     skipped: list[Skipped] = []
-    for number, feature in enumerate(features):
+    for each in wanted:
         reasons: Counter[str] = Counter()
+        defects = [other for other in laid if each.on_defect and CLASS_OF[type(other.feature)].kind == "defect"]
+        others = [other for other in laid if other not in defects]
         for k in range(TRIES):
-            place = f"{purpose}{number}.try{k}"
-            point, triangle = mesh.at_area(*(uniform(master, index, f"{place}.{name}") for name in ("area", "a", "b")))
-            if not _is_apart(point, feature, laid, distance_mm):
+            draws = [uniform(master, index, f"{each.purpose}.try{k}.{name}") for name in ("area", "a", "b")]
+            spot = _near(surfaces, defects, *draws) if defects else _at_area(surfaces, *draws)
+            if spot is None:
+                reasons[EDGE] += 1
+                continue
+            surface, point, triangle = spot
+            if not _is_apart(point, each, [other for other in others if other.surface == surface]):
                 reasons[OTHERS] += 1
                 continue
-            patch = patch_at(mesh, point, triangle, feature, border_mm)
+            patch = patch_at(surfaces[surface], point, triangle, each.feature, each.border_mm)
             if isinstance(patch, str):
                 reasons[patch] += 1
                 continue
-            laid.append(MeshFeature(feature, patch.frame, round(patch.stretch, 6)))
+            laid.append(MeshFeature(each.feature, patch.frame, round(patch.stretch, 6), surface))
             break
         else:
-            skipped.append(Skipped(feature, tuple(sorted(reasons.items()))))
+            skipped.append(Skipped(each.feature, tuple(sorted(reasons.items()))))
     return laid, skipped
 
 
-def _is_apart(point: np.ndarray, feature: Feature, laid: Sequence[MeshFeature], distance_mm: float) -> bool:
+def _at_area(surfaces: Sequence[TriangleMesh], share: float, first: float, second: float):
+    """Surface, point and triangle; three even draws give points even over the area of all surfaces."""
+    if len(surfaces) == 1:
+        return 0, *surfaces[0].at_area(share, first, second)
+    ends = np.cumsum([surface.areas.sum() for surface in surfaces])
+    which = int(min(np.searchsorted(ends, share * ends[-1], side="right"), len(ends) - 1))
+    start = ends[which - 1] if which else 0.0
+    return which, *surfaces[which].at_area((share * ends[-1] - start) / (ends[which] - start), first, second)
+
+
+def _near(surfaces: Sequence[TriangleMesh], defects: Sequence[MeshFeature], which: float, far: float, turn: float):
+    """Surface, point and triangle within half the reach of a defect, or None where no surface lies there."""
+    defect = defects[int(which * len(defects))]
+    radius, angle = 0.5 * _reach(defect.feature) * np.sqrt(far), 2.0 * np.pi * turn
+    spot = point_under(surfaces[defect.surface], defect.frame, radius * np.cos(angle), radius * np.sin(angle))
+    return None if spot is None else (defect.surface, *spot)
+
+
+def _is_apart(point: np.ndarray, wanted: Wanted, laid: Sequence[MeshFeature]) -> bool:
     """Whether the circles around the boxes of the features keep their distance."""
     return all(
-        np.linalg.norm(point - other.frame.origin_mm) >= _reach(feature) + _reach(other.feature) + distance_mm
+        np.linalg.norm(point - other.frame.origin_mm)
+        >= _reach(wanted.feature) + _reach(other.feature) + wanted.distance_mm
         for other in laid
     )
 

@@ -77,6 +77,13 @@ class TriangleMesh:
         return self._pairs[~self._is_sharp]
 
     @cached_property
+    def neighbours_of(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where in the second array the neighbours of each triangle begin (T + 1,), and the neighbours one by one."""
+        ends = np.concatenate([self.neighbours, self.neighbours[:, ::-1]])
+        ends = ends[np.argsort(ends[:, 0], kind="stable")]
+        return np.searchsorted(ends[:, 0], np.arange(len(self.triangles) + 1)), ends[:, 1]
+
+    @cached_property
     def limits(self) -> np.ndarray:
         """(L, 2, 3) mm: the edges at which the surface ends, bends sharply, or branches."""
         _, number, count = self._edges
@@ -103,13 +110,33 @@ class TriangleMesh:
         cosine = np.einsum("ij,ij->i", self.normals[one], self.normals[other])
         return cosine < math.cos(math.radians(SHARP_DEG))
 
+    @cached_property
+    def middles(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each triangle the middle (T, 3) and the radius (T,) of a ball around it that holds it, mm."""
+        return _balls(self.corners)
+
+    @cached_property
+    def limit_middles(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same of each edge of `limits`."""
+        return _balls(self.limits)
+
+    @cached_property
+    def _area_sums(self) -> np.ndarray:
+        return np.cumsum(self.areas)
+
     def at_area(self, share: float, first: float, second: float) -> tuple[np.ndarray, int]:
         """A point (3,) of the surface and its triangle; three even draws in [0, 1) give points even over the area."""
-        total = np.cumsum(self.areas)
+        total = self._area_sums
         triangle = int(min(np.searchsorted(total, share * total[-1], side="right"), len(total) - 1))
         root = math.sqrt(first)
         weights = np.array([1.0 - root, root * (1.0 - second), root * second])
         return weights @ self.corners[triangle], triangle
+
+
+def _balls(shapes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Middles (N, 3) of shapes (N, K, 3), and how far their corners are from them (N,)."""
+    middles = shapes.mean(axis=1)
+    return middles, np.linalg.norm(shapes - middles[:, None], axis=2).max(axis=1, initial=0.0)
 
 
 def _welded(vertices: np.ndarray) -> np.ndarray:

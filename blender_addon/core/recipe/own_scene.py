@@ -6,6 +6,7 @@
     [view]   camera positions on a list or on a dome, instead of the scene's own cameras
     [lamps]  strength and direction of the light
     [stain]  the stain's ranges; what is not given keeps the values of the material
+    [scratch], [dent], …  defects and impurities that are laid on the part, as on the plate (`placement.py`)
 
 A part is drawn once; its pictures follow each other: for each step of the turntable, every camera position.
 """
@@ -15,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import UserError
+from ..features.wanted import Wanted
 from ..parameter import draw, parameter
 from ..seeding import seed, spread, uniform
 
@@ -99,6 +101,8 @@ class OwnSample:
     stain_variation: float
     master: int | None
     """What seeds are drawn from; None keeps the seeds of the scene, as for a pair."""
+    features: tuple[Wanted, ...] = ()
+    """What is to be laid on the part; where, its surface decides."""
 
     def stain_seed(self, material: str, layer: int, own: int) -> int:
         """The seed of a material's layer, whose `own` seed is in the file."""

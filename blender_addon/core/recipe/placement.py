@@ -9,6 +9,7 @@ import numpy as np
 
 from ..features.classes import CLASS_OF, FEATURE_CLASSES, SurfaceClass
 from ..features.feature import Feature
+from ..features.wanted import Wanted
 from ..inspection.acquisition import Acquisition, Shot
 from ..inspection.camera import Camera
 from ..inspection.plate import Plate
@@ -36,6 +37,21 @@ def place_features(
     """
     area = _area(acquisition, pose, camera)
     placed: list[Feature] = []
+    for each in wanted_features(recipe, shot, split, position):
+        defects = [feature for feature in placed if CLASS_OF[type(feature)].kind == "defect"]
+        others = [f for f in placed if f not in defects] if each.on_defect else placed
+        places = (
+            _near(each.feature, defects, recipe.seed, shot.plate, f"{each.purpose}.try{k}")
+            if each.on_defect and defects
+            else _within(each.feature, area, each.border_mm, recipe.seed, shot.plate, f"{each.purpose}.try{k}")
+            for k in range(_TRIES)
+        )
+        placed.append(_first_with_room(places, others, each.distance_mm))
+    return tuple(placed)
+
+
+def wanted_features(recipe: Recipe, shot: Shot, split: str, position: int) -> Iterator[Wanted]:
+    """The features of one side of a plate, or of a part of one's own, before they have a place, class by class."""
     for surface_class in FEATURE_CLASSES:
         occurrence = _occurrence(recipe, surface_class, shot, split, position)
         if occurrence is None:
@@ -46,26 +62,18 @@ def place_features(
                 surface_class.feature, recipe.section(surface_class.name), recipe.seed, shot.plate, purpose,
                 centre_x_mm=0.0, centre_y_mm=0.0, seed=seed(recipe.seed, shot.plate, purpose),
             )
-            defects = [feature for feature in placed if CLASS_OF[type(feature)].kind == "defect"]
-            on_defects = getattr(occurrence, "on_defects", 0.0) > uniform(recipe.seed, shot.plate, f"{purpose}.on")
-            others = [f for f in placed if f not in defects] if on_defects else placed
-            places = (
-                _near(shape, defects, recipe.seed, shot.plate, f"{purpose}.try{k}")
-                if on_defects and defects
-                else _within(shape, area, occurrence.border_mm, recipe.seed, shot.plate, f"{purpose}.try{k}")
-                for k in range(_TRIES)
-            )
-            placed.append(_first_with_room(places, others, occurrence.distance_mm))
-    return tuple(placed)
+            on_defect = getattr(occurrence, "on_defects", 0.0) > uniform(recipe.seed, shot.plate, f"{purpose}.on")
+            yield Wanted(shape, purpose, occurrence.border_mm, occurrence.distance_mm, on_defect)
 
 
 def is_defective(recipe: Recipe, shot: Shot, split: str, position: int) -> bool:
-    """Whether the plate has defects, on whichever side."""
+    """Whether the plate has defects, on whichever side; a part of one's own has one."""
+    sides = (shot,) if recipe.is_own_scene else (shot, shot.other_side())
     return any(
         occurrence.count > 0
         for surface_class in FEATURE_CLASSES
         if surface_class.kind == "defect"
-        for side in (shot, shot.other_side())
+        for side in sides
         if (occurrence := _occurrence(recipe, surface_class, side, split, position)) is not None
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import UserError
 from ..features.classes import CLASS_OF
 from ..features.feature import Feature
-from ..inspection.acquisition import Acquisition, Shot, constant, shot_of
+from ..inspection.acquisition import SIDES, Acquisition, Shot, constant, shot_of
 from ..inspection.camera import Camera
 from ..inspection.plate import Plate, Surface
 from ..inspection.ring_light import SEGMENTS, RingLight, segment_brightness
@@ -16,7 +16,7 @@ from ..parameter import draw
 from ..seeding import seed, spread, uniform
 from ..stain.parameters import StainParameters
 from .own_scene import OwnSample, draw_own_sample
-from .placement import is_defective, place_features
+from .placement import is_defective, place_features, wanted_features
 from .settings import Recipe, RenderSettings, StainOccurrence, StainSection
 
 
@@ -179,5 +179,9 @@ def draw_any(recipe: Recipe, index: int) -> Sample | OwnSample:
         UserError: it is impossible.
     """
     if recipe.is_own_scene:
-        return draw_own_sample(recipe, index, split_of, (StainSection, StainOccurrence))
+        sample = draw_own_sample(recipe, index, split_of, (StainSection, StainOccurrence))
+        shot, place = Shot(sample.part, SIDES[0], 0, 0, 0.0, 0.0), split_of(recipe, sample.part)
+        on_all = recipe.section("stain").get("plates", "all") == "all"
+        return replace(sample, features=tuple(wanted_features(recipe, shot, *place)),
+                       stained=sample.stained and (on_all or is_defective(recipe, shot, *place)))
     return draw_sample(recipe, index)

@@ -101,10 +101,10 @@ SECTIONS: dict[str, tuple[type, ...]] = {
 }
 OWN_SCENE = tuple(own_scene.SECTIONS)
 """Sections of a recipe that renders a person's own scene, which "scene" makes it; no other recipe has them."""
-WITH_OWN_SCENE = (*OWN_SCENE, "render", "stain")
-"""The sections that mean something there; all others describe the plate and its inspection."""
 FEATURES = ("stain", *(surface_class.name for surface_class in FEATURE_CLASSES))
 """Sections that are absent unless a recipe names them; each may say in which `splits` it occurs."""
+WITH_OWN_SCENE = (*OWN_SCENE, "render", *FEATURES)
+"""The sections that mean something in a person's own scene; all others describe the plate and its inspection."""
 
 ONE_WORD = ("side", "plates", "stain_backend")
 """Words that cannot be drawn: they say which draws there are."""
@@ -169,6 +169,8 @@ class Recipe:
             }
             if self.is_own_scene and name in ("stain", "render"):  # the scene has the values that are not given
                 values = {key: value for key, value in values.items() if key in given or key in ("share", "bits")}
+            if self.is_own_scene and name in FEATURES:
+                values.pop("side", None)
             if name == "scene":  # where the file lies differs from machine to machine; what is in it is compared
                 values["file"] = Path(values["file"]).name
             if name in FEATURES:
@@ -218,6 +220,14 @@ def check_sections(sections: Mapping[str, Any], place: str) -> None:
         if wrong:
             raise UserError(f"{place}: [{wrong[0]}] describes the plate, and [scene] renders your own scene; expected "
                             f"only {', '.join(WITH_OWN_SCENE)}")
+        sided = [name for name in sections if name in FEATURES and "side" in sections[name]]
+        if sided:
+            raise UserError(f"{place}: {sided[0]}.side: a plate has sides, and a part of your own has none; leave "
+                            "it out")
+        close = [name for name in sections if name in FEATURES and _least(sections[name].get("border_mm", 0.0)) < 0]
+        if close:
+            raise UserError(f"{place}: {close[0]}.border_mm = {_plain(sections[close[0]]['border_mm'])}: expected at "
+                            "least 0 on a part of your own, which ends at its edges")
         return
     alone = [name for name in sections if name in OWN_SCENE]
     if alone:
@@ -322,6 +332,10 @@ def _parse_top(path: Path, key: str, value: Any) -> Any:
 
 def _fields(section: str) -> dict[str, Any]:
     return {key: field for part in SECTIONS[section] for key, field in parameters_of(part).items()}
+
+
+def _least(value: float | Range) -> float:
+    return value.low if isinstance(value, Range) else value
 
 
 def _plain(value: Any) -> Any:

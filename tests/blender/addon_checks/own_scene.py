@@ -7,7 +7,20 @@ from types import SimpleNamespace
 import bpy
 import numpy as np
 
-from .tools import FOLDER, add_bare_object, classes, defaults, grey, module, press, refusal, settings, stain, stain_of
+from .tools import (
+    FOLDER,
+    add_bare_object,
+    classes,
+    defaults,
+    grey,
+    module,
+    picture_of,
+    press,
+    refusal,
+    settings,
+    stain,
+    stain_of,
+)
 
 
 def _own_scene():
@@ -85,6 +98,54 @@ def check_a_new_stain_is_fitted_in_millimetres_on_the_part():
     assert not small.material_slots
 
 
+def check_stains_lie_on_each_other_in_layers():
+    left = bpy.data.objects["Left"]
+    _activate(left)
+    material, before = left.active_material, picture_of(left.active_material.node_tree)
+    own, lower = module("ui.properties").own_stain, stain().seed
+    assert press("add_layer") == {"FINISHED"}
+    assert stain() == own(material, 2) and stain().seed != lower == own(material, 1).seed
+    stain().radius_mm = 2.0
+    radii = {node.get("surface_impurities_layer", 1): node.inputs["Radius"].default_value
+             for node in module("materials.stain_on_material").stain_nodes(material)}
+    assert np.isclose(radii[1], 3e-3) and np.isclose(radii[2], 2e-3), "each layer has settings of its own"
+    layers = module("materials.layers").layers_of(material)
+    assert [layer.number for layer in layers] == [1, 2] and layers[1].parameters.radius_mm == 2.0
+    press("show_layer", number=1)
+    press("raise_layer")
+    assert np.isclose(own(material, 1).radius_mm, 2.0) and np.isclose(stain().radius_mm, 3.0), "the order is turned"
+    assert "is the highest" in refusal("raise_layer")
+    press("show_mask")
+    press("show_mask")
+    press("show_layer", number=1)
+    press("add_stain")
+    press("raise_layer")
+    assert press("remove_stain") == {"FINISHED"}
+    assert np.isclose(stain().radius_mm, 3.0) and module("materials.stain_on_material").layers_in(material) == 1
+    assert stain().seed == lower and picture_of(material.node_tree) == before
+
+
+def check_a_linked_material_says_that_it_cannot_be_edited():
+    """And shows its stain; an appended one keeps its settings and can be edited."""
+    file, here = FOLDER / "library.blend", bpy.data.objects["Left"]
+    bpy.data.libraries.write(str(file), {here.active_material})
+    kept = here.active_material
+    for link in (True, False):
+        with bpy.data.libraries.load(str(file), link=link) as (source, taken):
+            taken.materials = list(source.materials)
+        here.active_material = taken.materials[0]
+        _activate(here)
+        assert np.isclose(stain().radius_mm, 3.0) and stain() != settings(), "its own settings came with it"
+        if link:
+            for button in ("add_stain", "add_layer", "remove_stain", "raise_layer", "show_layer"):
+                assert "comes from another file; make it local first" in refusal(button)
+        else:
+            stain().radius_mm = 3.5
+            assert np.isclose(module("materials.layers").layers_of(here.active_material)[0].parameters.radius_mm, 3.5)
+        here.active_material = kept
+        bpy.data.materials.remove(taken.materials[0])
+
+
 def check_copies_differ_by_their_seed():
     left = bpy.data.objects["Left"]
     _activate(left)
@@ -148,6 +209,21 @@ def check_a_data_set_of_the_own_scene_is_gone_on_with():
     assert (folder / "mine.blend").is_file() and (folder / "mine.toml").is_file()
     bpy.data.objects["Left"].location.x += 0.01
     assert "another recipe (scene.content differ)" in refusal("render_dataset")
+    defaults()
+
+
+def check_what_is_laid_on_the_parts_is_chosen_in_the_panel():
+    dataset = settings().dataset
+    dataset.title, dataset.count, dataset.sticker, dataset.scratch, dataset.defective = "laid", 1, 12, 1, 0.0
+    settings().folder = str(FOLDER / "laid")
+    before = module("scene.digest").described()
+    assert press("render_pair") == {"FINISHED"} and press("render_dataset") == {"FINISHED"}
+    after = module("scene.digest").described()
+    assert not {key for key in {**before, **after} if before.get(key) != after.get(key)}
+    assert 5 in classes(FOLDER / "laid" / "pair_0001_mask.png")
+    record = json.loads((FOLDER / "laid" / "laid" / "samples.jsonl").read_text())
+    assert {entry["class"] for entry in record["parameters"]["features"]} == {"sticker"}, "no part is defective"
+    assert "[sticker]" in (FOLDER / "laid" / "laid.toml").read_text()
     defaults()
 
 

@@ -10,8 +10,9 @@ from blender_addon.core.errors import UserError
 from blender_addon.core.features.bump import Bump
 from blender_addon.core.features.scratch import Scratch
 from blender_addon.core.features.sticker import Sticker
-from blender_addon.core.mesh.patch import ANOTHER_SURFACE, CURVATURE, EDGE, overlaps_box, patch_at
-from blender_addon.core.mesh.placing import OTHERS, lay_features
+from blender_addon.core.features.wanted import Wanted
+from blender_addon.core.mesh.patch import ANOTHER_SURFACE, CURVATURE, EDGE, overlaps_box, patch_at, point_under
+from blender_addon.core.mesh.placing import OTHERS, lay_features, lay_wanted
 from blender_addon.core.mesh.tangent_frame import MOST_STRETCH, frame_at
 from blender_addon.core.mesh.triangles import TriangleMesh
 
@@ -217,3 +218,33 @@ def test_refuses_what_is_no_surface():
         TriangleMesh(np.zeros((3, 3)), np.array([[0, 1, 2]]))
     with pytest.raises(UserError, match="expected vertices"):
         TriangleMesh(np.zeros((3, 2)), np.array([[0, 1, 2]]))
+
+
+def test_over_several_surfaces_features_are_even_over_their_common_area():
+    small, large = sheet(30.0, 30.0), sheet(60.0, 30.0, 9, 9)
+    counts = np.zeros(2)
+    for k in range(600):
+        (laid,), _ = lay_wanted([small, large], [Wanted(bump(1.0), "s", 0.0)], 1, k)
+        counts[laid.surface] += 1
+    assert ((counts - [200, 400]) ** 2 / [200, 400]).sum() < 10.8  # chi-square, one degree, one in a thousand
+
+
+def test_what_is_to_lie_on_a_defect_lies_on_one():
+    mesh = cylinder(40.0, 200.0)
+    label = Sticker(0.0, 0.0, 2, width_mm=8.0, height_mm=5.0)
+    wanted = [Wanted(scratch(30.0, 90.0), "scratch0"), Wanted(label, "sticker0", on_defect=True)]
+    for k in range(20):
+        laid, skipped = lay_wanted([mesh], wanted, 3, k)
+        assert not skipped and np.linalg.norm(
+            np.subtract(laid[0].frame.origin_mm, laid[1].frame.origin_mm)) <= 0.55 * reach(laid[0].feature)
+    alone, _ = lay_wanted([mesh], wanted[1:], 3, 0)
+    assert len(alone) == 1, "without a defect it lies anywhere"
+
+
+def test_the_point_over_a_place_of_the_frame_is_the_one_on_this_side():
+    mesh = sphere(20.0, 60)
+    frame = frame_at(np.array([0.0, 0.0, 20.0]), np.array([0.0, 0.0, 1.0]), 8.0, 0.9)
+    point, triangle = point_under(mesh, frame, 3.0, 4.0)
+    assert frame.to_frame(point)[:2] == pytest.approx([3.0, 4.0]) and mesh.normals[triangle][2] > 0.9
+    assert np.linalg.norm(point) == pytest.approx(20.0, abs=0.05)
+    assert point_under(mesh, frame, 30.0, 0.0) is None

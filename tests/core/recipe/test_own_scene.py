@@ -6,6 +6,7 @@ import pathlib
 import pytest
 
 from blender_addon.core.errors import UserError
+from blender_addon.core.features.classes import CLASS_OF
 from blender_addon.core.recipe.own_scene import unvaried_sample
 from blender_addon.core.recipe.recipe_file import recipe_toml
 from blender_addon.core.recipe.sample import draw_any
@@ -86,9 +87,49 @@ def test_the_description_does_not_say_where_the_file_lies(file, tmp_path):
     assert load(file).section("scene")["file"] == str(tmp_path / "shaft.blend")
 
 
+FEATURES = """
+[scratch]
+share = 0.5
+count = 2
+length_mm = [5.0, 10.0]
+[fingerprint]
+plates = "defective"
+on_defects = 1.0
+splits = ["test"]
+"""
+
+
+def test_defects_and_impurities_are_those_of_the_part(file, tmp_path):
+    file.write_text(RECIPE + FEATURES, encoding="utf-8")
+    recipe = load(file)
+    parts = [draw_any(recipe, k) for k in range(0, 72, 6)]
+    for sample in parts:
+        assert draw_any(recipe, sample.index + 5).features == sample.features
+        names = [CLASS_OF[type(each.feature)].name for each in sample.features]
+        has_print = bool(names) and sample.split == "test"
+        assert names == (["scratch", "scratch"] if names else []) + ["fingerprint"] * has_print
+        assert all(each.on_defect for each in sample.features[2:]) and not any(
+            each.on_defect for each in sample.features[:2])
+    assert len({each.feature for sample in parts for each in sample.features}) == sum(
+        len(sample.features) for sample in parts)
+    assert 4 <= sum(bool(sample.features) for sample in parts) <= 8
+    again = tmp_path / "again.toml"
+    again.write_text(recipe_toml(recipe), encoding="utf-8")
+    assert load(again).as_dict() == recipe.as_dict() and "side" not in recipe.as_dict()["scratch"]
+
+
+def test_stains_can_be_kept_to_parts_with_defects(file):
+    stain = RECIPE.replace("share = 0.5", 'share = 1.0\nplates = "defective"')
+    file.write_text(stain + "[dent]\nshare = 0.5\n", encoding="utf-8")
+    samples = [draw_any(load(file), k) for k in range(0, 72, 6)]
+    assert {sample.stained for sample in samples} == {True, False}
+    assert all(sample.stained == bool(sample.features) for sample in samples)
+
+
 BAD = {
     "a plate too": ("[plate]\nwidth_mm = 50.0\n", r"\[plate\] describes the plate"),
-    "a scratch too": ("[scratch]\n", r"\[scratch\] describes the plate"),
+    "a side": ("[scratch]\nside = \"front\"\n", "scratch.side: a plate has sides"),
+    "a border outside": ("[dent]\nborder_mm = [-1.0, 2.0]\n", r"dent.border_mm = \[-1.0, 2.0\]: expected at least 0"),
     "no such key": ("[lamps2]\n", "unknown key 'lamps2'"),
 }
 
