@@ -4,7 +4,18 @@
 import random
 import struct
 
-_ODD = (b"\0", b"\xff" * 8, b"\xef\xbb\xbf", b"\r\n", b"\0" * 64, b"%n%s", b"\x80", b"\x1f\x8b\x08", b"PK\3\4", b"\x89HDF\r\n\x1a\n")
+_ODD = (
+    b"\0",
+    b"\xff" * 8,
+    b"\xef\xbb\xbf",
+    b"\r\n",
+    b"\0" * 64,
+    b"%n%s",
+    b"\x80",
+    b"\x1f\x8b\x08",
+    b"PK\3\4",
+    b"\x89HDF\r\n\x1a\n",
+)
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:

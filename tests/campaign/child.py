@@ -4,6 +4,7 @@
 The child is a process of its own, so that a crash of a library, a hang or a full memory is seen from outside.
 """
 
+import importlib
 import os
 import resource
 import select
@@ -49,7 +50,7 @@ def preload(repository: Path) -> dict:
     """Import all that commands need, and compile the rule; returns the programs by name."""
     for place in (repository / "tools", repository):
         sys.path.insert(0, str(place))
-    import cv2  # noqa: F401
+    import cv2
     import h5py  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
     import onnxruntime  # noqa: F401
@@ -58,16 +59,23 @@ def preload(repository: Path) -> dict:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    from blender_addon.render.command import main as render
     from reproduction.command import main as reproduce
     from sequential_patchcore.cli.parser import main as patchcore
     from sequential_patchcore.coreset.engine import compile_rule
 
+    from blender_addon.render.command import main as render
+
     compile_rule()
+    sys.dont_write_bytecode = True
+    package = Path(sys.modules["sequential_patchcore"].__file__).parent
+    for module in sorted(package.rglob("[a-z]*.py")):
+        importlib.import_module(".".join(("sequential_patchcore", *module.relative_to(package).with_suffix("").parts)))
     return {"patchcore": patchcore, "render": render, "reproduce": lambda arguments: reproduce(arguments, repository)}
 
 
-def run(main, arguments: list[str], work: Path, may_write: list[Path], package: str | None, seconds: int = SECONDS) -> Ended:
+def run(
+    main, arguments: list[str], work: Path, may_write: list[Path], package: str | None, seconds: int = SECONDS
+) -> Ended:
     """Run `main(arguments)` in a child whose working directory is `work`.
 
     Args:
@@ -82,7 +90,7 @@ def run(main, arguments: list[str], work: Path, may_write: list[Path], package: 
         os.close(reading)
         _be_child(main, arguments, work, may_write, package, said, writing, seconds)
     os.close(writing)
-    told, hung = _watch(child, reading, began + 6 * seconds)
+    told, hung = _watch(child, reading, began + 6 * seconds, seconds)
     _, status, used = os.wait4(child, 0)
     code = os.waitstatus_to_exitcode(status)
     hung = hung or code == -signal.SIGXCPU
@@ -93,12 +101,20 @@ def run(main, arguments: list[str], work: Path, may_write: list[Path], package: 
     return Ended(code, hung, time.monotonic() - began, used.ru_maxrss * 1024, *texts, deeds, lines)
 
 
-def _watch(child: int, reading: int, until: float) -> tuple[bytes, bool]:
-    """What the child tells, until it ends; it is ended when its time is over."""
+def _worked(child: int) -> float:
+    """Seconds of processor time that a child has taken."""
+    fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _watch(child: int, reading: int, until: float, seconds: int) -> tuple[bytes, bool]:
+    """What the child tells, until it ends; it is ended when its time is over, or when it waits for what never comes."""
     told, hung = b"", False
     while True:
-        left = until - time.monotonic()
-        ready, _, _ = select.select([reading], [], [], max(0.0, left))
+        now = time.monotonic()
+        ready, _, _ = select.select([reading], [], [], max(0.0, min(1.0, until - now)))
+        if not ready and now < until and (now < until - 5 * seconds or _worked(child) > 0.1 * seconds):
+            continue
         if not ready:
             os.killpg(child, signal.SIGKILL) if os.getpgid(child) == child else os.kill(child, signal.SIGKILL)
             hung = True
@@ -171,7 +187,16 @@ def _lines(package: str | None) -> set:
     return seen
 
 
-_RUNNING = ("os.exec", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen", "pty.spawn", "socket.connect", "socket.bind", "os.fork")
+_RUNNING = (
+    "os.exec",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.system",
+    "subprocess.Popen",
+    "pty.spawn",
+    "socket.connect",
+    "socket.bind",
+)
 
 
 def _deeds(may_write: list[Path]) -> list[str]:
@@ -194,19 +219,23 @@ def _deeds(may_write: list[Path]) -> list[str]:
             return
         busy.append(1)
         try:
-            if event in _RUNNING or (event == "pickle.find_class" and arguments[0] in ("os", "posix", "subprocess", "builtins")):
+            if event in _RUNNING or (
+                event == "pickle.find_class" and arguments[0] in ("os", "posix", "subprocess", "builtins")
+            ):
                 deeds.append(f"{event} {arguments!r}"[:300])
             elif event == "open":
-                path, mode, flags = arguments
+                path, _mode, flags = arguments
                 writes = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) if isinstance(flags, int) else False
                 if writes and not allowed(path):
                     deeds.append(f"writes {path!r}")
             elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree", "os.chmod"):
-                if not allowed(arguments[0]):
-                    deeds.append(f"{event} {arguments[0]!r}")
-            elif event in ("os.rename", "os.link", "os.symlink"):
-                if not allowed(arguments[1]):
-                    deeds.append(f"{event} to {arguments[1]!r}")
+                path = arguments[0]
+                if event != "os.truncate" and arguments[-1] not in (-1, None) and isinstance(path, str):
+                    path = os.path.join(os.readlink(f"/proc/self/fd/{arguments[-1]}"), path)
+                if not allowed(path):
+                    deeds.append(f"{event} {path!r}")
+            elif event in ("os.rename", "os.link", "os.symlink") and not allowed(arguments[1]):
+                deeds.append(f"{event} to {arguments[1]!r}")
         finally:
             busy.pop()
 

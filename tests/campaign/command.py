@@ -48,14 +48,17 @@ def _files(parsed: argparse.Namespace, out: Path) -> None:
 
     gc.freeze()
     campaign = Campaign(programs, material, out / "work", str(REPOSITORY), parsed.seed)
-    for kind in KINDS:
+    rounds = [*range(50, parsed.cases, 50), parsed.cases]
+    for cases, kind in ((cases, kind) for cases in rounds for kind in KINDS):
         if parsed.only and kind.name not in parsed.only:
             continue
         began = time.monotonic()
-        campaign.run(kind, parsed.cases, store)
+        campaign.run(kind, cases, store)
         mine = [record["outcome"] for record in store.records if record["kind"] == kind.name]
         counts = ", ".join(f"{mine.count(outcome)} {outcome}" for outcome in dict.fromkeys(mine))
-        print(f"{kind.name}: {len(mine)} cases, {counts}; {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+        print(
+            f"{kind.name}: {len(mine)} cases, {counts}; {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True
+        )
 
 
 PART = {"files": _files}
@@ -65,7 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("make campaign", description=__doc__)
     parser.add_argument("--part", action="append", choices=sorted(PART), help="only this; repeat it for several")
     parser.add_argument("--only", action="append", metavar="KIND", help="files: only this kind")
-    parser.add_argument("--cases", type=int, default=1000, metavar="N", help="files: of each kind (default: %(default)s)")
+    parser.add_argument(
+        "--cases", type=int, default=1000, metavar="N", help="files: of each kind (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
-    parser.add_argument("--out", default=str(REPOSITORY / "out" / "campaign"), metavar="DIR", help="(default: out/campaign)")
+    parser.add_argument(
+        "--out", default=str(REPOSITORY / "out" / "campaign"), metavar="DIR", help="(default: out/campaign)"
+    )
     return parser

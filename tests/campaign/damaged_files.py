@@ -5,19 +5,35 @@ import random
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from . import bytes_mutation, hdf5_mutation, image_mutation, special_files, text_mutation, tree_mutation
 from .child import Ended, run
 from .kinds import FOLDERS, Kind
-from .oracle import FAULTS, judge
+from .material import CannotMake
+from .oracle import FAULTS, READ, judge
 from .store import Store
 
 _BY_FORM = {
-    "json": tree_mutation.mutate_json, "lines": tree_mutation.mutate_lines, "text": text_mutation.mutate_text,
-    "xml": text_mutation.mutate_xml, "image": lambda data, rng, canary: image_mutation.mutate(data, rng),
+    "json": tree_mutation.mutate_json,
+    "lines": tree_mutation.mutate_lines,
+    "text": text_mutation.mutate_text,
+    "xml": text_mutation.mutate_xml,
+    "image": lambda data, rng, canary: image_mutation.mutate(data, rng),
 }
-_WAYS = ("structure", "structure", "structure", "structure", "structure", "bytes", "bytes", "guided", "guided", "special")
+_WAYS = (
+    "structure",
+    "structure",
+    "structure",
+    "structure",
+    "structure",
+    "bytes",
+    "bytes",
+    "guided",
+    "guided",
+    "special",
+)
 
 
 class Campaign:
@@ -49,6 +65,8 @@ class Campaign:
             corpus.append((path.name.split("~", 1)[1].replace("~", "/"), path.read_bytes()))
         done = {record["case"] for record in store.records if record["kind"] == kind.name}
         known.update(*(record.get("lines", ()) for record in store.records if record["kind"] == kind.name))
+        if len(done & set(range(cases))) < cases:
+            self._check_sound(kind)
         for number in range(cases):
             if number in done:
                 continue
@@ -61,8 +79,15 @@ class Campaign:
                 (kept / f"{number:06}~{name.replace('/', '~')}").write_bytes(data)
             store.add(**record, lines=sorted(new))
 
+    def _check_sound(self, kind: Kind) -> None:
+        """Every command reads the undamaged files, else its refusals would say nothing."""
+        for number in range(len(kind.commands)):
+            record, ended, *_ = self.case(kind, -1 - number, [])
+            if record["outcome"] != READ:
+                raise CannotMake(f"{kind.name}: {record}\n{ended.out}\n{ended.err}")
+
     def case(self, kind: Kind, number: int, corpus: list[tuple[str, bytes]]) -> tuple[dict, Ended, str, bytes | None]:
-        """One case: its record, how it ended, and the file, where it is one."""
+        """One case: its record, how it ended, and the file, where it is one; -1, -2, ... are the commands on sound files."""
         rng = random.Random(f"{self.seed}/{kind.name}/{number}")
         place = self.work / "case"
         shutil.rmtree(place, ignore_errors=True)
@@ -73,25 +98,49 @@ class Campaign:
         files = sorted(path for pattern in kind.files for path in inside.glob(pattern))
         path = rng.choice(files)
         sound = path.read_bytes()
-        way, data = self._damage(kind, way, path, inside, rng, str(canary), corpus)
+        way, data = ("none", sound) if number < 0 else self._damage(kind, way, path, inside, rng, str(canary), corpus)
         name = path.relative_to(inside).as_posix()
-        command = kind.commands[number % len(kind.commands) if len(kind.commands) > 1 and rng.random() < 0.5 else rng.randrange(len(kind.commands))]
-        arguments = [word.format(**{"in": inside, "out": out, "file": path, "sound": self.material / "sound"}) for word in command.split()]
+        command = kind.commands[rng.randrange(len(kind.commands)) if number >= 0 else -1 - number]
+        arguments = [
+            word.format(**{"in": inside, "out": out, "file": path, "sound": self.material / "sound"})
+            for word in command.split()
+        ]
         before = _listing(inside, kind.beside) | _listing(self.material / "sound", ())
         began = time.monotonic()
         may_write = [out, place / "tmp", self.work / "cache", *([inside] if kind.beside else [])]
-        ended = run(self.programs[kind.program], arguments, place, [*may_write, *_locks(inside)], self.package)
+        ended = run(
+            self.programs[kind.program],
+            arguments,
+            place,
+            [*may_write, *_locks(inside)],
+            self.package if way in ("guided", "structure") and number % 2 else None,
+        )
+        if ended.hung:  # counting lines takes time too
+            ended = replace(
+                run(self.programs[kind.program], arguments, place, [*may_write, *_locks(inside)], None),
+                lines=ended.lines,
+            )
         after = _listing(inside, kind.beside) | _listing(self.material / "sound", ())
         outcome, detail = judge(ended, self.base, canary, before, after)
         record = {
-            "kind": kind.name, "case": number, "way": way, "file": name, "command": command, "outcome": outcome, "detail": detail,
-            "code": ended.code, "seconds": round(time.monotonic() - began, 2), "mib": max(0, ended.peak - self.base) >> 20,
+            "kind": kind.name,
+            "case": number,
+            "way": way,
+            "file": name,
+            "command": command,
+            "outcome": outcome,
+            "detail": detail,
+            "code": ended.code,
+            "seconds": round(time.monotonic() - began, 2),
+            "mib": max(0, ended.peak - self.base) >> 20,
         }
         if outcome in FAULTS:
             self._keep(kind, number, place)
         return record, ended, name, data if data != sound else None
 
-    def _damage(self, kind: Kind, way: str, path: Path, inside: Path, rng: random.Random, canary: str, corpus) -> tuple[str, bytes | None]:
+    def _damage(
+        self, kind: Kind, way: str, path: Path, inside: Path, rng: random.Random, canary: str, corpus
+    ) -> tuple[str, bytes | None]:
         if way == "special":
             return special_files.put(path, rng), None
         data = path.read_bytes()
@@ -123,8 +172,13 @@ class Campaign:
 
 
 def _special(folder: str, names: list[str]) -> set[str]:
-    return {name for name in names if not (Path(folder) / name).is_symlink() and not (Path(folder) / name).is_dir()
-            and (not (Path(folder) / name).is_file() or (Path(folder) / name).stat().st_size > 10 << 20)}
+    return {
+        name
+        for name in names
+        if not (Path(folder) / name).is_symlink()
+        and not (Path(folder) / name).is_dir()
+        and (not (Path(folder) / name).is_file() or (Path(folder) / name).stat().st_size > 10 << 20)
+    }
 
 
 def _locks(inside: Path) -> list[Path]:

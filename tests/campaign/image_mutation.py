@@ -32,7 +32,11 @@ def _another(rng: random.Random) -> bytes:
         picture = picture.convert(mode) if mode not in ("LAB", "HSV", "PA") else picture.convert("RGB").convert(mode)
         more = [picture] * rng.choice((0, 0, 2))
         name = rng.choice(("PNG", "TIFF", "JPEG", "GIF", "BMP", "WEBP"))
-        picture.save(out, name, **({"save_all": True, "append_images": more} if more and name in ("TIFF", "GIF", "WEBP", "PNG") else {}))
+        picture.save(
+            out,
+            name,
+            **({"save_all": True, "append_images": more} if more and name in ("TIFF", "GIF", "WEBP", "PNG") else {}),
+        )
     except (OSError, ValueError, KeyError):
         picture.convert("L").save(out, "PNG")
     return out.getvalue()
@@ -58,11 +62,22 @@ def _png(data: bytes, rng: random.Random) -> bytes:
     elif act == 4:
         chunks.insert(rng.randrange(len(chunks) + 1), list(chunks[place]))
     elif act == 5:  # a small stream that grows a thousandfold
-        chunks.insert(1, rng.choice((
-            [b"zTXt", b"a\0\0" + zlib.compress(bytes(50 << 20))], [b"iCCP", b"a\0\0" + zlib.compress(bytes(50 << 20))],
-            [b"IDAT", zlib.compress(bytes(50 << 20))], [b"tEXt", b"a\0" + b"x" * 100_000], [b"acTL", struct.pack(">II", 2**31, 0)],
-            [b"PLTE", bytes(3)], [b"tRNS", bytes(1)], [b"gAMA", bytes(4)], [b"eXIf", b"MM\0*\0\0\0\x08\xff\xff"],
-        )))
+        chunks.insert(
+            1,
+            rng.choice(
+                (
+                    [b"zTXt", b"a\0\0" + zlib.compress(bytes(50 << 20))],
+                    [b"iCCP", b"a\0\0" + zlib.compress(bytes(50 << 20))],
+                    [b"IDAT", zlib.compress(bytes(50 << 20))],
+                    [b"tEXt", b"a\0" + b"x" * 100_000],
+                    [b"acTL", struct.pack(">II", 2**31, 0)],
+                    [b"PLTE", bytes(3)],
+                    [b"tRNS", bytes(1)],
+                    [b"gAMA", bytes(4)],
+                    [b"eXIf", b"MM\0*\0\0\0\x08\xff\xff"],
+                )
+            ),
+        )
     elif act == 6:
         chunks[place][0] = rng.choice((b"IDAT", b"PLTE", b"IEND", b"IHDR", b"abCD", b"ABCD"))
     elif act == 7:
@@ -91,7 +106,12 @@ def _tiff(data: bytes, rng: random.Random) -> bytes:
         entry = start + 2 + 12 * rng.randrange(count)
         act = rng.randrange(8)
         if act == 0:
-            struct.pack_into(f"{order}H", changed, entry, rng.choice((254, 256, 257, 258, 259, 262, 273, 277, 278, 279, 317, 320, 322, 330, 34665)))
+            struct.pack_into(
+                f"{order}H",
+                changed,
+                entry,
+                rng.choice((254, 256, 257, 258, 259, 262, 273, 277, 278, 279, 317, 320, 322, 330, 34665)),
+            )
         elif act == 1:
             struct.pack_into(f"{order}H", changed, entry + 2, rng.randrange(20))
         elif act == 2:
@@ -127,5 +147,9 @@ def _jpeg(data: bytes, rng: random.Random) -> bytes:
     if act == 4:
         return data[:end] + data[start:end] * rng.choice((1, 300)) + data[end:]
     if act == 5:
-        return data[: start + 1] + bytes([rng.choice((0xC2, 0xC9, 0xD8, 0xD9, 0xDB, 0xE1, 0xE2, 0xFE))]) + data[start + 2 :]
+        return (
+            data[: start + 1]
+            + bytes([rng.choice((0xC2, 0xC9, 0xD8, 0xD9, 0xDB, 0xE1, 0xE2, 0xFE))])
+            + data[start + 2 :]
+        )
     return data[: start + 2] + struct.pack(">H", rng.choice((0, 1, 2, 65_535))) + data[start + 4 :]

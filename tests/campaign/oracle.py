@@ -7,7 +7,14 @@ from .child import Ended
 
 READ, REFUSED = "read as valid", "refused"
 TRACEBACK, HANG, CRASH, MEMORY, ELSEWHERE, RAN, UNCLEAR = (
-    "traceback", "hang", "crash", "memory", "wrote elsewhere", "ran code", "unclear refusal")
+    "traceback",
+    "hang",
+    "crash",
+    "memory",
+    "wrote elsewhere",
+    "ran code",
+    "unclear refusal",
+)
 OUTCOMES = (READ, REFUSED, TRACEBACK, HANG, CRASH, MEMORY, ELSEWHERE, RAN, UNCLEAR)
 FAULTS = OUTCOMES[2:]
 
@@ -28,8 +35,13 @@ def judge(ended: Ended, base: int, canary: Path, before: dict[str, tuple], after
     """
     if canary.exists():
         return RAN, "the canary is there"
-    running = [deed for deed in ended.deeds if not deed.startswith(("writes", "os.mkdir", "os.re", "os.rm", "os.tr", "shutil", "os.chmod", "os.link",
-                                                                  "os.symlink"))]
+    running = [
+        deed
+        for deed in ended.deeds
+        if not deed.startswith(
+            ("writes", "os.mkdir", "os.re", "os.rm", "os.tr", "shutil", "os.chmod", "os.link", "os.symlink")
+        )
+    ]
     if running:
         return RAN, running[0]
     if ended.hung:
@@ -54,7 +66,7 @@ def _is_clear(ended: Ended) -> bool:
     lines = [line for line in ended.err.split("\n") if line.strip()]
     if not lines:
         return bool(ended.out.strip())
-    return lines[-1].startswith(_PROGRAMS) and len(lines[-1]) < _LONGEST
+    return ended.code == 4 or (lines[-1].startswith(_PROGRAMS) and len(lines[-1]) < _LONGEST)
 
 
 def _last(text: str) -> str:
@@ -65,6 +77,10 @@ def _last(text: str) -> str:
 def _fault(text: str) -> str:
     """The last line of the program's own in a traceback, and the error."""
     places = [line.strip() for line in text.split("\n") if line.strip().startswith("File ")]
-    own = [place for place in places if "sequential_patchcore" in place or "blender_addon" in place or "reproduction" in place]
+    own = [
+        place
+        for place in places
+        if "sequential_patchcore" in place or "blender_addon" in place or "reproduction" in place
+    ]
     where = (own or places or ["?"])[-1]
     return f"{_last(text)[:160]} [{where.split('/')[-1][:80]}]"

@@ -33,11 +33,18 @@ def mutate_xml(data: bytes, rng: random.Random, canary: str) -> bytes:
         return _encoded(text[: one.start()] + put + text[one.end() :], rng)
     head, sep, body = text.rpartition("?>")
     grow = "".join(f'<!ENTITY x{n} "{f"&x{n - 1};" * 10}">' for n in range(1, 10))
-    doctype = rng.choice((
-        f'<!DOCTYPE a [<!ENTITY x0 "ha">{grow}<!ENTITY x "&x9;">]>', f'<!DOCTYPE a [<!ENTITY x SYSTEM "file://{canary}">]>',
-        '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>', '<!DOCTYPE a [<!ENTITY x "&x;">]>', '<!DOCTYPE a SYSTEM "/dev/zero">',
-    ))
-    return _encoded(f"{head}{sep}{doctype}" + (re.sub(r">([^<>]+)<", ">&x;<", body, count=1) if rng.random() < 0.8 else body), rng)
+    doctype = rng.choice(
+        (
+            f'<!DOCTYPE a [<!ENTITY x0 "ha">{grow}<!ENTITY x "&x9;">]>',
+            f'<!DOCTYPE a [<!ENTITY x SYSTEM "file://{canary}">]>',
+            '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>',
+            '<!DOCTYPE a [<!ENTITY x "&x;">]>',
+            '<!DOCTYPE a SYSTEM "/dev/zero">',
+        )
+    )
+    return _encoded(
+        f"{head}{sep}{doctype}" + (re.sub(r">([^<>]+)<", ">&x;<", body, count=1) if rng.random() < 0.8 else body), rng
+    )
 
 
 def _replaced(pattern: re.Pattern, text: str, rng: random.Random, new: str) -> str:
@@ -82,9 +89,21 @@ def _line(text: str, rng: random.Random, canary: str) -> str:
 
 def _nested(text: str, rng: random.Random, canary: str) -> str:
     deep = rng.choice((50, 2000, 50_000))
-    return _replaced(_NUMBER, text, rng, rng.choice((
-        "[" * deep + "]" * deep, "[" * deep, "{a=" * deep + "1" + "}" * deep, "a." * deep + "a = 1", "- " * deep, "&a [*a, *a]",
-    )))
+    return _replaced(
+        _NUMBER,
+        text,
+        rng,
+        rng.choice(
+            (
+                "[" * deep + "]" * deep,
+                "[" * deep,
+                "{a=" * deep + "1" + "}" * deep,
+                "a." * deep + "a = 1",
+                "- " * deep,
+                "&a [*a, *a]",
+            )
+        ),
+    )
 
 
 def _encoded(text: str, rng: random.Random) -> bytes:

@@ -32,7 +32,9 @@ def mutate_lines(data: bytes, rng: random.Random, canary: str) -> bytes:
     elif act == 6:
         lines = lines * rng.choice((2, 500))
     else:
-        lines[place] = lines[place][: rng.randrange(len(lines[place]) + 1)] + rng.choice((b"", b"\r", b"\0", b"}{", b" " * 2**21))
+        lines[place] = lines[place][: rng.randrange(len(lines[place]) + 1)] + rng.choice(
+            (b"", b"\r", b"\0", b"}{", b" " * 2**21)
+        )
     return b"\n".join(lines)
 
 
@@ -48,7 +50,7 @@ def _places(tree: Any) -> list[tuple[Any, Any]]:
     found, waiting = [], [tree]
     while waiting:
         node = waiting.pop()
-        for key in (list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()):
+        for key in list(node) if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ():
             found.append((node, key))
             waiting.append(node[key])
     return found
@@ -57,7 +59,7 @@ def _places(tree: Any) -> list[tuple[Any, Any]]:
 def _changed(tree: Any, rng: random.Random, canary: str, raw: list[str]) -> Any:
     places = _places(tree)
     act = rng.randrange(10)
-    if not places or act == 0 and rng.random() < 0.2:
+    if not places or (act == 0 and rng.random() < 0.2):
         raw.append(odd_values.value(rng, canary))
         return _RAW.format(len(raw) - 1)
     node, key = rng.choice(places)

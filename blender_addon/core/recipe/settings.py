@@ -237,6 +237,8 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str,
         raise UserError(f"{path}: cannot read the recipe: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not a TOML file: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: not a recipe: nested too deep") from error
 
     top: dict[str, Any] = {}
     sections: dict[str, dict[str, Any]] = {}

@@ -223,6 +223,6 @@ def _lines(path: Path) -> Sequence[dict]:
             if isinstance(line, dict) and ("cause" in line or (
                     "image" in line and all(np.isfinite(float(line[name])) for name in NUMBERS))):
                 found.append(line)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return found
