@@ -137,8 +137,8 @@ def _be_child(main, arguments, work, may_write, package, said, writing, seconds)
             opened = os.open(path, flags, 0o644)
             os.dup2(opened, number)
             os.close(opened)
-        sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
-        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+        sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (SPACE, SPACE))
         spent = resource.getrusage(resource.RUSAGE_SELF)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from .page import write_page
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARTS = ("files",)
 
@@ -19,6 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     _quiet(out)
     for part in parsed.part or PARTS:
         PART[part](parsed, out)
+    write_page(out, parsed.seed, Path(parsed.page))
     return 0
 
 
@@ -75,4 +78,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", default=str(REPOSITORY / "out" / "campaign"), metavar="DIR", help="(default: out/campaign)"
     )
+    parser.add_argument("--page", default=str(REPOSITORY / "docs" / "campaign.md"), help="(default: docs/campaign.md)")
     return parser

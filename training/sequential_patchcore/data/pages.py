@@ -54,7 +54,7 @@ def count_pages(path: Path) -> int:
     try:
         with decoding(), opened(path) as file, Image.open(file) as image:
             return len(pages_of(image))
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, TypeError):  # TypeError: a TIFF without its sides
         return 1
 
 

@@ -63,7 +63,7 @@ def decode_image(
                 return _scaled(np.ascontiguousarray(pixels), bit_depth, name), orientation  # both decoders turn a TIFF
     except Image.UnidentifiedImageError:
         pixels, orientation = _decode_unknown(data, page, name), 1
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, Image.DecompressionBombError) as error:
         raise UserError(f"{name}: broken or truncated picture ({error}); restore it") from error
     if orientation not in range(1, 9):
         orientation = 1
@@ -102,7 +102,7 @@ def picture_size(data: bytes | Path) -> tuple[int, int] | None:
     try:
         with decoding(), _stream(data) as stream, Image.open(stream) as image:
             return image.height, image.width
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError):
         return None
 
 
@@ -115,7 +115,7 @@ def upright_size(data: bytes | Path) -> tuple[int, int] | None:
             if image.format == "TIFF":  # of which some versions of Pillow tell the turned size
                 width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
             return (width, height) if turned else (height, width)
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError):
         return None
 
 

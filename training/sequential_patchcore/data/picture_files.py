@@ -79,7 +79,7 @@ def files_below(root: Path, suffixes: tuple[str, ...], leave_out: Iterable[Path]
     Raises:
         UserError: a folder cannot be read.
     """
-    left_out = {path.resolve() for path in leave_out}
+    left_out = {os.path.realpath(path) for path in leave_out}
     above = os.path.realpath(root)
     seen: set[str] = set()
     for folder, folders, names in os.walk(root, onerror=_refuse, followlinks=True):
@@ -89,11 +89,11 @@ def files_below(root: Path, suffixes: tuple[str, ...], leave_out: Iterable[Path]
             continue
         seen.add(real)
         folders[:] = sorted(
-            name for name in folders if not _is_hidden(name) and Path(folder, name).resolve() not in left_out
+            name for name in folders if not _is_hidden(name) and os.path.realpath(Path(folder, name)) not in left_out
         )
         for name in sorted(names):
             path = Path(folder, name)
-            if name.lower().endswith(suffixes) and not _is_hidden(name) and path.resolve() not in left_out:
+            if name.lower().endswith(suffixes) and not _is_hidden(name) and os.path.realpath(path) not in left_out:
                 yield path
 
 
