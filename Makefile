@@ -156,6 +156,7 @@ endif
 
 bench-render: .venv-blender/.done
 	$(RENDERING) tests/bench/bench_render.py $(ARGS)
+	$(RENDERING) tests/bench/bench_paths.py
 	$(RENDERING) tests/bench/bench_stain.py
 
 campaign: .venv/.done
