@@ -41,7 +41,7 @@ def _files(parsed: argparse.Namespace, out: Path) -> None:
     from .child import preload
     from .damaged_files import Campaign
     from .kinds import KINDS
-    from .material import make
+    from .material import CannotMake, make
     from .store import Store
 
     store = Store(out / "files.jsonl")
@@ -56,7 +56,10 @@ def _files(parsed: argparse.Namespace, out: Path) -> None:
         if parsed.only and kind.name not in parsed.only:
             continue
         began = time.monotonic()
-        campaign.run(kind, cases, store)
+        try:
+            campaign.run(kind, cases, store)
+        except CannotMake as error:  # said, and no reason to leave the other kinds out
+            print(f"{kind.name}: not run, its sound file is not read: {error}", file=sys.stderr, flush=True)
         mine = [record["outcome"] for record in store.records if record["kind"] == kind.name]
         counts = ", ".join(f"{mine.count(outcome)} {outcome}" for outcome in dict.fromkeys(mine))
         print(

@@ -87,7 +87,7 @@ class Campaign:
                 raise CannotMake(f"{kind.name}: {record}\n{ended.out}\n{ended.err}")
 
     def case(self, kind: Kind, number: int, corpus: list[tuple[str, bytes]]) -> tuple[dict, Ended, str, bytes | None]:
-        """One case: its record, how it ended, and the file, where it is one; -1, -2, ... are the commands on sound files."""
+        """One case: its record, how it ended, and the file, where it is one; -1, -2, ... are those on sound files."""
         rng = random.Random(f"{self.seed}/{kind.name}/{number}")
         place = self.work / "case"
         shutil.rmtree(place, ignore_errors=True)

@@ -15,7 +15,7 @@ from .tree_mutation import mutate_json
 
 
 def mutate(source: Path, target: Path, rng: random.Random, canary: str) -> None:
-    """Write a copy with one to three changes, as far as they come: made by a child, which a change may cost its life."""
+    """Write a copy with one to three changes, made by a child, which a change may cost its life."""
     shutil.copyfile(source, target)
     child = os.fork()
     if child == 0:

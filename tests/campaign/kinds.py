@@ -12,7 +12,8 @@ class Kind:
         name: of the row in the table, and of the folder of its sound files.
         files: patterns, within that folder, of the files that are damaged, one at a time.
         form: how it is changed by structure: "hdf5", "json", "lines", "text", "xml", "image".
-        commands: by turns; `{in}` is the damaged copy of the folder, `{file}` the damaged file, `{out}` a folder for what is
+        commands: by turns; `{in}` is the damaged copy of the folder, `{file}` the damaged file, `{out}` a folder for what
+            is
             written, `{sound}` the sound files.
         program: "patchcore", "render" or "reproduce".
         beside: what may be written in `{in}`: patterns.
@@ -78,7 +79,7 @@ KINDS = (
         "image",
         (
             "info {in}/data --check",
-            f"impurities --model {{sound}}/model.h5 --data {{in}}/data --split val --out {{out}}/n.h5 --memory-size 4 --level 0.01 --coverage 0 {_SMALL}",
+            f"impurities --model {{sound}}/model.h5 --data {{in}}/data --split val --out {{out}}/n.h5 --memory-size 4 --level 0.01 --coverage 0 {_SMALL}",  # noqa: E501
             "export coco {in}/data --out {out}/c",
         ),
     ),
@@ -134,7 +135,7 @@ KINDS = (
         (
             f"review --model {{sound}}/model.h5 --journal {{in}}/m.review --replay --out {{out}}/t.h5 {_SMALL}",
             f"review --model {{sound}}/model.h5 --journal {{in}}/m.review --export-labelme {{out}}/l {_SMALL}",
-            f"review --model {{sound}}/model.h5 --journal {{in}}/m.review --export-dataset {{out}}/d {_SMALL} {{sound}}/photo.png",
+            f"review --model {{sound}}/model.h5 --journal {{in}}/m.review --export-dataset {{out}}/d {_SMALL} {{sound}}/photo.png",  # noqa: E501
         ),
         beside=("m.review/*",),
     ),

@@ -62,7 +62,7 @@ def judge(ended: Ended, base: int, canary: Path, before: dict[str, tuple], after
 
 
 def _is_clear(ended: Ended) -> bool:
-    """One line of ours, of a length that can be read, and nothing of a library beside it; lists of problems go to stdout."""
+    """One line of ours, of a length that can be read, and nothing of a library beside it."""
     lines = [line for line in ended.err.split("\n") if line.strip()]
     if not lines:
         return bool(ended.out.strip())
