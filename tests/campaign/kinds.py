@@ -12,9 +12,8 @@ class Kind:
         name: of the row in the table, and of the folder of its sound files.
         files: patterns, within that folder, of the files that are damaged, one at a time.
         form: how it is changed by structure: "hdf5", "json", "lines", "text", "xml", "image".
-        commands: by turns; `{in}` is the damaged copy of the folder, `{file}` the damaged file, `{out}` a folder for what
-            is
-            written, `{sound}` the sound files.
+        commands: by turns; `{in}` is the damaged copy of the folder, `{file}` the damaged file, `{out}` a folder for
+            what is written, `{sound}` the sound files.
         program: "patchcore", "render" or "reproduce".
         beside: what may be written in `{in}`: patterns.
     """
