@@ -13,7 +13,7 @@ RENDER_ENVIRONMENT := $(if $(BLENDER),,.venv-blender/.done)
 RECIPE ?= scenes/recipes/synth_ws.toml
 ARGS ?=
 
-.PHONY: help setup demo test test-matrix test-training test-rendering test-long test-lowest lint addon render train finetune meld calibrate evaluate predict reproduce bench bench-engine bench-anomalib bench-deployment bench-render gallery clean
+.PHONY: help setup demo test test-matrix test-training test-rendering test-long test-lowest lint addon render train finetune meld calibrate evaluate predict reproduce bench bench-engine bench-anomalib bench-deployment bench-render campaign gallery clean
 .DELETE_ON_ERROR:
 
 help:
@@ -35,6 +35,7 @@ help:
 	@echo 'make addon      the Blender extension as a zip in build/'
 	@echo 'make bench      speed and memory, as ratios; bench-engine: the coreset, to docs/benchmarks.md (ARGS=--full);'
 	@echo '                bench-anomalib; bench-deployment: an anomaly map beside anomalib exported to OpenVINO; bench-render'
+	@echo 'make campaign   damaged files against every command, to docs/campaign.md; goes on where it stopped [ARGS="--cases 50"]'
 	@echo 'make gallery    pictures of the inspection scene, the features, the stain and the panel, in docs/gallery/'
 	@echo 'make lint       check the style, and the types of the public interface'
 	@echo 'make clean      remove what was built (not the environments, not out/)'
@@ -157,6 +158,9 @@ bench-render: .venv-blender/.done
 	$(RENDERING) tests/bench/bench_render.py $(ARGS)
 	$(RENDERING) tests/bench/bench_paths.py
 	$(RENDERING) tests/bench/bench_stain.py
+
+campaign: .venv/.done
+	nice -n 5 $(TRAINING) tests/run_campaign.py $(ARGS)
 
 gallery: .venv-blender/.done
 	$(RENDERING) tools/gallery/scene.py $(ARGS)

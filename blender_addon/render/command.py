@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..core.errors import UserError
+from ..core.errors import UserError, one_line
 from ..core.recipe.settings import Recipe, load
 from . import job as jobs
 from .interrupt import leave_on_signals
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         with jobs.temporary_folder() as scratch:
             return _run(_parser().parse_args(arguments), Path(scratch))
     except UserError as error:
-        print(f"render.py: {error}", file=sys.stderr)
+        print(f"render.py: {one_line(error)}", file=sys.stderr)
         return USAGE
     except SystemExit as leave:  # --help
         return int(leave.code or 0)

@@ -41,7 +41,8 @@ def main(arguments: Sequence[str], repository: Path) -> int:
     try:
         return _run(parsed, repository)
     except UserError as error:
-        say(" ".join(str(error).split()))
+        line = " ".join(str(error).split())
+        say(line if len(line) <= 1500 else f"{line[:750]} ... {line[-500:]}")  # one that quotes a whole file
         return USAGE
     except KeyboardInterrupt:
         say("interrupted; the same command goes on from there")

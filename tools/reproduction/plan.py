@@ -141,6 +141,8 @@ def load_plan(path: str | Path, preset: str) -> Plan:
         raise UserError(f"{path}: cannot read the scenarios: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a TOML file: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: not a file of scenarios: nested too deep") from error
     top = Table(str(path), table)
     presets = top.table("presets")
     if preset not in presets.values:

@@ -5,6 +5,7 @@ A file may say `extends = "other.toml"` (relative to itself): its tables are lai
 """
 
 import difflib
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, make_dataclass, replace
@@ -236,8 +237,10 @@ def check_sections(sections: Mapping[str, Any], place: str) -> None:
 
 def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Checked top-level keys and sections of `path`, laid over those of the file that it extends."""
-    if path.resolve() in seen:
+    if Path(os.path.realpath(path)) in seen:
         raise UserError(f"{path}: 'extends' goes in a circle: {' -> '.join(str(file.name) for file in seen)}")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: cannot read the recipe: it is a folder, a pipe or a device, expected a file")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows begin with a mark
     except FileNotFoundError as error:
@@ -247,6 +250,10 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str,
         raise UserError(f"{path}: cannot read the recipe: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not a TOML file: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: not a recipe: nested too deep") from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise UserError(f"{path}: not a TOML file: {error}") from error
 
     top: dict[str, Any] = {}
     sections: dict[str, dict[str, Any]] = {}
@@ -254,7 +261,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str,
         base = table["extends"]
         if not isinstance(base, str):
             raise UserError(f"{path}: extends = {base!r}: expected the path of another recipe, relative to this one")
-        top, sections = _read(path.parent / base, (*seen, path.resolve()))
+        top, sections = _read(path.parent / base, (*seen, Path(os.path.realpath(path))))
         top.pop("name", None)  # a name belongs to its own file
         if "name" in table and "plates" not in table and "seed" in table:
             top.pop("plates", None)  # another seed, other plates

@@ -21,7 +21,7 @@ CARRIES_OUT = {
 # The model file: what is wrong with one, and how it is written; every model says its format's version.
 THE_FILE = {
     f"model/{name}.py"
-    for name in ("check", "contents", "file", "memory", "naming", "naming_file", "parts", "products", "products_file",
+    for name in ("check", "contents", "file", "hdf5", "memory", "naming", "naming_file", "parts", "products", "products_file",  # noqa: E501
                  "reading", "threshold", "values", "writing")
 }
 # A model file that is to be checked is, by the rule; no score depends on it, nor on how a patch's place is packed.

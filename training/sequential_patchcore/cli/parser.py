@@ -40,6 +40,9 @@ _EXIT = (
 )
 
 
+_LONGEST_LINE = 1500
+"""Characters of a message."""
+
 _FOR_TRAINING = ("torch", "torchvision", "timm", "numba", "h5py", "matplotlib", "jinja2", "markupsafe", "tqdm")
 
 
@@ -66,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         with _lock(parsed):
             return parsed.run(parsed) or 0
     except UserError as error:
-        message = as_options(" ".join(str(error).split()), parsed.option_names)
+        message = as_options(_one_line(str(error)), parsed.option_names)
         print(f"sequential-patchcore: {message}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
@@ -85,6 +88,12 @@ def main(arguments: Sequence[str]) -> int:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _one_line(message: str) -> str:
+    """A message that quotes a whole file is cut in its middle: what was expected and what to do stand at the ends."""
+    line = " ".join(message.split())
+    return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE // 2]} ... {line[-_LONGEST_LINE // 3 :]}"
 
 
 def _lock(parsed: argparse.Namespace) -> contextlib.AbstractContextManager:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..runtime import files
 from ..runtime.errors import UserError
 
 FORMAT_VERSION = 1
@@ -121,11 +122,13 @@ def parse_json(text: str, where: str) -> Any:
         raise UserError(f"{where}: broken JSON ({error.msg} at {place})") from error
     except RecursionError as error:
         raise UserError(f"{where}: broken JSON (nested too deep)") from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise UserError(f"{where}: broken JSON ({error})") from error
 
 
 def read_text(path: Path) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        return files.read_text(path)
     except FileNotFoundError as error:
         raise UserError(f"missing file {path}") from error
     except UnicodeDecodeError as error:

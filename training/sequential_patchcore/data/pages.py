@@ -11,6 +11,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from ..runtime.errors import UserError
+from ..runtime.files import opened
 from .decoders import decoding
 
 # TIFF 6.0 tags
@@ -51,9 +52,9 @@ def count_pages(path: Path) -> int:
         UserError: see `pages_of`.
     """
     try:
-        with decoding(), Image.open(path) as image:
+        with decoding(), opened(path) as file, Image.open(file) as image:
             return len(pages_of(image))
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, TypeError):  # TypeError: a TIFF without its sides
         return 1
 
 

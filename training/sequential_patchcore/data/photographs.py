@@ -4,14 +4,16 @@
 import io
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from ..runtime.errors import UserError
+from ..runtime.files import opened
 from . import png
 from .decoders import decoding
 from .pages import pages_of, tiff_directories
@@ -61,7 +63,7 @@ def decode_image(
                 return _scaled(np.ascontiguousarray(pixels), bit_depth, name), orientation  # both decoders turn a TIFF
     except Image.UnidentifiedImageError:
         pixels, orientation = _decode_unknown(data, page, name), 1
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, Image.DecompressionBombError) as error:
         raise UserError(f"{name}: broken or truncated picture ({error}); restore it") from error
     if orientation not in range(1, 9):
         orientation = 1
@@ -91,25 +93,29 @@ def few_bits(pixels: np.ndarray) -> int | None:
     return max(bits, _FEWEST) if bits <= _CAMERA_BITS else None
 
 
+def _stream(data: bytes | Path) -> AbstractContextManager[BinaryIO]:
+    return io.BytesIO(data) if isinstance(data, bytes) else opened(data)
+
+
 def picture_size(data: bytes | Path) -> tuple[int, int] | None:
     """(H, W) in pixels from the header, as stored (not turned); None where the decoder has to say what is wrong."""
     try:
-        with decoding(), Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+        with decoding(), _stream(data) as stream, Image.open(stream) as image:
             return image.height, image.width
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError):
         return None
 
 
 def upright_size(data: bytes | Path) -> tuple[int, int] | None:
     """(H, W) in pixels as the decoded picture will have it; None where the decoder has to say what is wrong."""
     try:
-        with decoding(), Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+        with decoding(), _stream(data) as stream, Image.open(stream) as image:
             turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
             width, height = image.size
             if image.format == "TIFF":  # of which some versions of Pillow tell the turned size
                 width, height = image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
             return (width, height) if turned else (height, width)
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError):
         return None
 
 

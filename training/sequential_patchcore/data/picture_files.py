@@ -73,25 +73,27 @@ def is_image_name(name: str) -> bool:
 def files_below(root: Path, suffixes: tuple[str, ...], leave_out: Iterable[Path] = ()) -> Iterator[Path]:
     """Files with one of the suffixes below `root`, sorted; hidden ones and what `leave_out` names are skipped.
 
-    Linked folders are followed, each real folder once.
+    Linked folders are followed, each real folder once; but not to a folder that `root` lies in: of a link to "/" all
+    files of the machine would be these.
 
     Raises:
         UserError: a folder cannot be read.
     """
-    left_out = {path.resolve() for path in leave_out}
+    left_out = {os.path.realpath(path) for path in leave_out}
+    above = os.path.realpath(root)
     seen: set[str] = set()
     for folder, folders, names in os.walk(root, onerror=_refuse, followlinks=True):
         real = os.path.realpath(folder)
-        if real in seen:
+        if real in seen or (os.path.islink(folder) and above.startswith(os.path.join(real, ""))):
             folders.clear()
             continue
         seen.add(real)
         folders[:] = sorted(
-            name for name in folders if not _is_hidden(name) and Path(folder, name).resolve() not in left_out
+            name for name in folders if not _is_hidden(name) and os.path.realpath(Path(folder, name)) not in left_out
         )
         for name in sorted(names):
             path = Path(folder, name)
-            if name.lower().endswith(suffixes) and not _is_hidden(name) and path.resolve() not in left_out:
+            if name.lower().endswith(suffixes) and not _is_hidden(name) and os.path.realpath(path) not in left_out:
                 yield path
 
 

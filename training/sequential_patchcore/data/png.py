@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ..runtime import files
 from ..runtime.errors import UserError
 from .decoders import decoding
 
@@ -36,7 +37,7 @@ class PngHeader:
 def read_header(path: Path) -> PngHeader:
     """The IHDR chunk of a PNG, without decoding the picture."""
     try:
-        with open(path, "rb") as file:
+        with files.opened(path) as file:
             return _parse_header(file.read(33), path)
     except OSError as error:
         raise _unreadable(path, error) from error
@@ -94,7 +95,7 @@ def read_grey(path: Path, bit_depths: tuple[int, ...]) -> np.ndarray:
 
 def read_bytes(path: Path) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return files.read_bytes(path)
     except OSError as error:
         raise _unreadable(path, error) from error
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..runtime.errors import UserError
-from ..runtime.files import make_folder, write_text
+from ..runtime.files import make_folder, read_bytes, write_text
 from ..runtime.locks import locked
 
 FORMAT_VERSION = 2
@@ -19,8 +19,8 @@ RECORD = "metrics.json"
 def read_record(out: Path) -> dict | None:
     """The metrics.json of an earlier run, or None where there is none of ours."""
     try:
-        record = json.loads((out / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = json.loads(read_bytes(out / RECORD).decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
     ours = isinstance(record, dict) and record.get("format_version") == FORMAT_VERSION
     return record if ours and {"inputs", "files", "models"} <= record.keys() else None

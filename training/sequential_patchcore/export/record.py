@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..runtime.errors import UserError
-from ..runtime.files import write_text
+from ..runtime.files import opened, read_bytes, write_text
 from . import products_record
 
 RECORD = "export.json"
@@ -79,7 +79,7 @@ def file_digest(path: Path) -> str:
     """
     sha = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             while part := file.read(1 << 20):
                 sha.update(part)
     except OSError as error:
@@ -97,8 +97,8 @@ def read_record(folder: Path) -> ExportRecord:
     if not path.is_file():
         raise UserError(f"{folder} holds no {RECORD}; expected a model file, or the folder of an export")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(read_bytes(path).decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} cannot be read as JSON ({reason}); export the model again") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state of a training run on disk, beside the model it will become."""
 
+import hashlib
 import json
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -13,10 +14,13 @@ import numpy as np
 
 from ..coreset.engine import Coreset
 from ..coreset.epochs import close_epoch
+from ..model.hdf5 import open_hdf5
 from ..runtime.errors import UserError
 from ..runtime.files import atomic_path
 from ..runtime.progress import say
 from ..runtime.requests import Request, Standing, standing_of
+
+_SEAL = "sha256"
 
 
 @dataclass
@@ -68,6 +72,31 @@ def save_checkpoint(state: Checkpoint, model: str | Path, request: Request) -> N
             {name: getattr(state, name) for name in ("epoch", "images", "replacements", "converged", "log")}
             | {"watched2": state.watched_sq}  # the name in the file is older than the attribute's
         )
+        seal(file)
+
+
+def seal(file: h5py.File) -> None:
+    """Write the digest of all that a checkpoint holds into it, as the last part."""
+    file.attrs[_SEAL] = _digest(file)
+
+
+def _digest(file: h5py.File) -> str:
+    """SHA-256 of a file's arrays and of its attributes.
+
+    Raises:
+        ValueError: an array holds less than it declares.
+    """
+    names: list[str] = []
+    file.visit(names.append)
+    told = sorted((name, str(value)) for name, value in file.attrs.items() if name != _SEAL)
+    sha = hashlib.sha256(json.dumps([names, told]).encode())
+    for name in names:
+        array = file[name]
+        if isinstance(array, h5py.Dataset):
+            if array.external or array.is_virtual or array.id.get_storage_size() < array.nbytes:
+                raise ValueError(f"{name} declares the shape {array.shape} and holds less")
+            sha.update(f"{array.dtype.str} {array.shape}".encode() + np.ascontiguousarray(array[()]).tobytes())
+    return sha.hexdigest()
 
 
 def check_resumable(model: str | Path, requests: Collection[Request]) -> None:
@@ -130,19 +159,26 @@ def has_checkpoint(model: str | Path, request: Request) -> bool:
 
 
 def _request_in(path: Path) -> str:
-    with readable(path) as file:
+    with readable(path, sealed=False) as file:  # one of an earlier state of the code has no seal
         return str(file.attrs["request"])
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[h5py.File]:
+def readable(path: Path, sealed: bool = True) -> Iterator[h5py.File]:
     """A checkpoint, opened; what goes wrong inside the block is told as damage.
+
+    Args:
+        sealed: it must hold what was written, to the bit.
 
     Raises:
         UserError: damaged.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
+            if sealed and file.attrs.get(_SEAL) != _digest(file):
+                raise ValueError("its contents are not those that were written")
             yield file
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except UserError as error:
+        raise UserError(f"{path}: {error}; give `restart` to drop it and begin anew") from error
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
         raise UserError(f"{path} is damaged ({error}); give `restart` to drop it and begin anew") from error

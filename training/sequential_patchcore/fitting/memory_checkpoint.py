@@ -12,7 +12,7 @@ import numpy as np
 from ..coreset.sequential import SequentialCoreset
 from ..runtime.files import atomic_path
 from ..runtime.requests import Request
-from .checkpoint import checkpoint_path, has_checkpoint, readable
+from .checkpoint import checkpoint_path, has_checkpoint, readable, seal
 
 
 @dataclass
@@ -48,6 +48,7 @@ def save_memory_state(state: MemoryState, model: str | Path, request: Request) -
         file.attrs["request"] = str(request)
         told = {name: getattr(state, name) for name in ("epoch", "images", "seen", "shown_on")}
         file.attrs["memories"] = json.dumps(told | {"done": sorted(state.done), "runs": runs})
+        seal(file)
 
 
 def load_memory_state(model: str | Path, request: Request, empty: dict[str, SequentialCoreset]) -> MemoryState | None:

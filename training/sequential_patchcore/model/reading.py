@@ -10,6 +10,7 @@ import numpy as np
 
 from ..runtime.errors import UserError
 from .contents import Model
+from .hdf5 import open_hdf5
 from .memory import Memory
 from .naming import Naming
 from .naming_file import NAMING, read_naming
@@ -45,9 +46,9 @@ def load_model(path: str | Path) -> Model:
 def read_request(path: str | Path) -> str | None:
     """The `request` of a model file without reading its vectors; None where there is no readable model."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return str(file.attrs["request"]) if file.attrs.get("format") == FORMAT else None
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError):
+    except (UserError, OSError, KeyError, ValueError, TypeError, RuntimeError, MemoryError):
         return None
 
 
@@ -56,14 +57,14 @@ def read(path: Path) -> Model:
     if not path.is_file():
         raise UserError("no such model file; `sequential-patchcore train` makes one")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             return _parse(file)
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"not a readable HDF5 file, or a truncated one ({reason})") from error
     except KeyError as error:
         raise UserError(f"a part is missing: {error.args[0]}") from error
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
         raise UserError(f"damaged: {error}") from error
 
 
@@ -129,7 +130,7 @@ def _beside(file: h5py.File, dimension: int) -> dict[str, Any]:
                 raise UserError(f"{where}: {error}") from error
             except KeyError as error:
                 raise UserError(f"{where}: a part is missing: {error.args[0]}") from error
-            except (ValueError, TypeError, RuntimeError) as error:
+            except (ValueError, TypeError, RuntimeError, MemoryError) as error:
                 raise UserError(f"{where}: damaged: {error}") from error
     return {
         "memories": dict(sorted(memories.items())), "naming": _naming(file, dimension, memories),
@@ -146,7 +147,7 @@ def _naming(file: h5py.File, dimension: int, memories: dict[str, Memory]) -> Nam
         raise UserError(f"{NAMING}: {error}") from error
     except KeyError as error:
         raise UserError(f"{NAMING}: a part is missing: {error.args[0]}") from error
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
         raise UserError(f"{NAMING}: damaged: {error}") from error
 
 

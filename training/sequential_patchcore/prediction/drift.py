@@ -182,7 +182,7 @@ def _lines(path: Path) -> Sequence[dict]:
             if isinstance(line, dict) and ("cause" in line or (
                     "image" in line and all(np.isfinite(float(line[name])) for name in NUMBERS))):
                 found.append(line)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             left_out += 1
     if left_out:
         say(f"note: {left_out} line(s) of {path} are left out of the watch for drift: cut off, or written by a version "

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..naming.verdict import RegionVerdict, shown
 from ..runtime.errors import UserError
 from ..runtime.file_names import unique_names
-from ..runtime.files import make_folder, write_text
+from ..runtime.files import make_folder, read_bytes, write_text
 
 JOURNAL = "predictions.jsonl"
 VERDICTS = ("normal", "dirty", "anomalous", "unreadable")
@@ -272,7 +272,7 @@ def _csv(columns: Sequence[str], rows: Sequence[Sequence]) -> str:
 def _read_journal(path: Path) -> list[tuple[str, Prediction]]:
     """The whole lines; one that was cut off by a crash, or is none of ours, is left out."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_bytes(path).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return []
     found = []
@@ -280,6 +280,6 @@ def _read_journal(path: Path) -> list[tuple[str, Prediction]]:
         try:
             record = json.loads(line)
             found.append((record["key"], Prediction.from_record(record)))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return found

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runtime.errors import UserError
-from ..runtime.files import make_folder
+from ..runtime.files import make_folder, read_bytes
 from ..runtime.progress import say
 
 FILE = "journal.jsonl"
@@ -146,7 +146,7 @@ def read_entries(path: Path) -> tuple[list[Entry], list[int]]:
         UserError: the file is there and cannot be read.
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except FileNotFoundError:
         return [], []
     except OSError as error:

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write beside, then rename: a reader sees the old file or the whole new one, never a part."""
 
+import errno
 import glob
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import UserError
 
@@ -48,6 +52,54 @@ def _runs(pid: int) -> bool:
     except OSError:
         return True
     return True
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[BinaryIO]:
+    """A file, open for reading.
+
+    A pipe, a socket or a device under the name of a file would be waited for, or read, without end, and is refused.
+    What this process was given open, /dev/stdin or a shell's `<(command)`, is read as it comes.
+
+    Raises:
+        OSError: it cannot be opened, or is no file.
+    """
+    with open(path, "rb", opener=None if _was_given(path) else _open_regular) as file:
+        yield file
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The whole of a file, see `opened`.
+
+    Raises:
+        OSError: it cannot be read, or is no file.
+    """
+    with opened(path) as file:
+        return file.read()
+
+
+def read_text(path: str | Path, encoding: str = "utf-8-sig") -> str:
+    """The whole of a text file with "\\n" at the ends of its lines, see `opened`; without a byte order mark.
+
+    Raises:
+        OSError: it cannot be read, or is no file.
+        UnicodeDecodeError: it is of another encoding.
+    """
+    with opened(path) as file, TextIOWrapper(file, encoding) as text:
+        return text.read()
+
+
+def _was_given(path: str | Path) -> bool:
+    return os.fspath(path).startswith(("/dev/fd/", "/proc/self/fd/", "/dev/stdin"))
+
+
+def _open_regular(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # an open pipe would wait for who writes it
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is a pipe or a device, expected a file")
 
 
 def write_text(path: str | Path, text: str) -> None:

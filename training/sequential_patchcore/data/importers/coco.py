@@ -120,7 +120,7 @@ class _CocoFile:
             with self._job.findings.catch(name):
                 shapes += self._shapes(entry, image)
         labels = [entry | {"category": self._names.get(_key(entry.get("category_id")))} for entry in annotations]
-        digest = hashlib.sha256(canonical_json(labels).encode()).hexdigest()
+        digest = hashlib.sha256(canonical_json(labels).encode("utf-8", "surrogatepass")).hexdigest()
         return Item(name, image, str(image), tuple(shapes), size=size, label_file=self._path,
                     digests={"label_sha256": digest}, split=self._split)
 

@@ -50,7 +50,7 @@ def numbers_of(values: Sequence[Any], where: str) -> list[float]:
     for value in values:
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not abs(number) <= _FARTHEST:
             raise UserError(f"{where}: expected a number of pixels, found {value!r}")

@@ -8,6 +8,8 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
+from ...runtime.files import opened, read_bytes, read_text
+
 LABELME, COCO, YOLO, VOC, CVAT, LABELSTUDIO = "labelme", "coco", "yolo", "voc", "cvat", "labelstudio"
 OTHER, BROKEN = "other", "broken"
 
@@ -21,6 +23,7 @@ _OF_OTHERS = {"_via_img_metadata", "regions", "objects", "annotations", "labels"
 _BOX_COLUMNS = ({"xmin", "ymin", "xmax", "ymax"}, {"region_shape_attributes"}, {"x1", "y1", "x2", "y2"},
                 {"bbox"}, {"segmentation"}, {"encodedpixels"})
 _LARGEST = 2**30  # bytes of a file that is looked into
+_LONGEST_LINE = 2**24
 
 
 def recognise(path: Path) -> str | None:
@@ -87,15 +90,15 @@ def is_yolo_line(line: str) -> bool:
 
 
 def _json(path: Path) -> str | None:
-    return kind_of_json(json.loads(path.read_text(encoding="utf-8-sig")))
+    return kind_of_json(json.loads(read_text(path)))
 
 
 def _xml(path: Path) -> str | None:
-    return kind_of_xml(ElementTree.parse(path).getroot())
+    return kind_of_xml(ElementTree.fromstring(read_bytes(path)))
 
 
 def _text(path: Path) -> str | None:
-    lines = [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    lines = [line for line in read_text(path).splitlines() if line.strip()]
     if not lines:
         return None
     if 2 * sum(is_yolo_line(line) for line in lines) >= len(lines):
@@ -107,12 +110,12 @@ def _text(path: Path) -> str | None:
 
 
 def _table(path: Path) -> str | None:
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        header = file.readline()
+    with opened(path) as file:
+        header = file.readline(_LONGEST_LINE).decode("utf-8-sig")
     columns = {column.strip().lower() for column in next(csv.reader([header.replace(";", ",")]), [])}
     return OTHER if any(wanted <= columns for wanted in _BOX_COLUMNS) else None
 
 
 def _lines(path: Path) -> str | None:
-    with open(path, encoding="utf-8-sig") as file:
-        return kind_of_json([json.loads(file.readline())])
+    with opened(path) as file:
+        return kind_of_json([json.loads(file.readline(_LONGEST_LINE).decode("utf-8-sig"))])

@@ -8,6 +8,9 @@ from ...runtime.errors import UserError
 from ..png import read_bytes
 from .label_numbers import numbers_of
 
+_DEEPEST = 100
+"""Elements within elements; no label tool writes more than a few."""
+
 
 def parse_xml(path: Path) -> ElementTree.Element:
     """The root of an XML file.
@@ -16,9 +19,15 @@ def parse_xml(path: Path) -> ElementTree.Element:
         UserError: it cannot be read.
     """
     try:
-        return ElementTree.fromstring(read_bytes(path))
+        root = ElementTree.fromstring(read_bytes(path))
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise UserError(f"{path}: broken XML ({error})") from error
+    level, depth = [root], 0
+    while level:
+        level, depth = [below for element in level for below in element], depth + 1
+        if depth > _DEEPEST:
+            raise UserError(f"{path}: broken XML (nested deeper than {_DEEPEST} elements)")
+    return root
 
 
 def text_of(element: ElementTree.Element, place: str) -> str:
