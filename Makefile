@@ -72,7 +72,8 @@ demo: .venv/.done $(RENDER_ENVIRONMENT)
 test: test-rendering test-training
 
 test-rendering: .venv-blender/.done
-	BLENDER="$(BLENDER)" $(RENDERING) -m pytest tests/test_walls.py tests/test_architecture.py tests/core tests/blender tests/parity $(ARGS)
+	BLENDER="$(BLENDER)" $(RENDERING) -m pytest -m "not long" \
+		tests/test_walls.py tests/test_architecture.py tests/core tests/blender tests/parity $(ARGS)
 
 # Without a renderer the tests that need one are skipped and say so.
 test-training: .venv/.done
@@ -80,9 +81,10 @@ test-training: .venv/.done
 	BLENDER="$(BLENDER)" $(TRAINING) -m pytest -m "not long" \
 		tests/training tests/examples tests/tools tests/packaging tests/e2e $(ARGS)
 
-# What `make test` has no time for: the memory estimate on large networks.
-test-long: .venv/.done
+# What `make test` has no time for: large networks, masks on foreign meshes pixel by pixel.
+test-long: .venv/.done .venv-blender/.done
 	$(TRAINING) -m pytest -m long tests/training $(ARGS)
+	$(RENDERING) -m pytest -m long tests/core tests/blender $(ARGS)
 
 # The oldest libraries that the metadata allow, on Python 3.11.
 test-lowest: .venv-lowest/.done

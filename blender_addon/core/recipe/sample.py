@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One sample of a data set, drawn from a recipe: everything that decides its pixels, and nothing else."""
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,12 +13,14 @@ from ..inspection.camera import Camera
 from ..inspection.plate import Plate, Surface
 from ..inspection.ring_light import SEGMENTS, RingLight, segment_brightness
 from ..inspection.sensor import Sensor
-from ..parameter import draw
+from ..parameter import Range, draw
 from ..seeding import seed, spread, uniform
 from ..stain.parameters import StainParameters
 from .own_scene import OwnSample, draw_own_sample
 from .placement import is_defective, place_features, wanted_features
 from .settings import Recipe, RenderSettings, StainOccurrence, StainSection
+
+_ANY_CELL_MM = 1e5  # holds every stain
 
 
 @dataclass(frozen=True)
@@ -167,9 +170,20 @@ def _draw_stain(recipe: Recipe, shot: Shot, split: str, position: int) -> StainP
         return None
     values = asdict(draw(StainSection, table, recipe.seed, shot.plate, purpose))
     try:
+        if isinstance(table.get("cell_size_mm"), Range):
+            values["cell_size_mm"] = _cell_that_holds(values, table["cell_size_mm"])
         return StainParameters(seed=seed(recipe.seed, shot.plate, purpose), **values)
     except UserError as error:
         raise UserError(f"recipe {recipe.name}, plate {shot.plate}: {error}") from error
+
+
+def _cell_that_holds(values: dict, cells: Range) -> float:
+    """The drawn cell in mm, or one of its range that the drawn stain's reach just fits into: ranges are drawn one by
+    one, and a large stain may meet a small cell. The drawn one where none of the range would do."""
+    drawn = values["cell_size_mm"]
+    reach = StainParameters(seed=0, **values | {"cell_size_mm": _ANY_CELL_MM}).reach_mm
+    enough = math.ceil(reach * 1e4) / 1e4
+    return enough if drawn * (1 + 1e-9) < reach and enough <= cells.high else drawn
 
 
 def draw_any(recipe: Recipe, index: int) -> Sample | OwnSample:

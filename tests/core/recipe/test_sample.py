@@ -107,6 +107,21 @@ def test_an_impossible_stain_names_the_recipe_and_the_plate():
         draw_sample(SYNTH_WS.with_values("stain", "x", radius_mm=30.0), 0)
 
 
+def test_a_cell_that_is_too_small_for_the_stain_drawn_beside_it_grows_within_its_range():
+    recipe = load(RECIPES / "impurities.toml")
+    cells = recipe.section("stain")["cell_size_mm"]
+    roomy = recipe.with_values("stain", "x", cell_size_mm=60.0)
+    grown = 0
+    for index in range(60):
+        stain, reach = draw_sample(recipe, index).stain, draw_sample(roomy, index).stain.reach_mm
+        assert cells.low <= stain.cell_size_mm <= cells.high and reach <= stain.cell_size_mm
+        assert dataclasses.replace(stain, cell_size_mm=60.0) == draw_sample(roomy, index).stain
+        grown += stain.cell_size_mm - reach < 1e-3
+    assert 1 <= grown <= 6, "one of them at least is the recipe's plate 25; the others keep the cell that was drawn"
+    with pytest.raises(UserError, match=r"plate 25: stain: .* reaches beyond"):
+        draw_sample(recipe.with_values("stain", "x", cell_size_mm=11.2), 25)
+
+
 TWIN = load(RECIPES / "inspection_twin.toml")
 
 
