@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from sequential_patchcore.model.file import Threshold
-from sequential_patchcore.prediction.inspected import inside_alone
-from sequential_patchcore.prediction.predictor import PredictSettings, predict
+from sequential_patchcore.prediction.inspected import inside_alone, inspected_part
+from sequential_patchcore.prediction.predictor import Predictor, PredictSettings, predict
 from sequential_patchcore.runtime.errors import UserError
 
 
@@ -126,3 +126,30 @@ def test_cells_outside_lose_their_distance_as_by_a_slow_count():
     assert np.array_equal(inside_alone(scored, region).distances, expected)
     assert np.array_equal(inside_alone(replace(scored), np.ones((40, 50), bool)).distances > 0,
                           np.isin(np.arange(8), rows)[:, None] & np.isin(np.arange(10), columns))
+
+
+def test_what_changes_outside_the_region_is_no_drift_and_its_medians_fill_it():
+    random = np.random.default_rng(8)
+    image, scores = random.random((60, 80, 3), np.float32), random.random((60, 80), np.float32)
+    region = np.zeros((60, 80), bool)
+    region[20:50, 10:70] = True
+    region[20:25, 10:15] = False
+    part, of_part = inspected_part(image, scores, region)
+    assert part.shape == (30, 60, 3) and of_part.shape == (30, 60)
+    assert np.array_equal(part[region[20:50, 10:70]], image[region]) and np.array_equal(
+        of_part[region[20:50, 10:70]], scores[region])
+    assert (part[:5, :5] == np.median(image[region], axis=0).astype(np.float32)).all()
+    assert (of_part[:5, :5] == np.median(scores[region]).astype(np.float32)).all()
+    other = np.where(region[..., None], image, np.float32(0.9))
+    assert np.array_equal(inspected_part(other, scores, region)[0], part)
+
+
+def test_the_watch_sees_the_plate_and_not_the_background(tmp_path):
+    seen = []
+    path = plate(tmp_path / "a.png")
+    watch = Predictor(Darkness(), Model(), tmp_path / "out", PredictSettings(regions="find"))
+    watch.observer = lambda path, image, scores: seen.append((image, scores))
+    watch(path)
+    ((image, scores),) = seen
+    assert image.shape == (60, 100, 3) and np.median(image) == pytest.approx(200 / 255, abs=0.01)
+    assert np.median(scores) == pytest.approx(1 - 200 / 255, abs=0.01)

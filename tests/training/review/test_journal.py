@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The journal: no decision is lost, whatever cuts it off, and two of them become one."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import sequential_patchcore
 from sequential_patchcore.review.journal import Journal, effective, merged, new_entry, read_entries
+from sequential_patchcore.review.merging import merge
 from sequential_patchcore.runtime.errors import UserError
 
 
@@ -109,6 +111,46 @@ def test_two_reviewers_become_one_and_their_conflicts_are_shown() -> None:
     assert new == theirs[1:]
     assert [(one.ours.id, one.theirs.id) for one in conflicts] == [(ours[1].id, theirs[1].id)]
     assert merged([*ours, *new], theirs) == ([], [])
+
+
+def test_boxes_that_nearly_agree_are_one_place_and_others_are_not() -> None:
+    def at(*box: int, decision: str = "sound", who: str = "anna"):
+        return new_entry(who, decision, "0" * 16, {"name": "a.png", "sha256": "ab", "size": [90, 90]},
+                         {"box": list(box)})
+
+    ours = [at(10, 10, 35, 20), at(60, 60, 10, 10)]
+    theirs = [at(10, 10, 36, 20, decision="defect", who="bert"), at(66, 60, 10, 10, decision="defect", who="bert"),
+              at(10, 9, 35, 20, who="bert")]
+    new, conflicts = merged(ours, theirs)
+    assert new == theirs
+    assert [(one.ours.id, one.theirs.id) for one in conflicts] == [(ours[0].id, theirs[0].id)]
+
+
+def test_what_they_took_back_and_counts_with_us_is_a_conflict(tmp_path) -> None:
+    ours, theirs = Journal(tmp_path / "a"), Journal(tmp_path / "b")
+    shared = new_entry("anna", "sound", "0" * 16, {"name": "a.png", "sha256": "ab", "size": [9, 9]})
+    for journal in (ours, theirs):
+        journal.append(shared)
+    undo = new_entry("bert", "undo", "0" * 16, of=shared.id)
+    theirs.append(undo)
+    taken, conflicts = merge(tmp_path / "a", tmp_path / "b")
+    assert taken == 0 and [(one.ours.id, one.theirs.id) for one in conflicts] == [(shared.id, undo.id)]
+    assert [entry.id for entry in Journal(tmp_path / "a").effective()] == [shared.id]
+    taken, _ = merge(tmp_path / "a", tmp_path / "b", theirs=True)
+    assert taken == 1 and Journal(tmp_path / "a").effective() == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"id": "../../x"}, {"id": ""}, {"region": {"outline": []}}, {"region": {"box": [1]}}]
+)
+def test_a_line_whose_id_or_region_is_none_is_passed_over(folder, change) -> None:
+    journal = Journal(folder)
+    journal.append(entry(1))
+    line = json.loads((folder / "journal.jsonl").read_text(encoding="utf-8"))
+    with open(folder / "journal.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps(line | change) + "\n")
+    again = Journal(folder)
+    assert len(again.entries) == 1 and again.damaged == [2]
 
 
 def test_a_journal_that_cannot_be_read_is_no_empty_one(folder) -> None:

@@ -35,6 +35,8 @@ def review(arguments: Namespace) -> None:
             _export(folder, arguments)
         if arguments.replay:
             _replay(base, folder, out)
+        elif (arguments.undo or arguments.merge) and out.exists() and (exports or not arguments.images):
+            say(f"{out} is as it was before; `--replay` makes it anew from the journal")
         asked = exports or arguments.replay or arguments.undo or arguments.merge
         if not asked or (arguments.images and not exports and not arguments.replay):
             _serve(base, folder, out, arguments)
@@ -77,14 +79,21 @@ def _export(folder: Path, arguments: Namespace) -> None:
 
 def _replay(base: "Model", folder: Path, out: Path) -> None:
     from ..model.file import save_model
-    from ..review.journal import Journal
+    from ..review.guard import losses
+    from ..review.journal import DEFECT, MISSED, Journal
     from ..review.replay import PatchStore, replay
 
     entries = Journal(folder).effective()
-    taught = replay(base, entries, PatchStore(folder))
+    store = PatchStore(folder)
+    taught = replay(base, entries, store)
     save_model(taught.model, out)
     for note in taught.notes:
         say(note)
+    labelled = [entry for entry in entries if entry.decision in (DEFECT, MISSED)]
+    confirmed = [loss for entry in entries for loss in entry.confirmed]
+    for loss in losses(replay(base, labelled, store), taught, entries):
+        if not any(told.startswith(f"{loss.name}:") for told in confirmed):
+            say(f"LOST by what was taught, and nobody has confirmed it: {loss}")
     entered = sum(new for new, _ in taught.entered.values())
     tell(f"{out}: {len(entries)} decision(s) replayed, {entered} patch(es) entered the memory")
 

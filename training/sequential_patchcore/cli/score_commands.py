@@ -181,8 +181,9 @@ def _watch(
     from ..prediction.watcher import watch
 
     if arguments.drift:
-        out = predictor.folder.path
-        predictor.observer = (DriftWatch(out) if products is None else ProductWatches(out, products)).see
+        out, part = predictor.folder.path, str(arguments.regions or "")
+        watch_of = DriftWatch(out, part=part) if products is None else ProductWatches(out, products, part)
+        predictor.observer = watch_of.see
     latest: dict[Path, Prediction] = {}
 
     def handle(path: Path) -> None:

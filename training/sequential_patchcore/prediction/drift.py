@@ -88,16 +88,17 @@ class DriftWatch:
     Args:
         folder: of the predictions; the numbers are kept in it, so that a new start goes on with them.
         product: whose images these are, where a folder has those of several.
+        part: which part of them is looked at, in words; numbers of another are not gone on with.
 
     Raises:
         UserError: the file of an earlier start cannot be read.
     """
 
-    def __init__(self, folder: Path, product: str = "") -> None:
-        self.path, self.product = folder / FILE, product
+    def __init__(self, folder: Path, product: str = "", part: str = "") -> None:
+        self.path, self.product, self._part = folder / FILE, product, part
         self._begin()
         for line in _lines(self.path):
-            if line.get("product", "") != product:
+            if line.get("product", "") != product or line.get("part", "") != part:
                 continue
             if "cause" in line:
                 self._begin()
@@ -139,6 +140,8 @@ class DriftWatch:
     def _write(self, record: Mapping[str, object]) -> None:
         if self.product:
             record = {"product": self.product, **record}
+        if self._part:
+            record = {"part": self._part, **record}
         try:
             make_folder(self.path.parent)
             with open(self.path, "a", encoding="utf-8") as file:
@@ -151,19 +154,19 @@ class ProductWatches:
     """A watch for each product: images of several that arrive by turns are no change.
 
     Args:
-        folder: as of `DriftWatch`.
+        folder, part: as of `DriftWatch`.
         product_of: tells an image's product by its path.
     """
 
-    def __init__(self, folder: Path, product_of: Callable[[Path], str]) -> None:
-        self._folder, self._product_of = folder, product_of
+    def __init__(self, folder: Path, product_of: Callable[[Path], str], part: str = "") -> None:
+        self._folder, self._product_of, self._part = folder, product_of, part
         self._watches: dict[str, DriftWatch] = {}
 
     def see(self, path: Path, image: np.ndarray, scores: np.ndarray) -> Drift | None:
         """As `DriftWatch.see`."""
         product = self._product_of(path)
         if product not in self._watches:
-            self._watches[product] = DriftWatch(self._folder, product)
+            self._watches[product] = DriftWatch(self._folder, product, self._part)
         return self._watches[product].see(path, image, scores)
 
 

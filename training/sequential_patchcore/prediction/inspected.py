@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from ..data.importers.plate_region import FIND, RegionSource
@@ -63,6 +64,20 @@ class InspectedRegions:
         """How much of the images was judged, where regions were asked for."""
         if self.wanted and self._source.covered:
             say(self._source.summary())
+
+
+def inspected_part(image: np.ndarray, scores: np.ndarray, region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Image (h, w, 3) and map (h, w) of the rectangle around a (H, W) region, with the region's medians outside it.
+
+    What numbers of a whole picture may be taken of.
+    """
+    x, y, width, height = cv2.boundingRect(region.astype(np.uint8))
+    window = slice(y, y + height), slice(x, x + width)
+    image, scores, outside = image[window].copy(), scores[window].copy(), ~region[window]
+    if outside.any():
+        image[outside] = np.median(image[~outside], axis=0)
+        scores[outside] = np.median(scores[~outside])
+    return image, scores
 
 
 def inside_alone(scored: "PatchScores", region: np.ndarray) -> "PatchScores":

@@ -28,7 +28,7 @@ from ..scoring.limits import Limits
 from ..scoring.seen_images import SeenImages
 from .deciding import Deciding, decided
 from .folder import Prediction, PredictionFolder, Region
-from .inspected import InspectedRegions, inside_alone
+from .inspected import InspectedRegions, inside_alone, inspected_part
 from .reading import Photograph, read_photograph, said
 from .saved_map import write_map, write_mask
 
@@ -243,7 +243,7 @@ class Predictor:
         if self.inspected.wanted:
             scores = np.where(region, scores, np.float32(0))
         if self.observer is not None:
-            self.observer(path, image, scores)
+            self.observer(path, *(inspected_part(image, raw, region) if self.inspected.wanted else (image, scores)))
         limits = self._deciding.limits(path, scores.shape)
         predicted = binary_map(scores, limits.map, region, self._settings.rule)
         overlay = self.folder.overlay_path(path)

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -172,11 +173,14 @@ def _entry(line: bytes) -> Entry:
         raise ValueError("not a text")
     if not (isinstance(entry.image, dict) and isinstance(entry.region, dict) and isinstance(entry.confirmed, list)):
         raise ValueError("not an object")
+    if not re.fullmatch("[0-9a-f]{1,64}", entry.id):
+        raise ValueError("no id of ours")  # it becomes the name of a file
     if entry.decision not in (*DECISIONS, UNDO) or (entry.decision == UNDO) != bool(entry.of):
         raise ValueError("no decision")
     if entry.decision != UNDO and not isinstance(entry.image.get("sha256"), str):
         raise ValueError("no image")
-    if not all(type(side) is int for side in entry.region.get("box", ())):
+    box = entry.region.get("box", ())
+    if entry.region and not (isinstance(box, list) and len(box) == 4 and all(type(side) is int for side in box)):
         raise ValueError("no box")
     return entry
 
@@ -209,14 +213,30 @@ class Conflict:
 def merged(ours: Sequence[Entry], theirs: Sequence[Entry]) -> tuple[list[Entry], list[Conflict]]:
     """The lines that only the other journal has, to be appended, and where the two disagree.
 
-    Lines are the same where their ids are; one that ours has taken back is no conflict any more. Of a conflict neither
-    answer is dropped: appended after ours, theirs would count, so the caller says which.
+    Lines are the same where their ids are; one that ours has taken back is no conflict any more. Two answers are about
+    one place where their boxes overlap by half of what they cover together: an alarm's box depends on the model of the
+    moment. That they have taken back a line which counts with us is a conflict too. Of a conflict neither answer is
+    dropped: appended after ours, theirs would count, so the caller says which.
     """
     known, settled = {entry.id for entry in ours}, {entry.of for entry in ours}
     new = [entry for entry in theirs if entry.id not in known]
-    own = {entry.key: entry for entry in effective(ours)}
+    own = effective(ours)
     conflicts = [
-        Conflict(own[entry.key], entry) for entry in effective(theirs)
-        if entry.key in own and own[entry.key].answer != entry.answer and entry.id not in settled
+        Conflict(mine, entry) for entry in effective(theirs) if entry.id not in settled
+        for mine in own if mine.id != entry.id and mine.answer != entry.answer and same_place(mine, entry)
     ]
+    counting = {entry.id: entry for entry in own}
+    conflicts += [Conflict(counting[entry.of], entry) for entry in new
+                  if entry.decision == UNDO and entry.of in counting]
     return new, conflicts
+
+
+def same_place(one: Entry, other: Entry) -> bool:
+    """Whether two decisions are about the same part of the same image."""
+    if one.image.get("sha256") != other.image.get("sha256"):
+        return False
+    if not one.region or not other.region:
+        return not one.region and not other.region
+    (x, y, width, height), (u, v, across, down) = one.region["box"], other.region["box"]
+    shared = max(0, min(x + width, u + across) - max(x, u)) * max(0, min(y + height, v + down) - max(y, v))
+    return 2 * shared >= width * height + across * down - shared > 0

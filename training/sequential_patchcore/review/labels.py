@@ -18,7 +18,7 @@ from ..runtime.errors import UserError
 from ..runtime.file_names import unique_names
 from ..runtime.files import make_folder, write_text
 from ..runtime.progress import say
-from .journal import DEFECT, DIRT, DIRT_CLASSES, MISSED, Entry
+from .journal import DEFECT, DIRT, DIRT_CLASSES, MISSED, SKIP, Entry
 
 
 def classes_of(entries: Iterable[Entry]) -> tuple[ClassInfo, ...]:
@@ -68,6 +68,9 @@ def export_dataset(entries: Sequence[Entry], folder: Path, split: str = "val") -
     known = classes_of(entries)
     with DatasetWriter(folder, folder.name, "review", known) as writer:
         for name, (image, decided) in zip(_names(images), images, strict=True):
+            if any(entry.decision == SKIP for entry in decided):
+                say(f"{image['name']} is left out: something on it was skipped, so nobody knows what it shows")
+                continue
             pixels = _pixels(image)
             if pixels is None:
                 continue
@@ -83,7 +86,7 @@ def export_dataset(entries: Sequence[Entry], folder: Path, split: str = "val") -
             writer.add(name, pixels, mask, instances, classes, split, name)
             written += 1
     if not written:
-        raise UserError("not one of the decided images is where it was, so that there is no data set to write")
+        raise UserError("not one decided image can be written (see above), so that there is no data set")
     return written
 
 

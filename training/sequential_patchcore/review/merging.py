@@ -27,6 +27,9 @@ def merge(folder: Path, other: Path, theirs: bool = False) -> tuple[int, list[Co
     journal = Journal(folder)
     lines, _ = read_entries(other / FILE)
     new, conflicts = merged(journal.entries, lines)
+    if not theirs:  # what they have taken back and counts with us goes on counting
+        new = [entry for entry in new if not any(entry is conflict.theirs and entry.decision == UNDO
+                                                 for conflict in conflicts)]
     for entry in new:
         kept = patches_file(other, entry.id)
         if kept.is_file():
@@ -36,9 +39,9 @@ def merge(folder: Path, other: Path, theirs: bool = False) -> tuple[int, list[Co
         elif entry.region and entry.decision != UNDO:
             raise UserError(f"{other}: the patches of the decision {entry.id} are gone ({kept.name}); restore the file")
         journal.append(entry)
-    if not theirs:
-        for conflict in conflicts:
-            undone = {entry.of for entry in journal.entries}
-            if conflict.theirs.id not in undone:
-                journal.append(new_entry(conflict.ours.who, UNDO, conflict.ours.model, of=conflict.theirs.id))
+    for conflict in conflicts:
+        loser, winner = (conflict.ours, conflict.theirs) if theirs else (conflict.theirs, conflict.ours)
+        undone = {entry.of for entry in journal.entries}
+        if UNDO not in (loser.decision, winner.decision) and loser.id not in undone:
+            journal.append(new_entry(winner.who, UNDO, winner.model, of=loser.id))
     return len(new), conflicts

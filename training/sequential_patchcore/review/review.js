@@ -257,6 +257,7 @@ document.onkeydown = (event) => {
   if (drawn && moves[key]) moveMark(...moves[key]);
   else if (drawn && key === "Enter") keepMark();
   else if (drawn && key === "Escape") { drawn = null; say(""); draw(); }
+  else if (event.repeat) return;  // a key that is held down is one answer
   else if (key === "s") decide("sound");
   else if (key === "d") decide("defect");
   else if (key === " ") decide("skip");

@@ -21,6 +21,7 @@ from ..model.products import Product
 from ..naming.namer import Namer
 from ..naming.verdict import RegionVerdict
 from ..runtime.errors import UserError
+from ..runtime.file_names import printable
 from ..runtime.progress import Progress, say
 from ..scoring.anomaly_map import PatchScores, anomaly_map
 from ..scoring.limits import Limits, limits_of
@@ -84,7 +85,7 @@ class ReviewImage:
     @property
     def record(self) -> dict:
         """As a journal's line names it."""
-        return {"name": self.path.name, "path": str(self.path.absolute()), "sha256": self.sha256,
+        return {"name": printable(self.path.name), "path": printable(str(self.path.absolute())), "sha256": self.sha256,
                 "size": list(self.size)}
 
 

@@ -164,9 +164,9 @@ class Review:
         vector = int(image.rows[rows[y], columns[x]])
         model = self.session.taught.model
         dataset, sample = model.sources[int(model.source[vector])]
-        if dataset == DATASET:
-            taught = model.settings.get("taught", [])
-            entry = taught[int(model.source[vector]) - len(self.session.base.sources)]
+        number = int(model.source[vector]) - len(self.session.base.sources)
+        if dataset == DATASET and number >= 0:  # below it is one that the base model had been taught already
+            entry = model.settings.get("taught", [])[number]
             return Response(self.session.thumbnail(entry), media_type="image/jpeg", headers=_said(f"taught: {sample}"))
         nominal = None if self._provenance is None else self._provenance.nominal(vector)
         if nominal is None or nominal.picture is None:

@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 from ..model.file import Model, save_model
 from ..model.products import entry_of
 from ..runtime.errors import UserError
+from ..runtime.file_names import printable
 from ..runtime.progress import say
 from .dirt import names_of
 from .guard import ValidationDefects, losses
@@ -22,6 +26,7 @@ from .review_set import Region, ReviewImage, ReviewSet, outline_of
 
 _SMALLEST_BOX = 2  # pixels on a side
 _OTHER = "other"
+_BESIDE = 2.0  # pixels that a peak may lie off the outline of its region, which is a polygon
 
 
 class Session:
@@ -91,7 +96,7 @@ class Session:
                 "base": self.base.fingerprint, "active": self.taught.model.fingerprint, "file": str(self.out),
                 "items": items, "left": sum(item["decision"] is None for item in items),
                 "decided": sum(item["decision"] is not None for item in items), "notes": list(self.taught.notes),
-                "unreadable": [f"{path.name}: {reason}" for path, reason in self.set.unreadable],
+                "unreadable": [printable(f"{path.name}: {reason}") for path, reason in self.set.unreadable],
             }
 
     def decide(self, who: str, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,18 +222,21 @@ class Session:
         for image in self.set.images:
             entries = by_sha.get(image.sha256, [])
             decided += [self._decided(image, entry) for entry in entries]
-            boxes = [entry.region["box"] for entry in entries if entry.region]
-            alarms = [region for region in image.regions if not any(_holds(box, region.peak) for box in boxes)]
+            places = [entry.region for entry in entries if entry.region]
+            alarms = [region for region in image.regions
+                      if not any(_covers(place, region.box, region.peak) for place in places)]
             left += [
-                {"image": image.number, "name": image.path.name, "box": list(region.box), "score": region.score,
-                 "outline": [list(point) for point in region.outline], "decision": None, "size": list(image.size),
+                {"image": image.number, "name": printable(image.path.name), "box": list(region.box),
+                 "score": region.score, "outline": [list(point) for point in region.outline], "decision": None,
+                 "size": list(image.size),
                  "threshold": region.threshold, "excess": region.excess, "of": region.threshold_of,
                  "product": image.product, **_named(region)}
                 for region in alarms
             ]
             if not entries and not image.regions:
-                left.append({"image": image.number, "name": image.path.name, "box": None, "score": image.score,
-                             "outline": [], "decision": None, "size": list(image.size), "excess": image.excess,
+                left.append({"image": image.number, "name": printable(image.path.name), "box": None,
+                             "score": image.score, "outline": [], "decision": None, "size": list(image.size),
+                             "excess": image.excess,
                              "product": image.product})
         left.sort(key=lambda item: (item["box"] is None, item.get("passed", False), -item["excess"], -item["score"]))
         return left + decided
@@ -236,8 +244,9 @@ class Session:
     def _decided(self, image: ReviewImage, entry: Entry) -> dict[str, Any]:
         peak = self.taught.peaks.get(entry.id)
         return {
-            "image": image.number, "name": image.path.name, "box": entry.region.get("box"), "size": list(image.size),
-            "outline": entry.region.get("outline", []), "score": image.score if peak is None else peak,
+            "image": image.number, "name": printable(image.path.name), "box": entry.region.get("box"),
+            "size": list(image.size), "outline": entry.region.get("outline", []),
+            "score": image.score if peak is None else peak,
             "decision": entry.decision, "impurity": entry.impurity, "entry": entry.id, "who": entry.who,
             "alarms": self.taught.alarms(entry.id), "product": image.product,
         }
@@ -285,6 +294,13 @@ def _named(region: Region) -> dict[str, Any]:
             "likeness": region.named.defect_likeness}
 
 
-def _holds(box: Sequence[int], point: tuple[int, int]) -> bool:
-    x, y, width, height = box
-    return x <= point[0] < x + width and y <= point[1] < y + height
+def _covers(decided: Mapping[str, Any], box: Sequence[int], peak: tuple[int, int]) -> bool:
+    """Whether a decision's region is the alarm of this box, or has its peak (x, y) on it; another alarm that lies
+    within its box only is still to be decided."""
+    if list(decided["box"]) == list(box):
+        return True
+    outline = np.array(decided.get("outline", ()), np.int32).reshape(-1, 1, 2)
+    if len(outline) >= 3:
+        return cv2.pointPolygonTest(outline, (float(peak[0]), float(peak[1])), True) >= -_BESIDE
+    x, y, width, height = decided["box"]
+    return x <= peak[0] < x + width and y <= peak[1] < y + height

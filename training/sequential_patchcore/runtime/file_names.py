@@ -50,3 +50,7 @@ def unique_names(texts: Sequence[str], taken: Iterable[str] = (), longest: int =
         names.append(name)
     return names
 
+
+def printable(name: str) -> str:
+    """A file's name or path as text: what of it is no UTF-8, such as of an old archive, with backslashes."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")

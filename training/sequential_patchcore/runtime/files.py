@@ -103,9 +103,9 @@ def _open_regular(path: str, flags: int) -> int:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` as UTF-8, atomically."""
+    """Write `text` as UTF-8, atomically; a file's name in it that is no UTF-8 is written with backslashes."""
     with atomic_path(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def make_folder(path: str | Path) -> Path:
