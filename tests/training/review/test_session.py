@@ -122,6 +122,9 @@ def test_the_worst_comes_first_and_what_is_decided_last(begun) -> None:
     state = session.state()
     scores = [item["score"] for item in state["items"] if item["box"]]
     assert scores == sorted(scores, reverse=True) and len(scores) >= 5
+    for item in state["items"][:-1]:
+        x, y, width, height = item["box"]
+        assert x <= item["peak"][0] < x + width and y <= item["peak"][1] < y + height
     assert state["items"][-1]["box"] is None and state["items"][-1]["name"] == "p4.png"
     assert [line.split(":")[0] for line in state["unreadable"]] == ["broken.png"]
     worst = state["items"][0]

@@ -74,7 +74,8 @@ class Dataset:
         chosen = tuple(sample for sample in self.samples if sample.split == name)
         if not chosen:
             present = ", ".join(f"{s} ({n})" for s, n in _count_splits(self.samples).items())
-            raise UserError(f"{self.path}: no samples in the split {name!r}; splits present: {present}")
+            raise UserError(f"{self.path}: no samples in the split {name!r}; splits present: {present}; `split` takes "
+                            "another one")
         return chosen
 
     def image_path(self, sample: Sample) -> Path:

@@ -17,9 +17,10 @@ _BYTES_OF_FILTERS = 60.0  # per pixel: the filter bank works in bands; measured 
 # fit. Found with images of 1.3 megapixels; where the image
 # itself is such a large block, as at 5 megapixels, so are most of the activations, and nothing to speak of is kept.
 _KEPT_SHARE, _KEPT_AT_MOST, _KEPT_BELOW = 1.0, 5 * 32 * 2**20, 32 * 2**20
-# Of a network with its batch norms folded: what the heap that keeps freed memory leaves unused between, and what its
-# convolutions work with; found on five networks at 2448 x 2050, of which mobilenets need 1.5 and wide_resnet50_2 2.2.
-_GAPS = 2.3
+# Of a network with its batch norms folded, found on five networks at 2448 x 2050: what the heap that keeps freed memory
+# leaves unused between, and what a convolution of many channels works with, copies of its input and output in another
+# layout.
+_GAPS, _WORKED_WITH, _MANY_CHANNELS = 1.6, 1.25, 16
 # Where tensors cannot be counted: a layer's input, its output, what goes round it, and a copy in another form.
 _LAYERS_ALIVE = 4
 
@@ -49,7 +50,7 @@ class Footprint:
         self._activations = measure(extractor)
         copies = getattr(getattr(extractor, "inner", extractor), "copies", 1)
         if copies > 1 and not self._keeps:
-            self._activations *= _GAPS
+            self._activations = _GAPS * self._activations + _WORKED_WITH * _worked_with_per_pixel(extractor)
         self.weights = weight_bytes(extractor) * (copies + (_ENGINES_WEIGHTS if self._keeps else 0))
         self.libraries = (_LIBRARIES if self.weights else 0) + (_ENGINE if self._keeps else 0)
 
@@ -111,19 +112,27 @@ def engine_bytes_per_pixel(extractor: Extractor) -> float:
     try:
         from .live_bytes import peak_live_bytes
     except ImportError:
-        return _OF_THE_LARGEST * _largest_convolution(network, image) / _PROBE**2
+        return _OF_THE_LARGEST * _largest_convolution(network, image, 1) / _PROBE**2
     return _OF_THE_LIVE * peak_live_bytes(lambda: network(image)) / _PROBE**2
 
 
-def _largest_convolution(network: nn.Module, image: torch.Tensor) -> int:
-    """Bytes of the largest input and output of a convolution."""
+@torch.inference_mode()
+def _worked_with_per_pixel(extractor: Extractor) -> float:
+    network = _network_of(extractor)
+    image = torch.zeros(1, 3, _PROBE, _PROBE, device=next(network.parameters()).device)
+    return _largest_convolution(network, image, _MANY_CHANNELS) / _PROBE**2
+
+
+def _largest_convolution(network: nn.Module, image: torch.Tensor, channels: int) -> int:
+    """Bytes of the largest input and output of a convolution over so many channels of its input, or more, at once."""
     largest = 0
 
     def note(_layer: nn.Module, arguments: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         nonlocal largest
         largest = max(largest, sum(tensor.numel() * tensor.element_size() for tensor in (*arguments[:1], output)))
 
-    hooks = [layer.register_forward_hook(note) for layer in network.modules() if isinstance(layer, nn.Conv2d)]
+    hooks = [layer.register_forward_hook(note) for layer in network.modules()
+             if isinstance(layer, nn.Conv2d) and layer.in_channels // layer.groups >= channels]
     try:
         network(image)
     finally:

@@ -109,7 +109,8 @@ async function nearest(now) {
   shown.removeAttribute("src");
   words.textContent = "nearest remembered patch";
   if (!now.box) return;
-  const x = Math.floor(now.box[0] + now.box[2] / 2), y = Math.floor(now.box[1] + now.box[3] / 2);
+  const middle = [Math.floor(now.box[0] + now.box[2] / 2), Math.floor(now.box[1] + now.box[3] / 2)];
+  const [x, y] = now.peak || middle;
   const answer = await fetch(`/nearest/${now.image}/${x}/${y}`);
   if (now !== item() || !answer.ok) return;
   if (answer.headers.get("content-type").startsWith("image/")) {

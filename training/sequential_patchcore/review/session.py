@@ -227,9 +227,8 @@ class Session:
                       if not any(_covers(place, region.box, region.peak) for place in places)]
             left += [
                 {"image": image.number, "name": printable(image.path.name), "box": list(region.box),
-                 "score": region.score, "outline": [list(point) for point in region.outline], "decision": None,
-                 "size": list(image.size),
-                 "threshold": region.threshold, "excess": region.excess, "of": region.threshold_of,
+                 "peak": list(region.peak), "score": region.score, "decision": None, "size": list(image.size),
+                 "outline": [list(point) for point in region.outline], "threshold": region.threshold, "excess": region.excess, "of": region.threshold_of,
                  "product": image.product, **_named(region)}
                 for region in alarms
             ]

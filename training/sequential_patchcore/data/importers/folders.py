@@ -17,7 +17,8 @@ def read_folders(job: Job) -> list[Item]:
         splits = [split for folder in folders if (split := split_named(folder))]
         labels = [folder for folder in folders if split_named(folder) is None]
         if not labels:
-            job.findings.problem(f"{path} lies in no folder that says whether it is good", name)
+            job.findings.problem(f"{path} lies in no folder that says whether it is good; put clean images into "
+                                 f"{job.src / 'good'}", name)
             continue
         is_good = job.means_good(labels[0])
         clean += is_good
