@@ -228,8 +228,8 @@ class Session:
             left += [
                 {"image": image.number, "name": printable(image.path.name), "box": list(region.box),
                  "peak": list(region.peak), "score": region.score, "decision": None, "size": list(image.size),
-                 "outline": [list(point) for point in region.outline], "threshold": region.threshold, "excess": region.excess, "of": region.threshold_of,
-                 "product": image.product, **_named(region)}
+                 "outline": [list(point) for point in region.outline], "threshold": region.threshold,
+                 "excess": region.excess, "of": region.threshold_of, "product": image.product, **_named(region)}
                 for region in alarms
             ]
             if not entries and not image.regions:
