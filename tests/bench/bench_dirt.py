@@ -52,13 +52,7 @@ _LEAST_PIXELS = 150  # of a region
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("model")
-    parser.add_argument("dataset")
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--weights", default=None)
-    parser.add_argument("--level", type=float, default=None, help="default: the threshold")
+    parser = parser_of(__doc__)
     parser.add_argument("--share", type=float, default=0.9)
     chosen = parser.parse_args()
     drawn = draw(chosen.photos, chosen.out / "photographs")
@@ -74,6 +68,18 @@ def main() -> None:
     for (lies_on, name, near), count in sorted(counts.items()):
         known = "and nearer than" if near else "but farther than"
         print(f"{lies_on:36} nearest to {name:8} {known} to the nominal: {count}")
+
+
+def parser_of(description: str) -> argparse.ArgumentParser:
+    """The options of both benches of real dirt."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("model")
+    parser.add_argument("dataset")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--weights", default=None)
+    parser.add_argument("--level", type=float, default=None, help="of the memories; default: the threshold")
+    return parser
 
 
 def draw(photos: Path, folder: Path) -> Path:

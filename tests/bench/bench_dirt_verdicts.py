@@ -6,7 +6,6 @@ every other validation photograph with labelled pits; the operating point is set
 what the verdicts say of the test split's alarms is counted. Nothing of the test split is used before.
 """
 
-import argparse
 import csv
 import json
 import shutil
@@ -15,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from bench_dirt import DIRT, draw
+from bench_dirt import DIRT, draw, parser_of
 from sequential_patchcore import MemorySettings, Scorer, add_impurities, load_model, open_dataset, save_model
 from sequential_patchcore.data.importers.importing import import_dataset
 from sequential_patchcore.data.importers.options import ImportOptions
@@ -28,13 +27,7 @@ from sequential_patchcore.naming.truth import region_truths
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("model")
-    parser.add_argument("dataset")
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--weights", default=None)
-    parser.add_argument("--level", type=float, default=None, help="of the memories; default: the threshold")
+    parser = parser_of(__doc__)
     parser.add_argument("--lost-defects", type=float, default=None)
     chosen = parser.parse_args()
     library, plates = parts(chosen.photos, chosen.out)

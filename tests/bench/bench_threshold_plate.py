@@ -5,9 +5,13 @@ For each model the threshold of best pixel F1 is found on each plate with defect
 the test split as a whole, and precision, recall and F1 of the test split are counted at each of these.
 
     .venv/bin/python tests/bench/bench_threshold_plate.py DATASET MODEL.h5 [...] [--weights FILE] [--json FILE]
+
+With `--table TABLE_2.csv` of `make reproduce` each row of that is compared with the first model: how many points of
+precision it has over that model where that has the same recall, read off between the points found here.
 """
 
 import argparse
+import csv
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -45,12 +49,24 @@ def pixels_of_plates(scorer: Scorer, dataset: Dataset, split: str) -> dict[str, 
     return {plate: tuple(np.concatenate(part) for part in zip(*pairs, strict=True)) for plate, pairs in found.items()}
 
 
+def at_equal_recall(points: list[dict], table: str) -> None:
+    """Precision of each row of a table II over that of the points, in points, at the row's recall."""
+    recalls, precisions = zip(*sorted({(point["recall"], point["precision"]) for point in points}), strict=True)
+    print(f"precision over that of {points[0]['model']} at equal recall, between {len(recalls)} points:")
+    with open(table, encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["precision"]:
+                recall, precision = float(row["recall"]), float(row["precision"])
+                print(f"{row['name']:36} {100 * (precision - np.interp(recall, recalls, precisions)):+.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset")
     parser.add_argument("model", nargs="+")
     parser.add_argument("--weights")
     parser.add_argument("--json")
+    parser.add_argument("--table", help="table_2.csv of a plan")
     parsed = parser.parse_args()
     torch.set_num_threads(1)
     dataset, rows = open_dataset(parsed.dataset), []
@@ -72,6 +88,8 @@ def main() -> None:
             rows.append(row)
             print(f"| {row['model']} | {plate} | {split} | {threshold:.1f} | {100 * own:.1f} | "
                   f"{100 * row['precision']:.1f} | {100 * row['recall']:.1f} | {100 * row['f1']:.1f} |", flush=True)
+    if parsed.table:
+        at_equal_recall([row for row in rows if row["model"] == Path(parsed.model[0]).stem], parsed.table)
     if parsed.json:
         Path(parsed.json).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 

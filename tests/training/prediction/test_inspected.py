@@ -55,6 +55,17 @@ def test_a_plate_on_a_dark_background_is_judged_alone(tmp_path):
     assert overlay[80, 30].min() > 150, "the plate is shown"
 
 
+def test_a_plate_that_lost_a_corner_to_the_background_is_named(tmp_path, capsys):
+    paths = [plate(tmp_path / f"{number}.png") for number in range(4)]
+    run(paths, tmp_path / "out", regions="find")
+    assert "was not judged" not in capsys.readouterr().err
+    cut = plate(tmp_path / "cut.png", [(95, 65, 25, 25)])
+    *_, found = run([*paths, cut], tmp_path / "other", regions="find", margin=4.0)
+    assert found.verdict == "normal", "the corner is background to it"
+    told = [line for line in capsys.readouterr().err.splitlines() if "was not judged" in line]
+    assert len(told) == 1 and "cut.png" in told[0]
+
+
 def test_a_margin_is_left_out(tmp_path):
     (path,) = [plate(tmp_path / "a.png", [(24, 50, 4, 4)])]
     (found,) = run([path], tmp_path / "out", regions="find", margin=2.0)

@@ -181,7 +181,7 @@ def _watch(
     from ..prediction.watcher import watch
 
     if arguments.drift:
-        out, part = predictor.folder.path, str(arguments.regions or "")
+        out, part = predictor.folder.path, predictor.inspected.words
         watch_of = DriftWatch(out, part=part) if products is None else ProductWatches(out, products, part)
         predictor.observer = watch_of.see
     latest: dict[Path, Prediction] = {}

@@ -16,6 +16,9 @@ from ..runtime.progress import say
 if TYPE_CHECKING:  # torch: an exported model needs none
     from ..scoring.anomaly_map import PatchScores
 
+_LEAST_SHARE = 0.98  # of the usual; the border that `find_plate` finds moves by less than a percent of the area
+_KNOWN_FROM, _REMEMBERED = 3, 200  # images
+
 
 class InspectedRegions:
     """The inspected region of each photograph, as `import` finds it.
@@ -33,6 +36,12 @@ class InspectedRegions:
         if margin and where is None:
             raise UserError("`margin` is off the border of the inspected region; say where that is with `regions`")
         self._source, self._where, self._margin = RegionSource(where, margin), where, margin
+        self._shares: list[float] = []
+
+    @property
+    def words(self) -> str:
+        """What is judged, as a short text; "" where it is all of each image."""
+        return f"{self._where} margin {self._margin:g}" if self.wanted else ""
 
     @property
     def wanted(self) -> bool:
@@ -50,7 +59,7 @@ class InspectedRegions:
         return [mask, self._margin]
 
     def of(self, path: Path, image: np.ndarray) -> np.ndarray:
-        """(H, W) bool, the region of an (H, W, 3) uint8 image.
+        """(H, W) bool, the region of an (H, W, 3) image. A plate that looks smaller than the others is named.
 
         Raises:
             UserError: no mask of its name, a mask of another size, or nothing left inside the margin.
@@ -58,7 +67,17 @@ class InspectedRegions:
         region = None
         if self.wanted:
             region = self._source.region_of(image, path.name, self._source.file_of(path.name, path.stem), None)
+            self._compare(path, 1.0 if region is None else float(region.mean()))
         return np.ones(image.shape[:2], bool) if region is None else region
+
+    def _compare(self, path: Path, share: float) -> None:
+        """Say where a found plate covers less than those before: what is missing may be dark, or broken off."""
+        usual = float(np.median(self._shares)) if len(self._shares) >= _KNOWN_FROM else 0.0
+        if self._where == FIND and share < _LEAST_SHARE * usual:
+            say(f"note: {path}: the plate that was found covers {share:.1%} of the image, {usual:.1%} in those before; "
+                "look at what is left out, it was not judged")
+        self._shares.append(share)
+        del self._shares[:-_REMEMBERED]
 
     def say_summary(self) -> None:
         """How much of the images was judged, where regions were asked for."""
