@@ -115,5 +115,7 @@ def lamp(name: str, place: tuple[float, float, float], power_w: float) -> None:
     bpy.context.scene.collection.objects.link(item)
 
 
+if not sys.argv[-1].endswith(".blend"):
+    sys.exit(f"{__doc__}\nexpected the name of a .blend file to write, got {sys.argv[-1]}")
 main(sys.argv[-1])
 os._exit(0)  # the module may hang while it tears itself down
