@@ -98,6 +98,17 @@ def test_photographs_of_one_name_have_an_overlay_each(tmp_path):
     assert len({name.lower() for name in os.listdir(tmp_path / "out" / "overlays")}) == 5
 
 
+@pytest.mark.parametrize("size", [(66_000, 24), (24, 40_000)])
+def test_a_line_cameras_picture_has_an_overlay_and_stops_nothing(tmp_path, size):
+    image = np.full(size, 255, np.uint8)
+    image[10:14, 10:14] = 0
+    cv2.imwrite(str(tmp_path / "long.png"), image)
+    found, other = run([str(tmp_path / "long.png"), picture(tmp_path / "b.png")], tmp_path / "out")
+    assert (found.verdict, found.boxes, other.verdict) == ("anomalous", [(10, 10, 4, 4)], "normal")
+    overlay = cv2.imread(str(tmp_path / "out" / found.overlay))
+    assert max(overlay.shape) <= 65_535 and overlay.shape[1] < 70_000
+
+
 def test_folders_stand_for_the_pictures_in_them(tmp_path):
     picture(tmp_path / "in" / "b.PNG")
     picture(tmp_path / "in" / "a.jpg")

@@ -35,6 +35,7 @@ def photograph(image: np.ndarray, side: int | None = None) -> np.ndarray:
     return _to_bytes(_shrunk(image, picture_size(image.shape[:2], side)))
 
 
+_TALLEST_BAR, _LONGEST_JPEG = 8192, 65_500  # pixels
 OUTLINE, OUTSIDE, CLASS_BITS = 64, 128, 63  # of `label_codes`
 
 
@@ -162,7 +163,8 @@ def anomaly_map(scores: np.ndarray, threshold: float, region: np.ndarray, side: 
 def with_colour_bar(picture: np.ndarray, threshold: float) -> np.ndarray:
     """The anomaly map with a bar on its right: raw score units, the threshold marked."""
     height = max(picture.shape[0], 120)
-    text, bar = _text_size(height), max(8, height // 32)
+    shown = min(height, _TALLEST_BAR)  # of a line camera's picture the bar would be wider than the picture
+    text, bar = _text_size(shown), max(8, shown // 32)
     gap, room = bar, round(4.6 * text)
     canvas = np.full((height, picture.shape[1] + 2 * gap + bar + room, 3), 255, np.uint8)
     canvas[: picture.shape[0], : picture.shape[1]] = picture
@@ -191,7 +193,11 @@ def colour_table() -> np.ndarray:
 
 
 def jpeg(picture: np.ndarray, quality: int) -> bytes:
-    """The picture as JPEG, colours at full resolution, since overlays have thin coloured lines."""
+    """The picture as JPEG, colours at full resolution, since overlays have thin coloured lines.
+
+    What is longer than the format's 65,535 pixels, as two pictures of a line camera side by side, is made smaller.
+    """
+    picture = _shrunk(picture, picture_size(picture.shape[:2], _LONGEST_JPEG))
     flags = [
         cv2.IMWRITE_JPEG_QUALITY, quality,
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
