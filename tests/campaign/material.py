@@ -303,11 +303,15 @@ def _journal(folder: Path, model: Path, photo: Path) -> None:
     journal, fingerprint = Journal(place), load_model(model).fingerprint
     import hashlib
 
-    image = {"name": "photo.png", "sha256": hashlib.sha256(photo.read_bytes()).hexdigest(), "size": [HEIGHT, WIDTH]}
-    for box, decision in (([10, 20, 12, 10], "sound"), ([45, 35, 20, 15], "sound"), ([1, 1, 5, 5], "defect")):
-        x, y, width, height = box
+    image = {"name": "photo.png", "path": str(photo), "size": [HEIGHT, WIDTH],
+             "sha256": hashlib.sha256(photo.read_bytes()).hexdigest()}
+    gone = image | {"name": "gone.png", "path": str(photo.with_name("gone.png")), "sha256": "0" * 64}
+    # Decisions on a region are replayed with its patches, which the page keeps beside; these need none.
+    journal.append(new_entry("me", "sound", fingerprint, image))
+    for x, y, width, height in ((10, 20, 12, 10), (45, 35, 20, 15)):
         outline = [[x, y], [x + width, y], [x + width, y + height], [x, y + height]]
-        journal.append(new_entry("me", decision, fingerprint, image, {"box": box, "outline": outline, "score": 3.0}))
+        region = {"box": [x, y, width, height], "outline": outline, "score": 3.0}
+        journal.append(new_entry("me", "skip", fingerprint, gone, region))
     journal.append(new_entry("me", "undo", fingerprint, of=journal.entries[1].id))
 
 
